@@ -1,0 +1,36 @@
+# Every target sets up .venv first if it is missing. `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup demo test test-slow check format bench bench-m4
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv && $(BIN)/pip install -c constraints.txt -e ".[dev]"
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/tsforce bench m3 --group monthly --models naive,seasonal_naive,naive2,linear-local,linear-global --out build/demo
+
+test: $(READY)
+	$(BIN)/pytest
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: bench-m4
+
+bench-m4: $(READY)
+	$(BIN)/python benchmarks/m4.py

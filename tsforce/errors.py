@@ -1,0 +1,146 @@
+"""What tsforce raises and warns with.
+
+::
+
+    TsforceError
+    ├── ArgumentError          (ValueError)        an argument's value is outside what is accepted
+    ├── ArgumentTypeError      (TypeError)         an argument of the wrong kind
+    ├── FrameError             (ValueError)        the data frame breaks the long-frame contract; lists every fault
+    ├── SeriesTooShortError    (ValueError)        a series has fewer rows than the setting needs
+    ├── UnseenSeriesError      (LookupError)       a series the model has learnt nothing about
+    ├── MissingTruthError      (ValueError)        a forcing wants observed targets where there are none
+    ├── NumericalError         (ArithmeticError)   a fit met numbers it cannot compute with
+    └── DatasetNotFoundError   (FileNotFoundError) a data set's files are not where they were looked for
+
+    TsforceWarning             (UserWarning)
+    ├── UnusedColumnWarning    columns that no argument names
+    ├── FrequencyAliasWarning  an old pandas alias was mapped to the current one
+    └── HorizonWarning         a forecast goes past the horizon that was trained
+
+A forecaster that was not fitted raises scikit-learn's own ``NotFittedError``.
+Every message names the value, what was expected, and what to type instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "DatasetNotFoundError",
+    "FrameError",
+    "FrequencyAliasWarning",
+    "HorizonWarning",
+    "MissingTruthError",
+    "NumericalError",
+    "SeriesTooShortError",
+    "TsforceError",
+    "TsforceWarning",
+    "UnseenSeriesError",
+    "UnusedColumnWarning",
+    "abbreviate",
+    "check_choice",
+]
+
+
+class TsforceError(Exception):
+    """Root of everything tsforce raises on purpose."""
+
+
+class ArgumentError(TsforceError, ValueError):
+    """An argument's value is outside what is accepted."""
+
+
+class ArgumentTypeError(TsforceError, TypeError):
+    """An argument is of a kind that is not accepted."""
+
+
+class FrameError(TsforceError, ValueError):
+    """A data frame breaks the long-frame contract.
+
+    Parameters
+    ----------
+    faults : sequence of str
+        One sentence per fault, each with the series, the first offending row, the count and the repair.
+    """
+
+    def __init__(self, faults: Sequence[str] | str) -> None:
+        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        super().__init__(*self.faults)
+
+    def __str__(self) -> str:
+        if len(self.faults) == 1:
+            return self.faults[0]
+        return f"{len(self.faults)} faults in the data:\n" + "\n".join(f"- {fault}" for fault in self.faults)
+
+
+class SeriesTooShortError(TsforceError, ValueError):
+    """A series has fewer rows than the settings need."""
+
+
+class UnseenSeriesError(TsforceError, LookupError):
+    """A forecast was asked for a series the model has learnt nothing about."""
+
+
+class MissingTruthError(TsforceError, ValueError):
+    """A forcing feeds observed targets, but the windows carry none after the cutoff."""
+
+
+class NumericalError(TsforceError, ArithmeticError):
+    """A fit met numbers it cannot compute with, such as squares that overflow."""
+
+
+class DatasetNotFoundError(TsforceError, FileNotFoundError):
+    """The files of a data set are not where they were looked for."""
+
+
+class TsforceWarning(UserWarning):
+    """Root of everything tsforce warns about."""
+
+
+class UnusedColumnWarning(TsforceWarning):
+    """The frame has columns that no argument names; they are ignored."""
+
+
+class FrequencyAliasWarning(TsforceWarning):
+    """A frequency was given by an alias that pandas no longer accepts; it was mapped to the current one."""
+
+
+class HorizonWarning(TsforceWarning):
+    """A forecast goes past the horizon the model was trained for."""
+
+
+def abbreviate(names: Iterable[object], limit: int = 5) -> str:
+    """Return at most `limit` names, quoted and joined, then how many more there are.
+
+    Examples
+    --------
+    >>> abbreviate(["a", "b", "c"], limit=2)
+    "'a', 'b' (and 1 more)"
+    """
+    listed = [repr(str(name)) for name in names]
+    shown = ", ".join(listed[:limit])
+    return shown if len(listed) <= limit else f"{shown} (and {len(listed) - limit} more)"
+
+
+def check_choice(argument: str, value: object, accepted: Iterable[str]) -> str:
+    """Return `value` if it is one of the accepted names.
+
+    Raises
+    ------
+    ArgumentError
+        With the accepted names and, where one is close, the nearest.
+
+    Examples
+    --------
+    >>> check_choice("scope", "local", ["local", "global"])
+    'local'
+    """
+    names = list(accepted)
+    if isinstance(value, str) and value in names:
+        return value
+    near = difflib.get_close_matches(str(value), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ArgumentError(f"{argument}={value!r} is not known; accepted: {', '.join(map(repr, names))}.{hint}")
