@@ -1,0 +1,33 @@
+"""Small frames for tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def seasonal_series(rows, *, season=7, level=50.0, noise=1.0, seed=0):
+    """A positive series with a season and a slow walk."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(rows)
+    walk = rng.normal(scale=0.2 * noise, size=rows).cumsum()
+    return level + 8 * np.sin(2 * np.pi * t / season) + walk + rng.normal(scale=noise, size=rows)
+
+
+def make_frame(lengths=(90, 70, 120), *, freq=None, season=7, seed=0, ids=None):
+    """A ragged long frame: whole-number steps, or stamps that all end on one day if `freq` is given."""
+    parts = []
+    for i, rows in enumerate(lengths):
+        y = seasonal_series(rows, season=season, level=50.0 * (i + 1), seed=seed + i)
+        name = ids[i] if ids else f"s{i}"
+        ds = np.arange(1, rows + 1) if freq is None else pd.date_range(end="2024-06-30", periods=rows, freq=freq)
+        parts.append(pd.DataFrame({"unique_id": name, "ds": ds, "y": y}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def wreck_after(df, cutoffs, value=1e9):
+    """The frame with y replaced by +-`value` after each series' cutoff (dict id -> stamp)."""
+    df = df.copy()
+    late = df["ds"] > df["unique_id"].map(cutoffs)
+    df.loc[late, "y"] = np.where(np.arange(int(late.sum())) % 2, value, -value)
+    return df

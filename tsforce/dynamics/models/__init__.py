@@ -1,0 +1,1 @@
+"""Step models: one small file per family."""

@@ -1,0 +1,55 @@
+"""A linear map from the lag vector to the next target."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tsforce.dynamics.lags import LagLayout
+
+__all__ = ["Linear"]
+
+
+class Linear(nn.Module):
+    """``output = x @ weight + bias``, with weights of its own for each of G groups.
+
+    Parameters
+    ----------
+    layout : LagLayout
+        D columns, C channels.
+    weight : (G, D, C)
+    bias : (G, C)
+
+    Examples
+    --------
+    >>> model = Linear(LagLayout((1, 2)), torch.tensor([[[0.5], [1.0]]]), torch.tensor([[0.25]]))
+    >>> output, _ = model.step(torch.tensor([[[2.0, 4.0]]]), None)
+    >>> output.item()
+    5.25
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layout: LagLayout, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.layout = layout
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def init_state(self, past: Tensor) -> None:
+        """A linear map has no state."""
+        del past
+
+    def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
+        """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
+        if x.shape[0] > 1 and self.weight.shape[2] == 1:
+            # Many small groups: multiply and sum is a third of the time of one batched product with a single column.
+            y = (x * self.weight.mT).sum(dim=-1, keepdim=True) + self.bias[:, None]
+        else:
+            y = torch.baddbmm(self.bias[:, None], x, self.weight)
+        return y[..., None], state
+
+    def groups(self, chosen: Tensor | slice) -> Linear:
+        """Return the model of some groups."""
+        return Linear(self.layout, self.weight[chosen], self.bias[chosen])

@@ -1,0 +1,103 @@
+"""rollout: the one time loop."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tsforce.dynamics.forcing import Forcing
+from tsforce.dynamics.lags import lag_vector
+from tsforce.dynamics.models.base import StepModel
+from tsforce.errors import MissingTruthError
+
+__all__ = ["rollout"]
+
+
+def rollout(
+    model: StepModel,
+    past: Tensor,
+    horizon: int,
+    forcing: Forcing,
+    *,
+    future: Tensor | None = None,
+    future_mask: Tensor | None = None,
+    bounds: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Predict every step of the horizon, feeding back what `forcing` chooses.
+
+    The only time loop in tsforce: training, validation, predict and backtest all end here.
+
+    Parameters
+    ----------
+    model : StepModel
+    past : (G, B, L, C)
+        The context, up to and with the cutoff, model units; absent values read 0. L is at least ``model.layout.reach``.
+    horizon : int
+        H, steps after the cutoff.
+    forcing : Forcing
+        ``OpenLoop()`` feeds observed targets, ``ClosedLoop()`` the model's own outputs.
+    future : (G, B, H, C), optional
+        Observed targets after the cutoff, model units. Needed if `forcing` reads them; otherwise not read.
+    future_mask : (G, B, H, C) bool, optional
+        False where `future` was not observed: there the own output is fed. All observed by default.
+    bounds : (low, high), each broadcastable to (G, B, C), optional
+        Guard at prediction: outputs are clipped to it before they are returned and fed back. Never in training.
+
+    Returns
+    -------
+    yhat : (G, B, H, C)
+        Outputs *before* any of them was replaced by an observed value, model units.
+    fed_share : (G, B, H, C) or None
+        Share of truth that was fed back at each step; None means none, a closed loop.
+
+    Raises
+    ------
+    MissingTruthError
+        If `forcing` needs observed targets and `future` is None.
+
+    Examples
+    --------
+    >>> from tsforce.dynamics.forcing import ClosedLoop
+    >>> from tsforce.dynamics.lags import LagLayout
+    >>> from tsforce.dynamics.models.linear import Linear
+    >>> half = Linear(LagLayout((1,)), torch.tensor([[[0.5]]]), torch.zeros(1, 1))
+    >>> rollout(half, torch.tensor([[[[8.0]]]]), 3, ClosedLoop())[0].flatten().tolist()
+    [4.0, 2.0, 1.0]
+    """
+    share: Tensor | None = None
+    if forcing.needs_truth:
+        if future is None:
+            raise MissingTruthError(
+                f"{forcing!r} feeds observed targets, but the windows carry none after the cutoff. Pass future=, or "
+                f"roll out with ClosedLoop()."
+            )
+        if future_mask is None:
+            future_mask = torch.ones_like(future, dtype=torch.bool)
+        share = forcing.share(future_mask).to(past.dtype)
+    length = past.shape[2]
+    fed = past
+    if horizon > 1:
+        fed = past.new_empty(*past.shape[:2], length + horizon, past.shape[3])
+        fed[:, :, :length] = past
+    # A step under autograd must not read a view of a buffer that later steps write to.
+    with_gradient = torch.is_grad_enabled()
+    state = model.init_state(past)
+    outputs = []
+    for h in range(horizon):
+        x = lag_vector(model.layout, fed, length + h)
+        output, state = model.step(x.clone() if with_gradient else x, state)
+        yhat = output[..., 0]
+        if bounds is not None:
+            yhat = torch.clamp(yhat, *bounds)
+        outputs.append(yhat)
+        if h + 1 == horizon:
+            break
+        if share is None:
+            fed[:, :, length + h] = yhat
+        else:
+            assert future is not None
+            a = share[:, :, h]
+            truth = torch.where(a > 0, future[:, :, h], 0.0)
+            # Selection where the share is hard: 0 * NaN is NaN, in values and in gradients.
+            fed[:, :, length + h] = torch.where(a >= 1, truth, torch.where(a <= 0, yhat, a * truth + (1 - a) * yhat))
+    return torch.stack(outputs, dim=2), share
