@@ -1,0 +1,96 @@
+"""ridge="auto": the choice against a plain loop over candidates and windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.makers import make_frame, wreck_after
+from tsforce import Difference, Log, NARXForecaster
+from tsforce.training.solvers.ridge import RIDGES, validation_windows
+
+H, LAGS = 5, 8
+
+
+@pytest.mark.parametrize(
+    ("rows", "windows"), [(10, 0), (20, 0), (24, 0), (25, 1), (29, 1), (30, 2), (39, 3), (40, 4), (99, 4)]
+)
+def test_windows_are_those_beyond_lags_differences_and_horizon_at_most_four(rows, windows):
+    assert validation_windows(np.array([rows]), 20, 5).tolist() == [windows]
+
+
+def errors_by_loop(df, transforms, scope, **settings):
+    """Mean absolute error per candidate and series: one fit per candidate, one predict per window."""
+    need = LAGS + sum(t.rows_lost for t in transforms) + H
+    lengths = df.groupby("unique_id", sort=False).size()
+    k = np.clip((lengths - need) // H, 0, 4)
+    df = df.assign(step=df.groupby("unique_id").cumcount() + 1)
+    stop = df["unique_id"].map(lengths - k * H)
+    table = {}
+    for ridge in RIDGES:
+        model = NARXForecaster(H, LAGS, scope=scope, target_transforms=transforms, ridge=ridge, **settings)
+        model.fit(df.loc[df["step"] <= stop, ["unique_id", "ds", "y"]])
+        for name, part in df.groupby("unique_id", sort=False):
+            gaps = []
+            for w in range(k[name]):
+                seen = len(part) - (k[name] - w) * H
+                fc = model.predict(history=part.iloc[:seen][["unique_id", "ds", "y"]])
+                gaps.append(np.abs(fc["NARXForecaster"].to_numpy() - part["y"].to_numpy()[seen : seen + H]).mean())
+            table[ridge, name] = np.mean(gaps) if gaps else np.nan
+    return pd.Series(table).unstack()[list(lengths.index)]  # noqa: PD010
+
+
+@pytest.mark.parametrize("transforms", [(), (Log(), Difference(7))])
+def test_local_choice_equals_a_plain_loop(transforms):
+    df = make_frame((90, 45, 120, 24))
+    model = NARXForecaster(H, LAGS, scope="local", target_transforms=transforms, season_length=7).fit(df)
+    errors = errors_by_loop(df, transforms, "local", season_length=7)
+    got = model.ridge_.set_index("unique_id")
+    np.testing.assert_allclose(got.filter(like="error").to_numpy().T, errors, rtol=1e-7)
+    judged = got[got["n_windows"] > 0]
+    assert judged["ridge"].tolist() == [RIDGES[int(np.argmin(errors[name]))] for name in judged.index]
+
+
+def test_a_series_without_a_window_takes_the_panels_choice():
+    df = make_frame((90, 45, 120, 14))
+    model = NARXForecaster(H, LAGS, scope="local", season_length=7).fit(df)
+    errors = errors_by_loop(df, (), "local", season_length=7).iloc[:, :3]
+    y = {name: part["y"].to_numpy() for name, part in df.groupby("unique_id")}
+    stops = {"s0": 90 - 20, "s1": 45 - 20, "s2": 120 - 20}
+    scale = np.array([_season_scale(y[s][: stops[s]]) for s in stops])
+    want = RIDGES[int(np.argmin((errors / scale).mean(axis=1)))]
+    assert model.ridge_["n_windows"].tolist() == [4, 4, 4, 0]
+    assert model.ridge_["ridge"].iloc[3] == want
+
+
+def _season_scale(y, m=7):
+    return np.abs(y[m:] - y[:-m]).mean()
+
+
+def test_global_choice_is_one_value_by_the_scaled_error_of_all_series():
+    df = make_frame((90, 45, 120))
+    model = NARXForecaster(H, LAGS, scope="global", season_length=7).fit(df)
+    errors = errors_by_loop(df, (), "global", season_length=7)
+    got = model.ridge_.set_index("unique_id")
+    np.testing.assert_allclose(got.filter(like="error").to_numpy().T, errors, rtol=1e-7)
+    y = {name: part["y"].to_numpy() for name, part in df.groupby("unique_id")}
+    scale = np.array([_season_scale(y[s][: len(y[s]) - 20]) for s in errors.columns])
+    assert set(got["ridge"]) == {RIDGES[int(np.argmin((errors / scale).mean(axis=1)))]}
+
+
+def test_without_any_window_the_choice_is_thirty():
+    model = NARXForecaster(H, LAGS, scope="local").fit(make_frame((15, 16)))
+    assert model.ridge_["ridge"].tolist() == [30.0, 30.0]
+    assert model.ridge_["n_windows"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("scope", ["local", "global"])
+def test_the_choice_ignores_rows_that_are_not_training_rows(scope):
+    df = make_frame((90, 70, 120))
+    cut = {"s0": 80, "s1": 60, "s2": 110}
+    seen = df[df["ds"] <= df["unique_id"].map(cut)]
+    wrecked = wreck_after(df, cut)
+    a = NARXForecaster(H, LAGS, scope=scope).fit(seen)
+    b = NARXForecaster(H, LAGS, scope=scope).fit(wrecked[wrecked["ds"] <= wrecked["unique_id"].map(cut)])
+    pd.testing.assert_frame_equal(a.ridge_, b.ridge_)

@@ -1,0 +1,1 @@
+"""Fitting step models to windows: solvers, and the record of what happened."""

@@ -1,0 +1,1 @@
+"""Solvers: one small file per way of fitting."""

@@ -1,0 +1,312 @@
+"""Open-loop least squares for linear step models, as two functions: `accumulate` -> Gram, and `solve`.
+
+Moments are kept rather than rows, so that a choice of ridge, a refit or a search re-uses one Gram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsforce.data.panel import IntArray, ragged_rows
+from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.lags import LagLayout, lag_vector
+from tsforce.dynamics.models.linear import Linear
+from tsforce.errors import NumericalError
+
+__all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "solve"]
+
+# Series side by side in the shift path, and bytes of lag vectors at once in the row path.
+_CHUNK = 64
+_CHUNK_BYTES = 32 * 2**20
+# Past this many steps per lag actually used, moments of all shifts cost more than the rows themselves.
+_SPARSE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Moments of lag vectors x (D columns) and next targets y (C channels), summed over the training rows of G groups.
+
+    x and y are taken relative to `x_origin` and `y_origin`, constants near their means, so that a level of a million
+    does not swallow a variation of one.
+
+    Attributes
+    ----------
+    xx : (G, D, D)
+        Lower triangle of X'X; the upper one is not to be read.
+    xy : (G, D, C)
+    x_sum, y_sum : (G, D), (G, C)
+    x_origin, y_origin : (G, D), (G, C)
+    rows : (G,)
+    """
+
+    xx: Tensor
+    xy: Tensor
+    x_sum: Tensor
+    y_sum: Tensor
+    x_origin: Tensor
+    y_origin: Tensor
+    rows: Tensor
+
+    def columns(self, chosen: Sequence[int]) -> Gram:
+        """Return the moments of some columns, ascending."""
+        index = list(chosen)
+        return Gram(
+            self.xx[:, index][:, :, index],
+            self.xy[:, index],
+            self.x_sum[:, index],
+            self.y_sum,
+            self.x_origin[:, index],
+            self.y_origin,
+            self.rows,
+        )
+
+
+def solve(gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool) -> list[tuple[Tensor, Tensor]]:
+    """Return weight (G, D, C) and bias (G, C) of ridge regression for each ridge.
+
+    Parameters
+    ----------
+    gram : Gram
+    ridges : sequence of float or (G,) tensor
+        Added to the diagonal of X'X (a sum over rows) of columns scaled to unit standard deviation over the rows, as
+        scikit-learn's ``Ridge(alpha)`` on standardised columns. 0 is allowed and gets a jitter of 1e-12 * rows.
+    intercept : bool
+        Free of penalty. Without one, nothing is centred.
+
+    Raises
+    ------
+    NumericalError
+        If the moments are not finite.
+
+    Notes
+    -----
+    Cholesky, never LU. A system that does not factorise (collinear lags at ridge 0) gets ten times the jitter until
+    it does.
+    """
+    rows = gram.rows[:, None]
+    mean = gram.x_sum / rows
+    second = gram.xx.diagonal(dim1=1, dim2=2) / rows
+    variance = (second - mean**2).clamp(min=0)
+    # What rounding leaves of a constant column's variance is no scale to divide by.
+    std = torch.where(variance <= 1e-13 * second, 1.0, variance.sqrt())
+    if not bool(torch.isfinite(second).all() and torch.isfinite(gram.xy).all()):
+        raise NumericalError("least squares: sums of squares overflow; divide the target by a constant first.")
+    scaled, xy = gram.xx, gram.xy
+    if intercept:
+        scaled = torch.baddbmm(scaled, gram.x_sum[:, :, None], mean[:, None, :], alpha=-1)
+        xy = xy - mean[:, :, None] * gram.y_sum[:, None, :]
+    scaled = (scaled / std[:, :, None]).div_(std[:, None, :])
+    xy = xy / std[:, :, None]
+    plain = scaled.diagonal(dim1=1, dim2=2).clone()
+    solutions = []
+    for ridge in ridges:
+        penalty = torch.as_tensor(ridge, dtype=scaled.dtype, device=scaled.device).expand(len(scaled))
+        scaled.diagonal(dim1=1, dim2=2).copy_(plain + torch.where(penalty > 0, penalty, 1e-12 * gram.rows)[:, None])
+        weight = torch.cholesky_solve(xy, _factor(scaled, gram.rows)) / std[:, :, None]
+        if intercept:
+            centre = gram.y_origin + gram.y_sum / rows
+            bias = centre - torch.einsum("gd,gdc->gc", gram.x_origin + mean, weight)
+        else:
+            bias = torch.zeros_like(gram.y_sum)
+        solutions.append((weight, bias))
+    return solutions
+
+
+def _factor(matrices: Tensor, rows: Tensor) -> Tensor:
+    """Return Cholesky factors of (G, D, D), of which the lower triangles are read."""
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(matrices)
+    jitter = 1e-12 * rows
+    while bool((failed > 0).any()):
+        bad = failed > 0
+        jitter = jitter * 10
+        nudged = matrices[bad] + torch.diag_embed(jitter[bad][:, None].expand(-1, matrices.shape[1]))
+        factor[bad], failed[bad] = torch.linalg.cholesky_ex(nudged)
+    return factor
+
+
+def accumulate(
+    store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, *, pooled: bool, intercept: bool
+) -> Gram:
+    """Return the moments of every training row with a complete lag vector.
+
+    Parameters
+    ----------
+    store : SeriesStore
+    series : (S,) int64
+        Series of the store to use.
+    stops : (S,) int64
+        Rows of each that may be learnt from; nothing at or after a stop is read. Each leaves at least one complete row
+        when not `pooled`.
+    layout : LagLayout
+    pooled : bool
+        One group over all series (scope="global"), else one group per series (scope="local").
+    intercept : bool
+        Whether the solution will have one; without, moments are about 0.
+
+    Notes
+    -----
+    One channel of plain lags without window scaling has a shift structure: X'X differs from itself one column further
+    only by the rows that enter and leave, so its edge (correlations, by FFT) gives the rest. Everything else goes
+    through `accumulate_rows`.
+    """
+    has_shifts = not layout.features and len(layout.channels) == 1 and store.scaling is None
+    if not has_shifts or layout.reach > _SPARSE * len(layout.lags):
+        return accumulate_rows(store, series, stops, layout, pooled=pooled, intercept=intercept)
+    origin = None
+    if intercept and pooled:
+        origin = store.values[
+            torch.from_numpy(ragged_rows(store.indptr[series] + store.first, stops - store.first))
+        ].mean()
+    if pooled:
+        grams = [
+            _shift_moments(store, series[part], stops[part], layout.reach, intercept=intercept, origin=origin)
+            for part in _by_length(stops)
+        ]
+        gram = _pool(grams)
+    else:
+        gram = _shift_moments(store, series, stops, layout.reach, intercept=intercept, origin=None)
+    used = [layout.reach - lag for lag in reversed(layout.lags)]
+    return gram if len(used) == layout.reach else gram.columns(used)
+
+
+def _by_length(stops: IntArray) -> list[IntArray]:
+    """Return chunks of positions of similar length, so that padding them to the longest costs little."""
+    order = np.argsort(stops, kind="stable")
+    return [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
+
+
+def _pool(parts: list[Gram]) -> Gram:
+    """Return the sum over groups of moments that share their origins."""
+    sums = {
+        name: torch.stack([getattr(part, name).sum(dim=0, keepdim=True) for part in parts]).sum(dim=0)
+        for name in ("xx", "xy", "x_sum", "y_sum", "rows")
+    }
+    return Gram(x_origin=parts[0].x_origin[:1], y_origin=parts[0].y_origin[:1], **sums)
+
+
+def _shift_moments(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    reach: int,
+    *,
+    intercept: bool,
+    origin: Tensor | None,
+) -> Gram:
+    """Return the moments of all lags ``reach..1`` of single-channel series, padded to the longest side by side."""
+    counts = stops - store.first
+    width = int(counts.max())
+    y, mask = (part[..., 0] for part in store.cut(series, stops - 1, width))  # (S, width), right-aligned
+    offset = y.new_zeros(len(series))
+    if intercept:
+        own_mean = y.sum(dim=1) / torch.from_numpy(counts).to(y.device)
+        offset = own_mean if origin is None else origin.expand(len(series))
+        y = torch.where(mask, y - offset[:, None], 0.0)
+    rows = torch.from_numpy(np.maximum(counts - reach, 0)).to(y.device)[:, None]
+    place = torch.arange(width, device=y.device)
+    target = torch.where(place >= width - rows, y, 0.0)
+    lag_one = torch.where((place >= width - rows - 1) & (place < width - 1) & (rows > 0), y, 0.0)
+    # Correlations with the past by FFT: sums over the training rows of y_t * y_{t-k} and of y_{t-1} * y_{t-1-k}.
+    size = 1 << (width + reach).bit_length()
+    spectrum = torch.fft.rfft(y, n=size).conj()
+    xy = torch.fft.irfft(torch.fft.rfft(target, n=size) * spectrum, n=size)[:, 1 : reach + 1].flip(1)
+    edge = torch.fft.irfft(torch.fft.rfft(lag_one, n=size) * spectrum, n=size)[:, :reach].flip(1)
+    # From one lag to the next older one, the row before the first enters (`front`) and the last leaves (`back`).
+    step = torch.arange(reach - 1, device=y.device).flip(0)
+    front = torch.where(rows > 0, y.gather(1, (width - rows - 2 - step).clamp(min=0)), 0.0)
+    back = torch.where(rows > 0, y[:, (width - 2 - step).clamp(min=0)], 0.0)
+    xx = y.new_zeros(len(series), reach, reach)
+    xx[:, -1] = edge
+    for i in range(reach - 1, 0, -1):
+        older = xx[:, i - 1, :i]
+        older.copy_(xx[:, i, 1 : i + 1])
+        older.addcmul_(front[:, i - 1 : i], front[:, :i]).addcmul_(back[:, i - 1 : i], back[:, :i], value=-1)
+    x_sum = torch.cat([(front - back), lag_one.sum(dim=1, keepdim=True)], dim=1).flip(1).cumsum(dim=1).flip(1)
+    return Gram(
+        xx=xx,
+        xy=xy[..., None],
+        x_sum=x_sum,
+        y_sum=target.sum(dim=1, keepdim=True),
+        x_origin=offset[:, None].expand(-1, reach),
+        y_origin=offset[:, None],
+        rows=rows[:, 0].to(y.dtype),
+    )
+
+
+def accumulate_rows(
+    store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, *, pooled: bool, intercept: bool
+) -> Gram:
+    """Return the moments by building lag vectors in chunks: the slow twin, and the path for everything else.
+
+    Parameters as in `accumulate`.
+    """
+    width, channels = len(layout.columns), len(layout.channels)
+    counts = np.maximum(stops - store.first - layout.reach, 0)
+    first_cutoff = store.first + layout.reach - 1
+    at_once = max(1, _CHUNK_BYTES // (8 * (store.context_length + width + channels)))
+    members = [np.arange(len(series))] if pooled else [np.array([i]) for i in range(len(series))]
+    grams = []
+    for chosen in members:
+        which = np.repeat(series[chosen], counts[chosen])
+        cutoffs = ragged_rows(np.full(len(chosen), first_cutoff), counts[chosen])
+        zero = store.values.new_zeros
+        gram = {
+            "xx": zero(1, width, width), "xy": zero(1, width, channels),
+            "x_sum": zero(1, width), "y_sum": zero(1, channels),
+            "x_origin": zero(1, width), "y_origin": zero(1, channels),
+            "rows": zero(1) + len(which),
+        }  # fmt: skip
+        for start in range(0, len(which), at_once):
+            part = slice(start, start + at_once)
+            batch = store.batch(which[None, part], cutoffs[None, part], horizon=1)
+            assert batch.future is not None
+            x, y = lag_vector(layout, batch.past, batch.past.shape[2]), batch.future[:, :, 0]
+            if intercept and start == 0:
+                gram["x_origin"], gram["y_origin"] = x.mean(dim=1), y.mean(dim=1)
+            x, y = x - gram["x_origin"][:, None], y - gram["y_origin"][:, None]
+            gram["xx"] += x.mT @ x
+            gram["xy"] += x.mT @ y
+            gram["x_sum"] += x.sum(dim=1)
+            gram["y_sum"] += y.sum(dim=1)
+        grams.append(Gram(**gram))
+    return Gram(*(torch.cat([getattr(gram, field.name) for gram in grams]) for field in fields(Gram)))
+
+
+def fit_linear(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    ridges: Sequence[float | Tensor],
+    *,
+    pooled: bool,
+    intercept: bool,
+) -> list[Linear]:
+    """Return the linear models of the given rows, one for each ridge, from one Gram.
+
+    Parameters as in `accumulate` and `solve`; a ridge that is a tensor has one value per series.
+
+    Returns
+    -------
+    list of Linear
+        With G = 1 if `pooled`, else G = S in the order of `series`.
+    """
+    if pooled:
+        gram = accumulate(store, series, stops, layout, pooled=True, intercept=intercept)
+        return [Linear(layout, *solution) for solution in solve(gram, ridges, intercept=intercept)]
+    size = (len(series), len(layout.columns), len(layout.channels))
+    models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
+    # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
+    for part in _by_length(stops):
+        gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=intercept)
+        place = torch.from_numpy(part)
+        own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
+        for model, (weight, bias) in zip(models, solve(gram, own, intercept=intercept), strict=True):
+            model.weight[place], model.bias[place] = weight, bias
+    return models
