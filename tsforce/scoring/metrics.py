@@ -1,0 +1,241 @@
+"""Error measures as pure functions of arrays.
+
+A forecast that is not finite never yields a finite score: the error at that step is inf or NaN and stays so
+through every mean. Everything is computed in float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "abs_error",
+    "mae",
+    "owa",
+    "rmse",
+    "seasonal_naive_scale",
+    "smape",
+    "smape_terms",
+    "squared_error",
+]
+
+Floats = NDArray[np.float64]
+
+
+def _float64(values: ArrayLike) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+def abs_error(y: ArrayLike, yhat: ArrayLike) -> Floats:
+    """Return |y - yhat|, element by element.
+
+    Parameters
+    ----------
+    y, yhat : array_like, (..., H), original units
+        Observed and forecast values after the cutoff; any shapes that broadcast.
+
+    Returns
+    -------
+    ndarray, (..., H), float64, units of y
+
+    Examples
+    --------
+    >>> abs_error([1.0, 2.0], [3.0, 2.0]).tolist()
+    [2.0, 0.0]
+    """
+    # A diverged forecast is an inf in the table of scores, not a RuntimeWarning: so errstate, here and below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.abs(_float64(y) - _float64(yhat))
+
+
+def squared_error(y: ArrayLike, yhat: ArrayLike) -> Floats:
+    """Return (y - yhat)^2, element by element.
+
+    Parameters
+    ----------
+    y, yhat : array_like, (..., H), original units
+        Observed and forecast values after the cutoff; any shapes that broadcast.
+
+    Returns
+    -------
+    ndarray, (..., H), float64, squared units of y
+
+    Examples
+    --------
+    >>> squared_error([1.0, 2.0], [3.0, 2.0]).tolist()
+    [4.0, 0.0]
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.square(_float64(y) - _float64(yhat))
+
+
+def smape_terms(y: ArrayLike, yhat: ArrayLike) -> Floats:
+    """Return 200 |y - yhat| / (|y| + |yhat|), element by element, where 0/0 counts as 0.
+
+    The M4 competition's form: percent, between 0 and 200 (Makridakis, Spiliotis & Assimakopoulos 2020, The M4
+    Competition, International Journal of Forecasting 36). Others leave out the factor 2, or both factors.
+
+    Parameters
+    ----------
+    y, yhat : array_like, (..., H), original units
+        Observed and forecast values after the cutoff; any shapes that broadcast.
+
+    Returns
+    -------
+    ndarray, (..., H), float64, percent
+        NaN where a forecast is inf or NaN.
+
+    Examples
+    --------
+    >>> smape_terms([0.0, 3.0, 5.0], [0.0, 1.0, -5.0]).tolist()
+    [0.0, 100.0, 200.0]
+    """
+    size = np.abs(_float64(y)) + np.abs(_float64(yhat))
+    with np.errstate(invalid="ignore"):
+        terms = 200.0 * (abs_error(y, yhat) / size)
+    return np.where(size == 0.0, 0.0, terms)
+
+
+def smape(y: ArrayLike, yhat: ArrayLike, axis: int | tuple[int, ...] | None = -1) -> Floats:
+    """Return the mean of `smape_terms` along `axis`.
+
+    Parameters
+    ----------
+    y, yhat : array_like, (..., H), original units
+        Observed and forecast values after the cutoff; any shapes that broadcast.
+    axis : int, tuple of int or None
+        Axes that are averaged away; None averages all.
+
+    Returns
+    -------
+    ndarray, (...), float64, percent
+        A numpy scalar when no axis is left.
+
+    Examples
+    --------
+    >>> smape([[0.0, 3.0], [5.0, 5.0]], [[0.0, 1.0], [-5.0, 5.0]]).tolist()
+    [50.0, 100.0]
+    """
+    return np.asarray(smape_terms(y, yhat).mean(axis=axis))[()]
+
+
+def mae(y: ArrayLike, yhat: ArrayLike, axis: int | tuple[int, ...] | None = -1) -> Floats:
+    """Return the mean of `abs_error` along `axis`.
+
+    Parameters
+    ----------
+    y, yhat : array_like, (..., H), original units
+        Observed and forecast values after the cutoff; any shapes that broadcast.
+    axis : int, tuple of int or None
+        Axes that are averaged away; None averages all.
+
+    Returns
+    -------
+    ndarray, (...), float64, units of y
+        A numpy scalar when no axis is left.
+
+    Examples
+    --------
+    >>> mae([[1.0, 2.0], [3.0, 4.0]], [[2.0, 2.0], [3.0, 0.0]]).tolist()
+    [0.5, 2.0]
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(abs_error(y, yhat).mean(axis=axis))[()]
+
+
+def rmse(y: ArrayLike, yhat: ArrayLike, axis: int | tuple[int, ...] | None = -1) -> Floats:
+    """Return the square root of the mean of `squared_error` along `axis`.
+
+    Parameters
+    ----------
+    y, yhat : array_like, (..., H), original units
+        Observed and forecast values after the cutoff; any shapes that broadcast.
+    axis : int, tuple of int or None
+        Axes that are averaged away; None averages all.
+
+    Returns
+    -------
+    ndarray, (...), float64, units of y
+        A numpy scalar when no axis is left.
+
+    Examples
+    --------
+    >>> rmse([[1.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [3.0, 3.0]]).tolist()
+    [0.0, 3.0]
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(np.sqrt(squared_error(y, yhat).mean(axis=axis)))[()]
+
+
+def seasonal_naive_scale(
+    values: ArrayLike, indptr: ArrayLike, season_length: int, stops: ArrayLike | None = None
+) -> Floats:
+    """Return each series' mean |y_t - y_{t-m}| over its visible rows, by which MASE divides `mae`.
+
+    The in-sample error of the seasonal naive forecast (Hyndman & Koehler 2006, Another look at measures of
+    forecast accuracy, International Journal of Forecasting 22; with m > 1 as in the M4 competition).
+
+    Parameters
+    ----------
+    values : array_like, (N,), original units
+        Ragged flat panel.
+    indptr : array_like of int, (S + 1,)
+        Where each series starts and ends in `values`.
+    season_length : int
+        m, the distance in rows.
+    stops : array_like of int, (S,), optional
+        Rows of each series that are visible, which is the cutoff's position + 1. Rows at or after the stop
+        are not read. Default: all rows.
+
+    Returns
+    -------
+    ndarray, (S,), float64, units of y
+        0 for a constant series; NaN where fewer than m + 1 rows are visible, so that no difference exists.
+
+    Examples
+    --------
+    >>> seasonal_naive_scale([1.0, 2.0, 4.0, 5.0, 5.0], [0, 3, 5], season_length=1).tolist()
+    [1.5, 0.0]
+    >>> seasonal_naive_scale([1.0, 2.0, 4.0, 5.0, 5.0], [0, 3, 5], season_length=1, stops=[2, 1]).tolist()
+    [1.0, nan]
+    """
+    y, pointers = _float64(values), np.asarray(indptr, dtype=np.int64)
+    lengths = np.diff(pointers)
+    visible = lengths if stops is None else np.asarray(stops, dtype=np.int64)
+    series = np.repeat(np.arange(len(lengths)), lengths)
+    position = np.arange(len(y)) - pointers[series]
+    rows = np.flatnonzero((position >= season_length) & (position < visible[series]))
+    counts = np.bincount(series[rows], minlength=len(lengths))
+    with np.errstate(over="ignore", invalid="ignore"):
+        differences = np.abs(y[rows] - y[rows - season_length])
+        # bincount adds each series' rows in their order, so neighbours and hidden rows change no bit.
+        return np.bincount(series[rows], weights=differences, minlength=len(lengths)) / counts
+
+
+def owa(smape: float, mase: float, smape_naive2: float, mase_naive2: float) -> float:
+    """Return half the sum of the two ratios to Naive2: below 1 is better than Naive2.
+
+    Overall weighted average of the M4 competition. Its ratios are taken once, between means over the whole
+    set of series; a mean of ratios per series is another number.
+
+    Parameters
+    ----------
+    smape, mase : float
+        Means over the whole set, of the forecaster.
+    smape_naive2, mase_naive2 : float
+        The same means, of `tsforce.scoring.naive.naive2`.
+
+    Returns
+    -------
+    float
+        inf where a Naive2 mean is 0, NaN where both means of a ratio are.
+
+    Examples
+    --------
+    >>> owa(smape=5.0, mase=1.0, smape_naive2=10.0, mase_naive2=1.0)
+    0.75
+    """
+    scores, reference = _float64([smape, mase]), _float64([smape_naive2, mase_naive2])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float((scores / reference).sum() / 2.0)
