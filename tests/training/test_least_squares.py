@@ -207,3 +207,36 @@ def test_one_training_row_is_enough_under_a_penalty():
     ((weight, bias),) = solve(gram, [1.0], intercept=True)
     assert torch.isfinite(weight).all()
     assert torch.isfinite(bias).all()
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("spike", [0, 3, -1, -4])
+def test_an_outlier_at_an_edge_does_not_spoil_the_moments(spike, pooled):
+    """Updates from one column to the next would leave the rounding of 1e18 in columns of size 1."""
+    panel = read_panel(make_frame((60, 45, 80)))
+    panel.values[panel.indptr[1] + (spike if spike >= 0 else 45 + spike)] = 1e9
+    store = SeriesStore(panel, Chain.learn((), panel.values, panel.indptr, panel.lengths), None, 6)
+    every, layout = np.arange(3), LagLayout((1, 2, 3, 4, 5, 6))
+    fast = accumulate(store, every, panel.lengths, layout, pooled=pooled, intercept=True)
+    slow = accumulate_rows(store, every, panel.lengths, layout, pooled=pooled, intercept=True)
+    for (w1, b1), (w2, b2) in zip(solve(fast, [1.0], intercept=True), solve(slow, [1.0], intercept=True), strict=True):
+        np.testing.assert_allclose(w1, w2, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(b1, b2, rtol=1e-5)
+
+
+def test_a_start_of_zeros_gives_finite_weights():
+    panel = read_panel(make_frame((60,)).assign(y=lambda d: np.where(d["ds"] < 58, 0.0, d["ds"])))
+    store = SeriesStore(panel, Chain.learn((), panel.values, panel.indptr, panel.lengths), None, 6)
+    for ridge in (0.0, 1.0):
+        (m,) = fit_linear(
+            store, np.array([0]), panel.lengths, LagLayout((1, 2, 3)), [ridge], pooled=False, intercept=False
+        )
+        assert torch.isfinite(m.weight).all()
+
+
+def test_a_system_that_never_factorises_is_an_error_not_a_hang(monkeypatch):
+    _, store, every, stops = make_store()
+    gram = accumulate(store, every, stops, LagLayout((1, 2)), pooled=False, intercept=True)
+    broken = Gram(**{f: getattr(gram, f) for f in gram.__dataclass_fields__} | {"x_sum": gram.x_sum * float("nan")})
+    with pytest.raises(NumericalError):
+        solve(broken, [1.0], intercept=True)

@@ -23,6 +23,8 @@ __all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "solve"]
 # Series side by side in the shift path, and bytes of lag vectors at once in the row path.
 _CHUNK = 64
 _CHUNK_BYTES = 32 * 2**20
+# Where one column's sum of squares is this far below another's, what updates leave of it is mostly rounding.
+_CANCELLED = 1e-8
 # Past this many steps per lag actually used, moments of all shifts cost more than the rows themselves.
 _SPARSE = 8
 
@@ -93,7 +95,7 @@ def solve(gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool) -> l
     second = gram.xx.diagonal(dim1=1, dim2=2) / rows
     variance = (second - mean**2).clamp(min=0)
     # What rounding leaves of a constant column's variance is no scale to divide by.
-    std = torch.where(variance <= 1e-13 * second, 1.0, variance.sqrt())
+    std = torch.where(variance > 1e-13 * second, variance.sqrt(), 1.0)
     if not bool(torch.isfinite(second).all() and torch.isfinite(gram.xy).all()):
         raise NumericalError("least squares: sums of squares overflow; divide the target by a constant first.")
     scaled, xy = gram.xx, gram.xy
@@ -127,6 +129,8 @@ def _factor(matrices: Tensor, rows: Tensor) -> Tensor:
         jitter = jitter * 10
         nudged = matrices[bad] + torch.diag_embed(jitter[bad][:, None].expand(-1, matrices.shape[1]))
         factor[bad], failed[bad] = torch.linalg.cholesky_ex(nudged)
+        if bool((jitter > rows).any()):
+            raise NumericalError("least squares: the system does not factorise; raise ridge=, or rescale the target.")
     return factor
 
 
@@ -163,16 +167,48 @@ def accumulate(
         origin = store.values[
             torch.from_numpy(ragged_rows(store.indptr[series] + store.first, stops - store.first))
         ].mean()
-    if pooled:
-        grams = [
-            _shift_moments(store, series[part], stops[part], layout.reach, intercept=intercept, origin=origin)
-            for part in _by_length(stops)
-        ]
-        gram = _pool(grams)
-    else:
-        gram = _shift_moments(store, series, stops, layout.reach, intercept=intercept, origin=None)
+    parts = _by_length(stops) if pooled else [np.arange(len(series))]
+    grams = [
+        _shift_moments(store, series[part], stops[part], layout.reach, intercept=intercept, origin=origin)
+        for part in parts
+    ]
+    if any(_cancelled(gram).any() for gram in grams):
+        return _without_cancellation(store, series, stops, layout, grams, pooled=pooled, intercept=intercept)
+    gram = _pool(grams) if pooled else grams[0]
     used = [layout.reach - lag for lag in reversed(layout.lags)]
     return gram if len(used) == layout.reach else gram.columns(used)
+
+
+def _cancelled(gram: Gram) -> Tensor:
+    """Return the groups where one column varies so much less than another that updates between them lose digits, (G,).
+
+    Columns share all rows but those at the edges, so this takes an outlier there, or a start of equal values.
+    """
+    energy = gram.xx.diagonal(dim1=1, dim2=2)
+    variation = energy - gram.x_sum**2 / gram.rows.clamp(min=1)[:, None]
+    return variation.amin(dim=1) < _CANCELLED * energy.amax(dim=1)
+
+
+def _without_cancellation(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    grams: list[Gram],
+    *,
+    pooled: bool,
+    intercept: bool,
+) -> Gram:
+    """Return moments by rows where those by shifts have lost their digits."""
+    if pooled:
+        return accumulate_rows(store, series, stops, layout, pooled=True, intercept=intercept)
+    bad = torch.nonzero(_cancelled(grams[0]))[:, 0].cpu()
+    used = [layout.reach - lag for lag in reversed(layout.lags)]
+    gram = grams[0].columns(used)
+    exact = accumulate_rows(store, series[bad.numpy()], stops[bad.numpy()], layout, pooled=False, intercept=intercept)
+    return Gram(
+        *(getattr(gram, f.name).index_copy(0, bad.to(gram.rows.device), getattr(exact, f.name)) for f in fields(Gram))
+    )
 
 
 def _by_length(stops: IntArray) -> list[IntArray]:
