@@ -1,0 +1,1 @@
+"""Forecasters: everything with fit, predict and predict_at."""

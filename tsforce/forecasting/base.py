@@ -1,0 +1,199 @@
+"""The contract of a forecaster, and the parts that all of them share."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+
+from tsforce.data.frame import (
+    panel_to_frame,
+    read_panel,
+    resolve_cutoffs,
+    series_frame,
+    stamps_at,
+    write_forecasts,
+)
+from tsforce.data.frequency import season_length_of
+from tsforce.data.panel import Panel, WindowIndex
+from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning
+
+__all__ = ["Forecaster", "check_count"]
+
+
+def check_count(name: str, value: Any, *, least: int = 1) -> int:
+    """Return a whole number of at least `least`.
+
+    Raises
+    ------
+    ArgumentError
+        With the accepted range.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(f"{name}={value!r}: expected a whole number of at least {least}.")
+    return int(value)
+
+
+class Forecaster(BaseEstimator):
+    """Base of every forecaster.
+
+    A subclass implements ``fit`` and ``predict``; that is all it needs to be backtested, compared and combined. It may
+    override ``predict_at`` with something faster that gives the same numbers.
+
+    Attributes
+    ----------
+    train_end_ : DataFrame
+        The id column and ``cutoff``: stamp of the last row each series was learnt from.
+    """
+
+    horizon: int | None = None
+    season_length: int | None = None
+    freq: Any = "infer"
+    alias: str | None = None
+    #: Reference methods are left out of exposure reports by default.
+    is_baseline: bool = False
+    id_col: str = "unique_id"
+    time_col: str = "ds"
+    target_col: str = "y"
+
+    # ---- for subclasses to implement
+
+    def fit(self, df: Any, y: None = None, *, mode: Any = None) -> Self:
+        """Learn from a long frame and return the forecaster itself."""
+        raise NotImplementedError
+
+    def predict(self, horizon: int | None = None, *, history: Any = None) -> Any:
+        """Return closed-loop forecasts after the last row of the training frame, or of `history`.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            H, steps after the cutoff; the forecaster's own by default.
+        history : DataFrame, optional
+            Long frame that replaces what the forecaster saw last; nothing is learnt from it.
+
+        Returns
+        -------
+        DataFrame
+            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
+        """
+        raise NotImplementedError
+
+    # ---- shared
+
+    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
+        """Return closed-loop forecasts at many cutoffs of many series; nothing is learnt.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Long frame; rows of the target after a cutoff are not read for it.
+        cutoffs : stamps or DataFrame
+            Stamps for all series, or a frame with the id column and ``cutoff``.
+        horizon : int, optional
+            H, steps after each cutoff; the forecaster's own by default.
+
+        Returns
+        -------
+        DataFrame
+            unique_id, ds, cutoff, horizon (1..H), <name>; original units, ordered by series, cutoff, horizon.
+
+        Notes
+        -----
+        This is the slow twin of every override: a loop over ``predict(history=rows up to the cutoff)``.
+        """
+        self.check_fitted()
+        panel, steps = self.read(df), self.check_horizon(horizon)
+        index = resolve_cutoffs(panel, cutoffs)
+        yhat = np.empty((len(index), steps))
+        # One call of predict takes at most one cutoff of each series.
+        nth = np.arange(len(index)) - np.searchsorted(index.series, index.series)
+        for k in range(int(nth.max(initial=-1)) + 1):
+            now = nth == k
+            history = panel_to_frame(panel.windows(WindowIndex(index.series[now], index.rows[now])))
+            yhat[now] = self.predict(steps, history=history)[self.name].to_numpy().reshape(-1, steps)
+        return write_forecasts(panel, index, yhat, self.name, with_cutoff=True)
+
+    @property
+    def name(self) -> str:
+        """Name of the forecast's column: `alias`, else the class name."""
+        return self.alias or type(self).__name__
+
+    def clone_unfitted(self) -> Self:
+        """Return a forecaster with the same parameters that has learnt nothing."""
+        copy: Self = clone(self)
+        return copy
+
+    def check_fitted(self) -> None:
+        """Raise scikit-learn's NotFittedError unless `fit` has succeeded."""
+        if not self.is_fitted:
+            raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(df) first.")
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the last call of `fit` succeeded."""
+        return hasattr(self, "train_end_")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self.is_fitted
+
+    def read(self, df: Any) -> Panel:
+        """Return the panel of a long frame under this forecaster's column names and frequency."""
+        freq = getattr(self, "freq_", self.freq)
+        return read_panel(df, id_col=self.id_col, time_col=self.time_col, target_col=self.target_col, freq=freq)
+
+    def check_horizon(self, horizon: int | None) -> int:
+        """Return the horizon to forecast, warning when it goes past the trained one.
+
+        Raises
+        ------
+        ArgumentError
+            If it is not a whole number of at least 1, or neither the call nor the constructor names one.
+        """
+        if horizon is None:
+            if self.horizon is None:
+                raise ArgumentError(f"{self.name} has no horizon of its own; say how many steps: predict(horizon=12).")
+            return check_count("horizon", self.horizon)
+        steps = check_count("horizon", horizon)
+        if self.horizon is not None and steps > self.horizon:
+            warnings.warn(
+                f"horizon={steps} goes past the trained horizon of {self.horizon}; errors beyond it were never looked "
+                f"at in training.",
+                HorizonWarning,
+                stacklevel=4,
+            )
+        return steps
+
+    def resolve_season_length(self, panel: Panel) -> int:
+        """Return the season length: the argument, else what goes with the frequency."""
+        if self.season_length is None:
+            return season_length_of(panel.clock.freq)
+        return check_count("season_length", self.season_length)
+
+    @staticmethod
+    def check_no_y(y: Any) -> None:
+        """Raise if scikit-learn's y was given.
+
+        Raises
+        ------
+        ArgumentTypeError
+            The target is a column of the frame.
+        """
+        if y is not None:
+            raise ArgumentTypeError(
+                f"fit(df, y=...) got a {type(y).__name__}: the target is a column of df. Call fit(df), and name the "
+                f"column with target_col=; the training mode is the keyword mode=."
+            )
+
+    def forget(self) -> None:
+        """Drop everything learnt, so that a failed fit leaves nothing that looks fitted."""
+        for attribute in [a for a in vars(self) if a.endswith("_") and not a.startswith("_")]:
+            delattr(self, attribute)
+
+    @staticmethod
+    def last_stamps(panel: Panel) -> Any:
+        """Return the id column and ``cutoff``: the stamp of each series' last row."""
+        return series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})

@@ -1,0 +1,145 @@
+"""Reference methods behind the Forecaster contract."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from tsforce.data.frame import resolve_cutoffs, write_forecasts
+from tsforce.data.panel import Panel, WindowIndex
+from tsforce.errors import check_choice
+from tsforce.forecasting.base import Forecaster, check_count
+from tsforce.scoring import naive as methods
+
+__all__ = ["METHODS", "Baseline"]
+
+METHODS = ("naive", "seasonal_naive", "drift", "naive2")
+# Rows of history at once.
+_CHUNK_ROWS = 4_000_000
+
+
+class Baseline(Forecaster):
+    """A reference forecast: naive, seasonal naive, drift, or the M competitions' Naive2.
+
+    Parameters
+    ----------
+    method : "naive", "seasonal_naive", "drift" or "naive2"
+        Formulas and sources: ``tsforce.scoring.naive``.
+    horizon : int, optional
+        Steps that ``predict`` gives by default.
+    season_length : int, optional
+        By default what goes with the frequency.
+    freq : "infer", pandas alias or offset, or int
+    alias : str, optional
+        Name of the forecast's column; the method's name by default.
+    id_col, time_col, target_col : str
+        Names of the columns in the long frame.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline
+    >>> from tsforce.datasets import load
+    >>> Baseline("seasonal_naive", horizon=2).fit(load("airpassengers")).predict()["seasonal_naive"].tolist()
+    [417.0, 391.0]
+    """
+
+    is_baseline = True
+
+    def __init__(
+        self,
+        method: str,
+        *,
+        horizon: int | None = None,
+        season_length: int | None = None,
+        freq: Any = "infer",
+        alias: str | None = None,
+        id_col: str = "unique_id",
+        time_col: str = "ds",
+        target_col: str = "y",
+    ) -> None:
+        self.method = method
+        self.horizon = horizon
+        self.season_length = season_length
+        self.freq = freq
+        self.alias = alias
+        self.id_col = id_col
+        self.time_col = time_col
+        self.target_col = target_col
+
+    @property
+    def name(self) -> str:
+        """Name of the forecast's column: `alias`, else the method."""
+        return self.alias or self.method
+
+    def fit(self, df: Any, y: None = None, *, mode: Any = None) -> Self:
+        """Keep the series; a baseline has nothing to train, and `mode` changes nothing.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Long frame.
+        y : None
+            scikit-learn's slot; the target is a column of `df`.
+        mode : any
+            Accepted so that baselines and models can be fitted alike.
+        """
+        del mode
+        self.check_no_y(y)
+        self.forget()
+        check_choice("method", self.method, METHODS)
+        if self.horizon is not None:
+            self.check_horizon(None)
+        panel = self.read(df)
+        self.season_length_ = self.resolve_season_length(panel)
+        self.freq_ = panel.clock.freq
+        self.panel_ = panel
+        self.train_end_ = self.last_stamps(panel)
+        return self
+
+    def predict(self, horizon: int | None = None, *, history: Any = None) -> Any:
+        """Return forecasts after the last training row of each series, or the last row of `history`.
+
+        Returns
+        -------
+        DataFrame
+            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
+        """
+        self.check_fitted()
+        steps = self._steps(horizon)
+        panel = self.panel_ if history is None else self.read(history)
+        index = panel.last_rows()
+        return write_forecasts(panel, index, self._forecast(panel, index, steps), self.name, with_cutoff=False)
+
+    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
+        """Return forecasts at many cutoffs; same parameters, result and numbers as ``Forecaster.predict_at``."""
+        self.check_fitted()
+        steps, panel = self._steps(horizon), self.read(df)
+        index = resolve_cutoffs(panel, cutoffs)
+        return write_forecasts(panel, index, self._forecast(panel, index, steps), self.name, with_cutoff=True)
+
+    def _steps(self, horizon: int | None) -> int:
+        # A baseline is trained for no horizon, so none is too long for it.
+        return self.check_horizon(None) if horizon is None else check_count("horizon", horizon)
+
+    def _forecast(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
+        """Return (W, H) forecasts from the rows up to each window's cutoff."""
+        season = self.season_length_
+        # Only drift and Naive2 look further back than one season.
+        length = {"naive": 1, "seasonal_naive": season}.get(self.method)
+        rows = np.minimum(index.rows + 1, length) if length else index.rows + 1
+        chunk = np.cumsum(rows) // _CHUNK_ROWS
+        parts = []
+        for number in np.unique(chunk):
+            now = chunk == number
+            seen = panel.windows(WindowIndex(index.series[now], index.rows[now]), length)
+            values = seen.values[:, 0]
+            if self.method == "naive":
+                parts.append(methods.naive(values, seen.indptr, horizon))
+            elif self.method == "drift":
+                parts.append(methods.drift(values, seen.indptr, horizon))
+            elif self.method == "seasonal_naive":
+                parts.append(methods.seasonal_naive(values, seen.indptr, horizon, season))
+            else:
+                parts.append(methods.naive2(values, seen.indptr, horizon, season))
+        return np.concatenate(parts)

@@ -1,0 +1,210 @@
+"""Ensemble: several forecasters, combined step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
+from tsforce.data.panel import Panel, WindowIndex
+from tsforce.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    SeriesTooShortError,
+    UnseenSeriesError,
+    abbreviate,
+    check_choice,
+)
+from tsforce.forecasting.base import Forecaster
+
+__all__ = ["Ensemble"]
+
+
+class Ensemble(Forecaster):
+    """The median or mean of several forecasters.
+
+    A series that a member cannot fit is left out of that member and combined from the others.
+
+    Parameters
+    ----------
+    members : list or dict of Forecaster
+        Cloned and fitted; the given ones are never changed. A dict names them.
+    combine : "median" or "mean"
+    weights : sequence of float, optional
+        One per member, for ``combine="mean"``; at least 0, not all 0. Equal by default.
+    alias : str, optional
+        Name of the forecast's column; "Ensemble" by default.
+
+    Attributes
+    ----------
+    members_ : dict
+        Fitted clones.
+    coverage_ : DataFrame
+        The id column and ``n_members``: how many members forecast each series.
+    short_series_ : list
+        Ids that no member could fit; an error if that is all of them.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, Ensemble
+    >>> from tsforce.datasets import load
+    >>> both = Ensemble([Baseline("naive", horizon=1), Baseline("seasonal_naive", horizon=1)], combine="mean")
+    >>> both.fit(load("airpassengers")).predict()["Ensemble"].tolist()
+    [424.5]
+    """
+
+    def __init__(self, members: Any, *, combine: str = "median", weights: Any = None, alias: str | None = None) -> None:
+        self.members = members
+        self.combine = combine
+        self.weights = weights
+        self.alias = alias
+
+    def _named_members(self) -> dict[str, Forecaster]:
+        members = self.members
+        named = dict(members) if isinstance(members, Mapping) else {f"member_{i}": m for i, m in enumerate(members)}
+        if not named:
+            raise ArgumentError("members is empty; an Ensemble needs at least one forecaster.")
+        for name, member in named.items():
+            if not isinstance(member, Forecaster):
+                raise ArgumentTypeError(
+                    f"members[{name!r}] is a {type(member).__name__}; expected a Forecaster such as "
+                    f"NARXForecaster(...) or Baseline('naive2')."
+                )
+        return named
+
+    def _check_weights(self, count: int) -> Any:
+        if self.weights is None:
+            return np.ones(count)
+        weights = np.asarray(self.weights, dtype=np.float64)
+        if self.combine == "median":
+            raise ArgumentError("weights are for combine='mean'; a median takes none.")
+        if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() == 0:
+            raise ArgumentError(f"weights={self.weights!r}: expected {count} numbers of at least 0, not all 0.")
+        return weights
+
+    def fit(self, df: Any, y: None = None, *, mode: Any = None) -> Self:
+        """Fit a clone of every member.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Long frame.
+        y : None
+            scikit-learn's slot.
+        mode : str or Forcing, optional
+            Passed on to every member.
+
+        Raises
+        ------
+        SeriesTooShortError
+            If no member can fit any series.
+        """
+        self.check_no_y(y)
+        self.forget()
+        named = self._named_members()
+        check_choice("combine", self.combine, ("median", "mean"))
+        self._check_weights(len(named))
+        if len({member.horizon for member in named.values() if member.horizon is not None}) > 1:
+            raise ArgumentError("members have different horizons; give all of them the same one.")
+        # The members share one reading of the frame, so they must agree on how to read it.
+        for attribute in ("id_col", "time_col", "target_col", "freq"):
+            if len({str(getattr(member, attribute)) for member in named.values()}) > 1:
+                raise ArgumentError(f"members differ in {attribute}; they read one frame and must agree on it.")
+        panel = self.read(df)
+        fitted, failures = {}, []
+        for name, member in named.items():
+            copy = member.clone_unfitted()
+            if "short_series" in copy.get_params():
+                copy.set_params(short_series="drop")
+            try:
+                fitted[name] = copy.fit(panel, mode=mode)
+            except SeriesTooShortError as error:
+                failures.append(f"{name}: {error}")
+        if not fitted:
+            raise SeriesTooShortError(f"no member can fit any series. {failures[0]}")
+        fits = np.array([[i not in set(self._left_out(m)) for i in panel.id_list] for m in fitted.values()])
+        count = fits.sum(axis=0)
+        self.freq_ = panel.clock.freq
+        self.season_length_ = next(iter(named.values())).resolve_season_length(panel)
+        self.members_ = fitted
+        self.coverage_ = series_frame(panel, {"n_members": count})
+        self.short_series_ = [panel.id_list[i] for i in np.flatnonzero(count == 0)]
+        covered = panel if (count > 0).all() else panel.take(np.flatnonzero(count > 0))
+        # Where each series ended, for the stamps of forecasts.
+        self.ends_ = covered.windows(covered.last_rows(), length=1)
+        self.train_end_ = self.last_stamps(covered)
+        return self
+
+    @staticmethod
+    def _left_out(member: Forecaster) -> list[Any]:
+        return list(getattr(member, "short_series_", []))
+
+    def read(self, df: Any) -> Panel:
+        """Return the panel of a long frame, read as the members read it."""
+        members = getattr(self, "members_", None) or self._named_members()
+        return next(iter(members.values())).read(df)
+
+    def check_horizon(self, horizon: int | None) -> int:
+        """Return the horizon to forecast: the argument, else the members' own."""
+        own = [member for member in self._named_members().values() if member.horizon is not None]
+        return own[0].check_horizon(horizon) if own else super().check_horizon(horizon)
+
+    def predict(self, horizon: int | None = None, *, history: Any = None) -> Any:
+        """Return combined forecasts after the last training row of each series, or the last row of `history`.
+
+        Returns
+        -------
+        DataFrame
+            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
+        """
+        self.check_fitted()
+        steps = self.check_horizon(horizon)
+        if history is not None:
+            panel = self.read(history)
+            return self._combined(panel, panel.last_rows(), steps, with_cutoff=False)
+        index = self.ends_.last_rows()
+        stack = np.full((len(self.members_), len(index), steps), np.nan)
+        for number, member in enumerate(self.members_.values()):
+            out = set(self._left_out(member))
+            mine = np.array([name not in out for name in self.ends_.id_list])
+            stack[number, mine] = member.predict(steps)[member.name].to_numpy().reshape(-1, steps)
+        return write_forecasts(self.ends_, index, self._combine(stack), self.name, with_cutoff=False)
+
+    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
+        """Return combined forecasts at many cutoffs; parameters, result, numbers as ``Forecaster.predict_at``."""
+        self.check_fitted()
+        panel, steps = self.read(df), self.check_horizon(horizon)
+        return self._combined(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
+
+    def _combined(self, panel: Panel, index: WindowIndex, steps: int, *, with_cutoff: bool) -> Any:
+        stack = np.full((len(self.members_), len(index), steps), np.nan)
+        for number, member in enumerate(self.members_.values()):
+            out = {panel.position[name] for name in self._left_out(member) if name in panel.position}
+            mine = ~np.isin(index.series, list(out)) if out else np.ones(len(index), dtype=bool)
+            if mine.any():
+                part = WindowIndex(index.series[mine], index.rows[mine])
+                stack[number, mine] = member.predict_at(panel, part, steps)[member.name].to_numpy().reshape(-1, steps)
+        nobody = np.isnan(stack).all(axis=(0, 2))
+        if nobody.any():
+            names = abbreviate(dict.fromkeys(panel.id_list[i] for i in index.series[nobody]))
+            raise UnseenSeriesError(f"series {names}: no member of the Ensemble was fitted on it.")
+        return write_forecasts(panel, index, self._combine(stack), self.name, with_cutoff=with_cutoff)
+
+    def _combine(self, stack: Any) -> Any:
+        """Return (W, H) from (members, W, H), NaN where a member has no forecast."""
+        if self.combine == "median":
+            # Sorting puts NaN last; nanmedian does the same, one slice at a time.
+            ordered = np.sort(stack, axis=0)
+            count = (~np.isnan(stack)).sum(axis=0)[None]
+            low, high = (
+                np.take_along_axis(ordered, np.maximum(k, 0), axis=0)[0] for k in ((count - 1) // 2, count // 2)
+            )
+            return np.where(count[0] > 0, 0.5 * (low + high), np.nan)
+        weights = dict(zip(self._named_members(), self._check_weights(len(self._named_members())), strict=True))
+        share = np.array([weights[name] for name in self.members_])[:, None, None] * ~np.isnan(stack)
+        total = share.sum(axis=0)
+        return np.where(
+            total > 0, np.nansum(share * np.nan_to_num(stack), axis=0) / np.where(total > 0, total, 1), np.nan
+        )
