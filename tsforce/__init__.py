@@ -1,0 +1,32 @@
+"""tsforce: multi-step forecasting with models that are fed their own outputs, judged closed loop.
+
+Public names only; everything else is private. ``tsforce.datasets`` and ``tsforce.forcing`` are doors to more of them.
+"""
+
+from tsforce.data.transforms import Difference, Log, MeanScale, Standardize
+from tsforce.dynamics.forcing import ClosedLoop, OpenLoop
+from tsforce.evaluation.backtest import BacktestResult, backtest
+from tsforce.evaluation.compare import compare
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.baselines import Baseline
+from tsforce.forecasting.ensemble import Ensemble
+from tsforce.forecasting.narx import NARXForecaster
+
+__all__ = [
+    "BacktestResult",
+    "Baseline",
+    "ClosedLoop",
+    "Difference",
+    "Ensemble",
+    "Forecaster",
+    "Log",
+    "MeanScale",
+    "NARXForecaster",
+    "OpenLoop",
+    "Standardize",
+    "__version__",
+    "backtest",
+    "compare",
+]
+
+__version__ = "0.1.0.dev0"

@@ -1,0 +1,142 @@
+"""backtest: what a model would have forecast, closed loop, knowing nothing after each cutoff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tsforce.data.frame import cutoff_rows
+from tsforce.data.panel import IntArray, Panel, WindowIndex
+from tsforce.errors import ArgumentError, ArgumentTypeError
+from tsforce.evaluation.result import BacktestResult, Judged
+from tsforce.evaluation.windows import Plan, plan_windows
+from tsforce.forecasting.base import Forecaster, check_count
+
+__all__ = ["BacktestResult", "backtest"]
+
+
+def backtest(
+    model: Forecaster,
+    df: Any,
+    *,
+    horizon: int | None = None,
+    n_windows: int = 1,
+    step_size: int | None = None,
+    cutoffs: Any = None,
+    align: str = "auto",
+    refit: bool | int | str = False,
+    season_length: int | None = None,
+) -> BacktestResult:
+    """Return closed-loop forecasts of past windows beside the truth.
+
+    Parameters
+    ----------
+    model : Forecaster
+        Never changed: clones are fitted, in the mode the given model was fitted in, else in the constructor's.
+    df : DataFrame
+        Long frame with the truth.
+    horizon : int, optional
+        H, steps after each cutoff; the model's by default.
+    n_windows : int
+        Windows per series.
+    step_size : int, optional
+        Rows from one cutoff to the next; the horizon by default.
+    cutoffs : stamps or DataFrame, optional
+        Explicit cutoffs for all series, or a frame with the id column and ``cutoff``; win over the counts.
+    align : "auto", "series" or "calendar"
+        Count cutoffs back from each series' own last row, or from the panel's last stamp (a series is scored where it
+        has truth). "auto": "series" for whole-number stamps, "calendar" for time stamps.
+    refit : bool, int or "never"
+        What a model may know is what lies up to the cutoff, its parameters included. False: learn once, at the first
+        cutoff; a model that is fitted already and learnt from no row after a series' first cutoff is used as it is.
+        True, or k: a fresh clone at every, or every k-th, cutoff. "never": the fitted model as it is although it may
+        have seen the rows; the frame then says so in ``in_sample``.
+    season_length : int, optional
+        Of the MASE scale; the model's by default, else 1.
+
+    Returns
+    -------
+    BacktestResult
+        ``frame`` (unique_id, ds, cutoff, horizon, y, <name>), ``scores()``, ``by_horizon()``, ``exposure()``.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is not accepted, or no window fits.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, backtest
+    >>> from tsforce.datasets import load
+    >>> result = backtest(Baseline("seasonal_naive"), load("airpassengers"), horizon=12, n_windows=3)
+    >>> result.scores()[["model", "n_windows"]].to_numpy().tolist()
+    [['seasonal_naive', 3]]
+    """
+    if not isinstance(model, Forecaster):
+        raise ArgumentTypeError(
+            f"model is a {type(model).__name__}; expected a Forecaster such as NARXForecaster(...)."
+        )
+    steps = model.check_horizon(horizon)
+    panel = model.read(df)
+    plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
+    judged = judge(model, panel, plan, steps, refit)
+    if season_length is None:
+        season_length = getattr(judged.fitted[0], "season_length_", None) or model.season_length or 1
+    return BacktestResult.build(panel, plan, steps, {model.name: judged}, check_count("season_length", season_length))
+
+
+def judge(model: Forecaster, panel: Panel, plan: Plan, horizon: int, refit: bool | int | str) -> Judged:
+    """Return one model's forecasts of the planned windows, and the clones that made them."""
+    every = _refit_every(refit)
+    if every is None:
+        model.check_fitted()
+        fitted, maker = [model], np.zeros(len(plan.index), dtype=np.int64)
+    elif every == 0:
+        fitted = [model if _may_stay(model, panel, plan) else _fit_before(model, panel, plan)]
+        maker = np.zeros(len(plan.index), dtype=np.int64)
+    else:
+        _, rank = np.unique(plan.number, return_inverse=True)
+        maker = rank.astype(np.int64) // every
+        fitted = [_fit_before(model, panel, plan.some(maker == k)) for k in range(int(maker.max()) + 1)]
+    yhat = np.full((len(plan.index), horizon), np.nan)
+    covered = np.ones(len(plan.index), dtype=bool)
+    for k, clone in enumerate(fitted):
+        left_out = [panel.position[name] for name in getattr(clone, "short_series_", []) if name in panel.position]
+        now = (maker == k) & ~np.isin(plan.index.series, left_out)
+        covered &= now | (maker != k)
+        if now.any():
+            part = WindowIndex(plan.index.series[now], plan.index.rows[now])
+            yhat[now] = clone.predict_at(panel, part, horizon)[clone.name].to_numpy().reshape(-1, horizon)
+    seen = _learnt_rows(model, panel) if every is None else None
+    return Judged(yhat, covered, fitted, maker, seen, model.is_baseline)
+
+
+def _refit_every(refit: Any) -> int | None:
+    """Return how many windows one fit serves: 0 for all, None for never fitting."""
+    if isinstance(refit, str):
+        if refit == "never":
+            return None
+    elif isinstance(refit, (bool, np.bool_)) or (isinstance(refit, (int, np.integer)) and refit >= 1):
+        return int(refit)
+    raise ArgumentError(f"refit={refit!r}: expected False, True, a whole number of at least 1, or 'never'.")
+
+
+def _learnt_rows(model: Forecaster, panel: Panel) -> IntArray:
+    """Return the last row of each of the panel's series that the model learnt from, -1 for none."""
+    return cutoff_rows(panel, model.train_end_)
+
+
+def _may_stay(model: Forecaster, panel: Panel, plan: Plan) -> bool:
+    """Return whether a model is fitted and learnt from no row after a series' first cutoff."""
+    if not model.is_fitted:
+        return False
+    learnt, first = _learnt_rows(model, panel), plan.first_rows(panel.n_series)
+    return bool((learnt <= first)[first >= 0].all())
+
+
+def _fit_before(model: Forecaster, panel: Panel, plan: Plan) -> Forecaster:
+    """Return a clone fitted on the rows up to each series' first cutoff of the plan."""
+    clone = model.clone_unfitted()
+    mode = getattr(model, "mode_", None)
+    return clone.fit(panel.head(plan.first_rows(panel.n_series) + 1), mode=mode)

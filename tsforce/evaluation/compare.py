@@ -1,0 +1,79 @@
+"""compare: several forecasters on the same windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tsforce.errors import ArgumentError, ArgumentTypeError
+from tsforce.evaluation.backtest import judge
+from tsforce.evaluation.result import BacktestResult
+from tsforce.evaluation.windows import plan_windows
+from tsforce.forecasting.base import Forecaster, check_count
+
+__all__ = ["compare"]
+
+
+def compare(
+    models: Mapping[str, Forecaster] | list[Forecaster],
+    df: Any,
+    *,
+    horizon: int | None = None,
+    n_windows: int = 1,
+    step_size: int | None = None,
+    cutoffs: Any = None,
+    align: str = "auto",
+    refit: bool | int | str = False,
+    season_length: int | None = None,
+) -> BacktestResult:
+    """Return the backtest of several forecasters on the same windows, one column each.
+
+    Parameters
+    ----------
+    models : dict of name -> Forecaster, or list of Forecaster
+        A dict's key wins over the forecaster's own name.
+    df, horizon, n_windows, step_size, cutoffs, align, refit, season_length
+        As in ``backtest``. Without `horizon`, the one the models agree on; without `season_length`, the first model's.
+
+    Returns
+    -------
+    BacktestResult
+        Over the windows that every model covers.
+
+    Raises
+    ------
+    ArgumentError
+        If two names are equal, or the models' horizons differ and none is given.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, compare
+    >>> from tsforce.datasets import load
+    >>> both = {"last": Baseline("naive"), "season": Baseline("seasonal_naive")}
+    >>> compare(both, load("airpassengers"), horizon=12).scores()["model"].tolist()
+    ['last', 'season']
+    """
+    pairs = list(models.items()) if isinstance(models, Mapping) else [(getattr(m, "name", "?"), m) for m in models]
+    if not pairs:
+        raise ArgumentError("models is empty; give at least one forecaster.")
+    for name, model in pairs:
+        if not isinstance(model, Forecaster):
+            raise ArgumentTypeError(f"models[{name!r}] is a {type(model).__name__}; expected a Forecaster.")
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ArgumentError(f"two models are named {twice[0]!r}; give one an alias=, or pass a dict of names.")
+    own = {model.horizon for _, model in pairs if model.horizon is not None}
+    if horizon is None and len(own) > 1:
+        raise ArgumentError(f"the models have different horizons, {sorted(own)}; say which with horizon=.")
+    if horizon is None and own:
+        horizon = own.pop()
+    (steps,) = {model.check_horizon(horizon) for _, model in pairs}
+    # One reading serves all, so that all see the same windows.
+    panel = pairs[0][1].read(df)
+    plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
+    judged = {name: judge(model, panel, plan, steps, refit) for name, model in pairs}
+    if season_length is None:
+        first = next(iter(judged.values())).fitted[0]
+        season_length = getattr(first, "season_length_", None) or first.season_length or 1
+    return BacktestResult.build(panel, plan, steps, judged, check_count("season_length", season_length))

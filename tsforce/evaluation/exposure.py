@@ -1,0 +1,136 @@
+"""Exposure: how much worse a model gets on its own outputs than on observed ones, at the same targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tsforce.data.panel import IntArray, Panel, WindowIndex
+from tsforce.evaluation.windows import Plan
+from tsforce.forecasting.base import Forecaster
+
+__all__ = ["Exposure", "measure_exposure"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """Errors by step, in units of the series' in-sample seasonal-naive scale; each array is (H,).
+
+    Attributes
+    ----------
+    rmse_closed, rmse_one_step, rmse_naive
+        Of the closed-loop forecast, of the forecast made one step before the same target, and of repeating the last
+        value up to the cutoff.
+    n_windows, n_left_out
+        Windows with truth at the step that were pooled; that have no scale.
+    diverged_share : float
+    """
+
+    rmse_closed: FloatArray
+    rmse_one_step: FloatArray
+    rmse_naive: FloatArray
+    n_windows: IntArray
+    n_left_out: IntArray
+    diverged_share: float
+
+    @property
+    def gap(self) -> FloatArray:
+        """``rmse_closed / rmse_one_step``; NaN where both are 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.rmse_closed / self.rmse_one_step
+
+    def first_step(self, condition: BoolArray) -> int | str:
+        """Return the first step where `condition` holds, else "> H"."""
+        steps = np.flatnonzero(condition)
+        return int(steps[0]) + 1 if len(steps) else f"> {len(condition)}"
+
+
+def one_step_forecasts(
+    panel: Panel, plan: Plan, fitted: list[Forecaster], maker: IntArray, known: BoolArray
+) -> FloatArray:
+    """Return, for every target of every window, the forecast from one step before it, (W, H); NaN without truth."""
+    index = plan.index
+    out = np.full(known.shape, np.nan)
+    for k, model in enumerate(fitted):
+        window, step = np.nonzero(known & (maker == k)[:, None])
+        if len(window) == 0:
+            continue
+        series, rows = index.series[window], index.rows[window] + step
+        # Windows overlap; each one-step forecast is made once.
+        longest = int(panel.lengths.max())
+        key, back = np.unique(series * longest + rows, return_inverse=True)
+        once = WindowIndex(key // longest, key % longest)
+        out[window, step] = model.predict_at(panel, once, 1)[model.name].to_numpy()[back]
+    return out
+
+
+def measure_exposure(
+    panel: Panel,
+    plan: Plan,
+    yhat: FloatArray,
+    fitted: list[Forecaster],
+    maker: IntArray,
+    truth: FloatArray,
+    known: BoolArray,
+    scale: FloatArray,
+) -> Exposure:
+    """Return the exposure of one model.
+
+    Parameters
+    ----------
+    panel, plan
+        The data and its W windows.
+    yhat, truth : (W, H)
+        Closed-loop forecasts and truth, original units.
+    fitted, maker
+        The clones, and which made each window.
+    known : (W, H) bool
+        Where there is truth.
+    scale : (S,)
+        In-sample seasonal-naive scale of each series; 0 or NaN where there is none.
+    """
+    index = plan.index
+    unit = scale[index.series][:, None]
+    usable = np.isfinite(unit) & (unit > 0)
+    use = known & usable
+    last = panel.values[panel.indptr[index.series] + index.rows, 0][:, None]
+
+    def rmse(forecast: FloatArray) -> FloatArray:
+        with np.errstate(over="ignore"):
+            square = np.where(use, ((truth - forecast) / np.where(usable, unit, 1.0)) ** 2, 0.0)
+            count = use.sum(axis=0)
+            return np.where(count > 0, np.sqrt(square.sum(axis=0) / np.maximum(count, 1)), np.nan)
+
+    return Exposure(
+        rmse_closed=rmse(yhat),
+        rmse_one_step=rmse(one_step_forecasts(panel, plan, fitted, maker, known)),
+        rmse_naive=rmse(np.broadcast_to(last, truth.shape)),
+        n_windows=use.sum(axis=0),
+        n_left_out=(known & ~usable).sum(axis=0),
+        diverged_share=float(_diverged(panel, plan, yhat).mean()),
+    )
+
+
+def _diverged(panel: Panel, plan: Plan, yhat: FloatArray) -> Any:
+    """Return which windows hold a forecast that is not finite or far outside what the series showed, (W,) bool."""
+    first = plan.first_rows(panel.n_series)
+    present = np.flatnonzero(first >= 0)
+    shown = panel.head(first + 1)
+    starts = shown.indptr[:-1]
+    values = shown.values[:, 0]
+    mean = np.zeros(panel.n_series)
+    reach = np.full(panel.n_series, np.inf)
+    span = np.maximum.reduceat(values, starts) - np.minimum.reduceat(values, starts)
+    mean[present] = np.add.reduceat(values, starts) / shown.lengths
+    reach[present] = np.where(span > 0, 10 * span, np.inf)
+    series = plan.index.series[:, None]
+    with np.errstate(invalid="ignore"):
+        # A model's own guard may clip at this very bound; rounding must not hide that.
+        far = np.abs(yhat - mean[series]) >= (1 - 1e-9) * reach[series]
+    return (far | ~np.isfinite(yhat)).any(axis=1)
