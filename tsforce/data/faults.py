@@ -1,0 +1,248 @@
+"""Faults between the rows of a long frame: what is wrong, where in the user's frame, and what to type to repair it.
+
+Every repair is a statement that replaces ``df`` or one of its columns and stands at the end of the fault. Typed in the
+order of the report, the repairs lead to a frame that is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tsforce.data.panel import Columns, IntArray
+from tsforce.errors import abbreviate
+
+__all__ = ["SortedRows", "place", "target_faults", "time_faults"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def place(row: int, labels: Any) -> str:
+    """Return how to speak of a row: its number from 0 as in ``df.iloc``, and its index label where that differs."""
+    label = labels[row]
+    return f"row {row}" if label is row or str(label) == str(row) else f"row {row} (index label {label!r})"
+
+
+@dataclass(frozen=True, eq=False)
+class SortedRows:
+    """The rows of a frame in the order of series and time.
+
+    Attributes
+    ----------
+    columns : Columns
+    has_ids : bool
+        Whether the frame has the id column; without it the frame is one series.
+    ids : Index of length S
+    codes : (N,) int64
+        Series of each row, ascending.
+    indptr : (S + 1,) int64
+        Series i owns the rows ``indptr[i]:indptr[i + 1]``.
+    stamps : Index of length N
+    raw : (N,) int64
+        The stamps as whole numbers.
+    order : (N,) int64 or None
+        Row of the user's frame that each row was; None where nothing had to be sorted.
+    labels : Index of length N
+        Of the user's frame.
+    """
+
+    columns: Columns
+    has_ids: bool
+    ids: Any
+    codes: IntArray
+    indptr: IntArray
+    stamps: Any
+    raw: IntArray
+    order: IntArray | None
+    labels: Any
+
+    @cached_property
+    def same(self) -> BoolArray:
+        """Whether row k + 1 belongs to the series of row k, (N - 1,) bool."""
+        same: BoolArray = self.codes[1:] == self.codes[:-1]
+        return same
+
+    def first(self, flat: IntArray) -> tuple[int, str]:
+        """Return which of some rows stands first in the user's frame, and how to speak of it."""
+        rows = flat if self.order is None else self.order[flat]
+        k = int(np.argmin(rows))
+        return int(flat[k]), place(int(rows[k]), self.labels)
+
+    def names(self, flat: IntArray) -> str:
+        """Return the names of the series that some rows belong to."""
+        return abbreviate(self.ids[np.unique(self.codes[flat])])
+
+    def reshaped(self, series: str) -> str:
+        """Return the repair that puts `series`, an expression in s indexed by time, in the place of each series."""
+        columns = self.columns
+        indexed = f"df = df.set_index({columns.time!r})"
+        if not self.has_ids:
+            return f"{indexed}[{columns.targets[0]!r}].pipe(lambda s: {series}).reset_index()"
+        grouped = f"groupby({columns.id!r}, observed=True, sort=False)[{columns.targets[0]!r}]"
+        return f"{indexed}.{grouped}.apply(lambda s: {series}).reset_index()"
+
+    def transformed(self, series: str) -> str:
+        """Return the repair that puts `series`, an expression in s of the same length, in the place of each series."""
+        target = repr(self.columns.targets[0])
+        # Neighbours in the frame have to be neighbours in time before anything is interpolated.
+        sort = "" if self.order is None else f"df = df.sort_values({self.columns.time!r}, ignore_index=True); "
+        if not self.has_ids:
+            return f"{sort}df[{target}] = df[{target}].pipe(lambda s: {series})"
+        grouped = f"df.groupby({self.columns.id!r}, observed=True)[{target}]"
+        return f"{sort}df[{target}] = {grouped}.transform(lambda s: {series})"
+
+
+def time_faults(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArray, told_by: str) -> list[str]:
+    """Return the faults of the time column: duplicates, stamps off the frequency's grid, gaps.
+
+    Parameters
+    ----------
+    rows : SortedRows
+    clock : Clock
+    ticks : (N,) int64
+    on_grid : (N,) bool
+        Whether the stamp is that of its tick.
+    told_by : str
+        Where the frequency comes from, to be put behind it; empty if the user gave it.
+    """
+    step = np.diff(ticks)
+    if on_grid.all() and bool(np.all((step == clock.step) | ~rows.same)):
+        return []
+    faults = duplicate_faults(rows)
+    off = _off_grid(rows, clock, ticks, on_grid)
+    flat = np.flatnonzero(off)
+    if len(flat):
+        k, row = rows.first(flat)
+        faults.append(
+            f"series {rows.names(flat)}: {len(flat)} time stamps do not lie on freq={clock.freq!r}{told_by}, first "
+            f"{rows.stamps[k]} in {row}. {_grid_repair(rows, clock)}."
+        )
+    # What lies off the grid is neither a gap nor the end of one.
+    sound = np.bincount(rows.codes[flat], minlength=len(rows.ids)) == 0
+    gaps = np.flatnonzero(rows.same & (step > clock.step) & sound[rows.codes[1:]]) + 1
+    if len(gaps):
+        k, row = rows.first(gaps)
+        missing = int((step[gaps - 1] // clock.step - 1).sum())
+        stamp = clock.stamps(ticks[k - 1 : k] + clock.step)[0]
+        faults.append(
+            f"series {rows.names(gaps)}: {missing} time stamps are missing at freq={clock.freq!r}{told_by}, first "
+            f"{stamp} before {row}. {_gap_repair(rows, clock)}."
+        )
+    return faults
+
+
+def duplicate_faults(rows: SortedRows) -> list[str]:
+    """Return the fault of stamps that a series has more than once, if it has."""
+    twice = np.flatnonzero(rows.same & (rows.raw[1:] == rows.raw[:-1])) + 1
+    if not len(twice):
+        return []
+    k, row = rows.first(twice)
+    columns = rows.columns
+    keys = [columns.id, columns.time]
+    hint = ""
+    if not rows.has_ids:
+        keys = [columns.time]
+        hint = f" There is no column {columns.id!r}, so this is one series; name a column of series ids with id_col=."
+    return [
+        f"series {rows.names(twice)}: {len(twice)} duplicate time stamps, first {rows.stamps[k]} in {row}.{hint} Sum "
+        f"up or average rows that belong together, or keep the first of each: df = df.drop_duplicates({keys!r})."
+    ]
+
+
+def _off_grid(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArray) -> BoolArray:
+    """Return which rows are no whole number of steps away from most rows of their series, (N,) bool."""
+    off = ~on_grid
+    if clock.step == 1:
+        return off
+    phase = np.where(on_grid, (ticks - ticks[rows.indptr[rows.codes]]) % clock.step, -1)
+    pairs, votes = np.unique(np.stack([rows.codes, phase]), axis=1, return_counts=True)
+    ranked = np.lexsort((-votes, pairs[0]))
+    best = pairs[1, ranked[np.searchsorted(pairs[0, ranked], np.arange(len(rows.ids)))]]
+    return np.asarray(off | (phase != best[rows.codes]))
+
+
+def _steps(rows: SortedRows) -> int:
+    """Return the largest step that all whole-number stamps are multiples of, within each series."""
+    return int(np.gcd.reduce(np.diff(rows.raw)[rows.same]))
+
+
+def _grid_repair(rows: SortedRows, clock: Any) -> str:
+    if isinstance(clock.freq, int):
+        return f"All stamps are multiples of {_steps(rows)} apart: say freq={_steps(rows)}"
+    resampled = rows.reshaped(f"s.resample({clock.freq!r}).mean().interpolate(limit_area='inside')")
+    return f"Fit series of another frequency apart, or bring all to one: {resampled}"
+
+
+def _gap_repair(rows: SortedRows, clock: Any) -> str:
+    inside = "interpolate(limit_area='inside')"
+    if not isinstance(clock.freq, int):
+        return f"Add the rows with values: {rows.reshaped(f's.asfreq({clock.freq!r}).{inside}')}"
+    every = f"range(s.index.min(), s.index.max() + 1, {clock.freq})"
+    wider = _steps(rows)
+    hint = (
+        ""
+        if wider <= clock.step
+        else f"All stamps are multiples of {wider} apart: if that is the step, say freq={wider}. "
+    )
+    call = rows.reshaped(f"s.reindex({every}).rename_axis({rows.columns.time!r}).{inside}")
+    return f"{hint}Add the rows with values: {call}"
+
+
+def target_faults(rows: SortedRows, target: npt.NDArray[np.float64]) -> tuple[IntArray, list[str], list[str]]:
+    """Return how many leading NaN each series has, and the faults of the target: infinite values, and missing ones."""
+    lengths = np.diff(rows.indptr)
+    leading = np.zeros(len(lengths), dtype=np.int64)
+    if np.isfinite(target).all():
+        return leading, [], []
+    name, codes = rows.columns.targets[0], rows.codes
+    infinite, faults = [], []
+    inside = "s.interpolate(limit_area='inside')"
+    flat = np.flatnonzero(np.isinf(target))
+    if len(flat):
+        _, row = rows.first(flat)
+        filled = "s.replace([float('inf'), float('-inf')], float('nan')).interpolate().where(s.notna())"
+        infinite.append(
+            f"series {rows.names(flat)}: {len(flat)} infinite values in {name!r}, first in {row}. Put values between "
+            f"their neighbours in their place: {rows.transformed(filled)}."
+        )
+    present = ~np.isnan(target)
+    within = np.arange(len(target)) - rows.indptr[codes]
+    first, last = np.full(len(lengths), len(target)), np.full(len(lengths), -1)
+    np.minimum.at(first, codes[present], within[present])
+    np.maximum.at(last, codes[present], within[present])
+    known = last[codes] >= 0
+    flat = np.flatnonzero(~known)
+    if len(flat):
+        _, row = rows.first(flat)
+        faults.append(
+            f"series {rows.names(flat)}: no value in {name!r} in any of {len(flat)} rows, first in {row}. "
+            f"{_empty_repair(rows, bool(known.any()))}."
+        )
+    flat = np.flatnonzero(~present & known & (within > first[codes]) & (within < last[codes]))
+    if len(flat):
+        _, row = rows.first(flat)
+        faults.append(
+            f"series {rows.names(flat)}: {len(flat)} missing values (NaN) in {name!r} between observed ones, first in "
+            f"{row}. Fill them: {rows.transformed(inside)}."
+        )
+    flat = np.flatnonzero(~present & known & (within > last[codes]))
+    if len(flat):
+        _, row = rows.first(flat)
+        faults.append(
+            f"series {rows.names(flat)}: {len(flat)} missing values (NaN) in {name!r} after the last observed one, "
+            f"first in {row}. Rows of the future do not belong in this frame (known future inputs will go to "
+            f"`future_df`). Drop them: df = df.dropna(subset=[{name!r}])."
+        )
+    return np.where(last < 0, leading, first), infinite, faults
+
+
+def _empty_repair(rows: SortedRows, others: bool) -> str:
+    name = rows.columns.targets[0]
+    if not others:
+        return "Name the column that holds the target with target_col="
+    some = f"lambda s: s[{name!r}].notna().any()"
+    return f"Drop these series: df = df.groupby({rows.columns.id!r}, observed=True).filter({some})"

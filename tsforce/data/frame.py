@@ -1,0 +1,342 @@
+"""The long-frame contract: read a user's frame into a Panel with one report of every fault, and write forecasts.
+
+Together with ``columns.py``, ``frequency.py`` and ``datasets.py`` the only place where pandas is touched; other layers
+pass frames through. Rows in messages are counted from 0, as by ``df.iloc``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsforce.data.columns import check_names, no_frame, read_ids, read_stamps, read_target
+from tsforce.data.faults import SortedRows, duplicate_faults, place, target_faults, time_faults
+from tsforce.data.frequency import Clock, check_freq, infer_offset
+from tsforce.data.panel import Columns, IntArray, Panel, WindowIndex, ragged_rows
+from tsforce.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    FrameError,
+    UnseenSeriesError,
+    UnusedColumnWarning,
+    abbreviate,
+)
+
+__all__ = [
+    "cutoff_rows",
+    "panel_to_frame",
+    "read_panel",
+    "resolve_cutoffs",
+    "series_frame",
+    "stamps_at",
+    "write_forecasts",
+]
+
+
+def read_panel(
+    df: Any,
+    *,
+    id_col: str = "unique_id",
+    time_col: str = "ds",
+    target_col: str = "y",
+    freq: Any = "infer",
+) -> Panel:
+    """Return the panel of a long frame, sorted by series and time, leading NaN of the target trimmed.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Long frame: series id, time stamp (or whole-number step), target in original units. Without the default id
+        column ``unique_id`` the frame is one series, named "y". Never modified.
+    id_col, time_col, target_col : str
+    freq : str, offset or int
+        "infer", a pandas alias or offset, or the step of whole-number stamps.
+
+    Returns
+    -------
+    Panel
+        Series in order of first appearance; categorical ids in category order.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If `df` is no pandas DataFrame.
+    ArgumentError
+        If `freq` is no frequency.
+    FrameError
+        With every fault that was found: each with series, first offending row, count and repair. Faults of whole
+        columns hide those of single rows, which cannot be looked for before the columns are sound.
+
+    Warns
+    -----
+    UnusedColumnWarning
+        If the frame has columns that no argument names.
+    """
+    if isinstance(df, Panel):
+        return df
+    columns = Columns(id_col, time_col, (target_col,))
+    if not isinstance(df, pd.DataFrame):
+        raise ArgumentTypeError(no_frame(df, columns))
+    offset = check_freq(freq)
+    faults = check_names(df, columns)
+    names = list(df.columns)
+    # Columns that are there are looked at even where others are not: one report for all.
+    sound = [name for name in (id_col, time_col, target_col) if len(df) and names.count(name) == 1]
+    codes, ids = np.zeros(len(df), dtype=np.int64), pd.Index(["y"])
+    if id_col in sound:
+        codes, ids = read_ids(df[id_col], faults)
+    stamps = read_stamps(df[time_col], offset, faults) if time_col in sound else None
+    target = read_target(df[target_col], faults) if target_col in sound else None
+    if faults:
+        raise FrameError(faults)
+    panel = _assemble(df, columns, codes, ids, stamps, target, offset)
+    unused = [name for name in df.columns if name not in (id_col, time_col, target_col)]
+    if unused:
+        warnings.warn(
+            f"columns {abbreviate(unused)} are named by no argument and are ignored.", UnusedColumnWarning, stacklevel=3
+        )
+    return panel
+
+
+def _assemble(
+    df: pd.DataFrame, columns: Columns, codes: IntArray, ids: Any, stamps: Any, target: Any, offset: Any
+) -> Panel:
+    """Sort, choose the clock, look for faults between rows, trim; the columns by themselves are sound."""
+    raw = stamps.asi8 if isinstance(stamps, pd.DatetimeIndex) else stamps.to_numpy(np.int64)
+    ordered = (codes[1:] > codes[:-1]) | ((codes[1:] == codes[:-1]) & (raw[1:] >= raw[:-1]))
+    order: IntArray | None = None
+    if not ordered.all():
+        order = np.lexsort((raw, codes)).astype(np.int64)
+        codes, raw, target, stamps = codes[order], raw[order], target[order], stamps[order]
+    indptr = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
+    rows = SortedRows(columns, columns.id in df.columns, ids, codes, indptr, stamps, raw, order, df.index)
+    leading, infinite, faults = target_faults(rows, target)
+    freq, told_by = offset, ""
+    if offset is None and not isinstance(stamps, pd.DatetimeIndex):
+        freq = 1
+    elif offset is None:
+        longest = int(np.argmax(np.diff(indptr)))
+        freq = infer_offset(stamps[indptr[longest] : indptr[longest + 1]])
+        told_by = f" (told by series {str(ids[longest])!r}, the one with most rows)"
+        if freq is None:
+            raise FrameError([*infinite, *duplicate_faults(rows), _no_frequency(rows, longest), *faults])
+    clock = Clock.for_stamps(stamps, freq)
+    ticks, on_grid = clock.ticks(stamps)
+    # In the order in which the repairs have to be typed: rows are filled in between finite values.
+    faults = [*infinite, *time_faults(rows, clock, ticks, on_grid, told_by), *faults]
+    if faults:
+        raise FrameError(faults)
+    counts = np.diff(indptr) - leading
+    if leading.any():
+        target = target[ragged_rows(indptr[:-1] + leading, counts)]
+    kept = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    start = ticks[indptr[:-1] + leading]
+    return Panel(ids, target[:, None], kept, start, clock, columns, was_unsorted=order is not None)
+
+
+def _no_frequency(rows: SortedRows, longest: int) -> str:
+    first = int(rows.indptr[longest])
+    row = place(first if rows.order is None else int(rows.order[first]), rows.labels)
+    stamps = rows.stamps[first : int(rows.indptr[longest + 1])]
+    shown = ", ".join(map(str, stamps.unique()[:4])) + (", ..." if stamps.nunique() > 4 else "")
+    return (
+        f"the frequency of {rows.columns.time!r} cannot be told from series {str(rows.ids[longest])!r}, the one with "
+        f"most rows ({len(stamps)}, first {row}): {shown}. Say it with freq=, such as freq='h', 'D', 'W-SUN' or 'MS'."
+    )
+
+
+def panel_to_frame(panel: Panel) -> pd.DataFrame:
+    """Return the long frame of a panel: the user's columns and dtypes, sorted by series and time."""
+    series = np.repeat(np.arange(panel.n_series), panel.lengths)
+    within = np.arange(len(series)) - panel.indptr[series]
+    columns = panel.columns
+    data = {columns.id: panel.ids.take(series), columns.time: panel.clock.stamps(panel.ticks(series, within))}
+    for channel, name in enumerate(columns.targets):
+        data[name] = panel.values[:, channel]
+    return pd.DataFrame(data)
+
+
+def write_forecasts(
+    panel: Panel, index: WindowIndex, yhat: Any, name: str, *, with_cutoff: bool, counts: dict[str, int] | None = None
+) -> pd.DataFrame:
+    """Return the frame of some forecasts, ordered as `index`, then by horizon.
+
+    Parameters
+    ----------
+    panel : Panel
+        Whose series and clock the windows refer to.
+    index : WindowIndex, W windows
+    yhat : (W, H) float64
+        Original units, after the cutoff.
+    name : str
+        Name of the forecast's column.
+    with_cutoff : bool
+        Whether to add the column ``cutoff``.
+    counts : dict, optional
+        Kept in ``frame.attrs`` under the same keys, such as the number of clipped windows.
+    """
+    horizon = yhat.shape[1]
+    ticks = panel.ticks(index.series[:, None], index.rows[:, None] + np.arange(1, horizon + 1))
+    data = {
+        panel.columns.id: panel.ids.take(np.repeat(index.series, horizon)),
+        panel.columns.time: panel.clock.stamps(ticks.ravel()),
+    }
+    if with_cutoff:
+        data["cutoff"] = stamps_at(panel, index).repeat(horizon)
+    data["horizon"] = np.tile(np.arange(1, horizon + 1), len(index))
+    data[name] = np.ascontiguousarray(yhat).ravel()
+    frame = pd.DataFrame(data, copy=False)
+    frame.attrs.update(counts or {})
+    return frame
+
+
+def stamps_at(panel: Panel, index: WindowIndex) -> Any:
+    """Return the stamps of the windows' cutoffs, a pandas Index of length W."""
+    return panel.clock.stamps(panel.ticks(index.series, index.rows))
+
+
+def series_frame(panel: Panel, values: dict[str, Any]) -> pd.DataFrame:
+    """Return a frame with one row per series: the id column and the given columns of length S."""
+    return pd.DataFrame({panel.columns.id: panel.ids, **values})
+
+
+def cutoff_rows(panel: Panel, stamps: pd.DataFrame) -> IntArray:
+    """Return the row of each series of the panel that a stamp per series stands for, (S,) int64.
+
+    Parameters
+    ----------
+    panel : Panel
+    stamps : DataFrame
+        The id column and ``cutoff``, as in a forecaster's ``train_end_``. Series that the panel lacks are ignored.
+
+    Returns
+    -------
+    (S,) int64
+        Possibly after the series' last row; negative before its first; -1 for a series that `stamps` does not name.
+    """
+    named = {name: i for i, name in enumerate(stamps.iloc[:, 0])}
+    where = np.array([named.get(name, -1) for name in panel.id_list], dtype=np.int64)
+    found = np.flatnonzero(where >= 0)
+    rows = np.full(panel.n_series, -1, dtype=np.int64)
+    if len(found):
+        rows[found] = _rows_at(panel, _as_stamps(panel, stamps["cutoff"].iloc[where[found]]), found)
+    return rows
+
+
+def resolve_cutoffs(panel: Panel, cutoffs: Any) -> WindowIndex:
+    """Return the windows that `cutoffs` asks for.
+
+    Parameters
+    ----------
+    panel : Panel
+    cutoffs : WindowIndex, DataFrame, or stamps
+        Stamps (one or several) hold for every series whose rows they lie within; a frame with the id column and
+        ``cutoff`` names them per series. A stamp between two rows stands for the row before it, and so does one less
+        than a step after the last row; what stands for the same row twice is one window.
+
+    Returns
+    -------
+    WindowIndex
+        Ordered by series (as in the panel), then by row.
+
+    Raises
+    ------
+    ArgumentError
+        If a stamp lies within the rows of no series, or a frame's cutoff outside those of its own; if none is given,
+        or they are of another kind than the panel's stamps.
+    UnseenSeriesError
+        If the frame names a series that the panel does not have.
+    """
+    if isinstance(cutoffs, WindowIndex):
+        return cutoffs
+    if isinstance(cutoffs, pd.DataFrame):
+        return _cutoffs_by_series(panel, cutoffs)
+    given: Iterable[Any] = [cutoffs] if pd.api.types.is_scalar(cutoffs) else cutoffs
+    stamps = _as_stamps(panel, given)
+    rows = _rows_at(panel, stamps, np.arange(panel.n_series)[:, None])
+    series, which = np.nonzero((rows >= 0) & (rows < panel.lengths[:, None]))
+    lost = np.setdiff1d(np.arange(len(stamps)), which)
+    if len(stamps) == 0 or len(lost):
+        shown = abbreviate(stamps[lost]) if len(lost) else "none"
+        first, last = _span(panel)
+        raise ArgumentError(
+            f"cutoffs: {shown} lies within the rows of no series; expected stamps from {first} to {last}."
+        )
+    return _in_order(series, rows[series, which])
+
+
+def _span(panel: Panel) -> tuple[Any, Any]:
+    """Return the panel's first and last stamp."""
+    ends = panel.ticks(np.arange(panel.n_series), panel.lengths - 1)
+    first, last = panel.clock.stamps(np.array([panel.start.min(), ends.max()]))
+    return first, last
+
+
+def _in_order(series: IntArray, rows: IntArray) -> WindowIndex:
+    pairs = np.unique(np.stack([series, rows], axis=1).astype(np.int64), axis=0)
+    return WindowIndex(pairs[:, 0], pairs[:, 1])
+
+
+def _rows_at(panel: Panel, stamps: Any, series: IntArray) -> IntArray:
+    """Return the row of a series that each stamp stands for; negative before the first, too large after the last."""
+    ticks, _ = panel.clock.ticks(stamps)
+    rows: IntArray = (ticks - panel.start[series]) // panel.clock.step
+    return rows
+
+
+def _cutoffs_by_series(panel: Panel, cutoffs: pd.DataFrame) -> WindowIndex:
+    id_col = panel.columns.id
+    missing = [name for name in (id_col, "cutoff") if name not in cutoffs.columns]
+    if missing or len(cutoffs) == 0:
+        raise ArgumentError(
+            f"cutoffs is a frame without {abbreviate(missing or ['rows'])}; expected {id_col!r} and 'cutoff'."
+        )
+    unseen = dict.fromkeys(name for name in cutoffs[id_col] if name not in panel.position)
+    if unseen:
+        raise UnseenSeriesError(
+            f"cutoffs names series {abbreviate(unseen)}, which the data does not have; it has "
+            f"{abbreviate(panel.id_list, limit=3)}. Leave them out, or give their rows in df."
+        )
+    series = np.array([panel.position[name] for name in cutoffs[id_col]], dtype=np.int64)
+    rows = _rows_at(panel, _as_stamps(panel, cutoffs["cutoff"]), series)
+    outside = np.flatnonzero((rows < 0) | (rows >= panel.lengths[series]))
+    if len(outside):
+        k = int(outside[0])
+        own = panel.windows(WindowIndex(series[k : k + 1], panel.lengths[series[k : k + 1]] - 1))
+        first, last = _span(own)
+        raise ArgumentError(
+            f"cutoffs: {len(outside)} of {len(cutoffs)} lie before their series' first row or after its last, first "
+            f"{cutoffs['cutoff'].iloc[k]} for series {str(cutoffs[id_col].iloc[k])!r} in "
+            f"{place(k, cutoffs.index)}; expected {first} to {last}."
+        )
+    return _in_order(series, rows)
+
+
+def _as_stamps(panel: Panel, given: Any) -> Any:
+    """Return stamps of the user as an Index of the panel's dtype."""
+    kind = panel.clock.dtype
+    given = pd.Index(given)
+    try:
+        if isinstance(panel.clock.freq, int):
+            if len(given) and not pd.api.types.is_integer_dtype(given.dtype):
+                raise TypeError
+            return given.astype(np.int64)
+        if pd.api.types.is_numeric_dtype(given.dtype):
+            raise TypeError
+        stamps = pd.DatetimeIndex(given)
+        if isinstance(kind, pd.DatetimeTZDtype) and stamps.tz is None:
+            stamps = stamps.tz_localize(kind.tz)
+        stamps = stamps.astype(kind)
+        if stamps.hasnans:
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        expected = "whole numbers" if isinstance(panel.clock.freq, int) else f"time stamps ({kind})"
+        raise ArgumentError(
+            f"cutoffs: {abbreviate(given, limit=3)} ({given.dtype}) do not fit the stamps of {panel.columns.time!r}; "
+            f"expected {expected}."
+        ) from error
+    return stamps

@@ -1,0 +1,263 @@
+"""Frequencies: how the stamps of a series follow one another, and the clock that counts them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+from pandas.tseries.offsets import BaseOffset, Day, Tick
+
+from tsforce.data.panel import IntArray
+from tsforce.errors import ArgumentError, FrequencyAliasWarning
+
+__all__ = ["Clock", "check_freq", "infer_offset", "is_finer", "season_length_of"]
+
+# Aliases that pandas 3 rejects or is about to, and what they are called now.
+_OLD_ALIASES = {
+    "H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "BH": "bh", "CBH": "cbh",
+    "M": "ME", "BM": "BME", "SM": "SME", "CBM": "CBME", "Q": "QE", "BQ": "BQE",
+    "A": "YE", "Y": "YE", "BA": "BYE", "BY": "BYE", "AS": "YS", "BAS": "BYS",
+    "d": "D", "b": "B", "w": "W", "c": "C",
+}  # fmt: skip
+
+_SEASONS = {"h": 24, "D": 7, "W": 52, "ME": 12, "MS": 12, "BME": 12, "BMS": 12, "QE": 4, "QS": 4, "BQE": 4, "BQS": 4}
+
+
+def check_freq(freq: object) -> BaseOffset | int | None:
+    """Return what `freq` means: a pandas offset, a step for integer stamps, or None for "infer".
+
+    Raises
+    ------
+    ArgumentError
+        If pandas does not know the alias, an offset has none, or the step is not positive.
+
+    Warns
+    -----
+    FrequencyAliasWarning
+        If an alias was given that pandas 3 rejects (``H``, ``M``, ``Q`` ...).
+
+    Examples
+    --------
+    >>> check_freq("MS")
+    <MonthBegin>
+    """
+    if isinstance(freq, str) and freq == "infer":
+        return None
+    if isinstance(freq, (int, np.integer)) and not isinstance(freq, bool):
+        if freq < 1:
+            raise ArgumentError(f"freq={freq!r}: a step for integer stamps is at least 1.")
+        return int(freq)
+    if isinstance(freq, BaseOffset):
+        offset = freq
+    elif isinstance(freq, str):
+        offset = _read_alias(freq)
+    else:
+        raise ArgumentError(
+            f"freq={freq!r}: expected 'infer', a pandas alias or offset, or a whole number for integer stamps."
+        )
+    if offset.n < 1:
+        raise ArgumentError(f"freq={freq!r} does not run forwards; the step must be positive.")
+    # The alias is what a fitted forecaster remembers.
+    if not _means(offset.freqstr, offset):
+        raise ArgumentError(
+            f"freq={freq!r} cannot be written as a pandas alias ({offset.freqstr!r} is something else, or nothing); "
+            f"use an offset that has one, such as 'B', 'W-SUN', '7D' or 'MS'."
+        )
+    return offset
+
+
+def _read_alias(freq: str) -> BaseOffset:
+    match = re.fullmatch(r"(-?\d*)([A-Za-z]+)(-[A-Z]+)?", freq)
+    alias = freq
+    if match and match[2] in _OLD_ALIASES:
+        alias = match[1] + _OLD_ALIASES[match[2]] + (match[3] or "")
+        warnings.warn(
+            f"freq={freq!r} is an old alias; read as {alias!r}. Write {alias!r}.", FrequencyAliasWarning, stacklevel=4
+        )
+    try:
+        return to_offset(alias)
+    except ValueError:
+        raise ArgumentError(
+            f"freq={freq!r} is no pandas frequency; write for example 'h', 'D', 'W-SUN', 'MS', 'ME', 'QS', "
+            f"a whole number for integer stamps, or 'infer'."
+        ) from None
+
+
+def _means(alias: str, offset: BaseOffset) -> bool:
+    try:
+        return bool(to_offset(alias) == offset)
+    except ValueError:
+        return False
+
+
+def season_length_of(freq: str | int) -> int:
+    """Return the season length that goes with a frequency: h 24, D 7, W 52, M 12, Q 4, else 1.
+
+    Examples
+    --------
+    >>> season_length_of("W-SUN"), season_length_of("15min"), season_length_of(1)
+    (52, 1, 1)
+    """
+    return _SEASONS.get(freq.split("-")[0], 1) if isinstance(freq, str) else 1
+
+
+def _infer(stamps: pd.DatetimeIndex) -> str | None:
+    """Return the alias of regular stamps; pandas is about to give an offset instead, and warns of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = pd.infer_freq(stamps)
+    return found if found is None or isinstance(found, str) else str(found.freqstr)
+
+
+def _offsets_not_strings() -> AbstractContextManager[Any]:
+    """Return a context in which pandas.infer_freq answers as pandas 4 will; without it 3.1 warns."""
+    name = "future.infer_freq_returns_offset"
+    try:
+        pd.get_option(name)
+    except KeyError:
+        return nullcontext()
+    context: AbstractContextManager[Any] = pd.option_context(name, True)
+    return context
+
+
+def infer_offset(stamps: pd.DatetimeIndex) -> BaseOffset | None:
+    """Return the frequency of sorted stamps, or None where it cannot be told.
+
+    A few gaps must not hide the frequency (they are to be reported as gaps): where the whole is irregular, the
+    frequency is taken that more than half of the regular ones among many short runs of stamps agree on.
+    """
+    stamps = stamps.unique()
+    if len(stamps) < 3:
+        return None
+    with _offsets_not_strings():
+        whole = pd.infer_freq(stamps)
+        if whole is not None:
+            return to_offset(whole)
+        length = min(8, len(stamps) - 1)
+        if length < 3:
+            return None
+        starts = np.unique(np.linspace(0, len(stamps) - length, 40).astype(int))
+        found = [pd.infer_freq(stamps[i : i + length]) for i in starts]
+    votes = Counter(to_offset(freq) for freq in found if freq is not None)
+    if not votes:
+        return None
+    best, count = votes.most_common(1)[0]
+    return best if 2 * count > votes.total() else None
+
+
+def is_finer(offset: BaseOffset, unit: str) -> bool:
+    """Return whether a step is no whole number of a resolution (s, ms, us, ns)."""
+    fixed = _fixed_step(offset, naive=True)
+    return fixed is not None and fixed % pd.Timedelta(1, unit=unit) != pd.Timedelta(0)
+
+
+def _fixed_step(offset: BaseOffset, naive: bool) -> pd.Timedelta | None:
+    """Return the length of one step where it is always the same, else None."""
+    if isinstance(offset, Day):
+        # A calendar day in a zone with daylight saving has 23 to 25 hours.
+        return pd.Timedelta(days=offset.n) if naive else None
+    if isinstance(offset, Tick):
+        return pd.Timedelta(offset)
+    return None
+
+
+@lru_cache(maxsize=16)
+def _grid(origin: pd.Timestamp, offset: BaseOffset, size: int, dtype: Any) -> pd.DatetimeIndex:
+    """Return up to `size` points of a calendar: fewer where the dtype can hold no more."""
+    zone = getattr(dtype, "tz", None)
+    start = origin.tz_localize(None)
+    whole = start.floor("s")
+    # In seconds no grid runs out of range, however generously its size is rounded up.
+    grid = pd.date_range(whole.as_unit("s"), periods=size, freq=offset, unit="s")
+    # Up to a day lies between wall clock and UTC.
+    last = np.iinfo(np.int64).max // int(pd.Timedelta(1, unit="s") / pd.Timedelta(1, unit=origin.unit)) - 86_400
+    grid = (grid[grid.asi8 <= last] + (start - whole)).as_unit(origin.unit)
+    if zone is not None:
+        # Calendars follow the wall clock. Where a change of the clock skips its time the point moves behind the change,
+        # where one repeats it the first is meant.
+        grid = grid.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(len(grid), dtype=bool))
+    return grid
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Translates between the user's stamps and ticks, which are whole numbers.
+
+    Attributes
+    ----------
+    freq : str or int
+        The frequency as written in messages and ``freq_``.
+    step : int
+        Ticks from one row to the next.
+    dtype : dtype
+        Of the user's time column; stamps come back in it.
+    offset : BaseOffset or None
+        Set where a tick is a place on a calendar grid (months, weeks, business days ...) that starts at `origin`;
+        the calendar of one base step, also where the frequency is several of them. Otherwise a tick is the stamp
+        itself as a whole number.
+    origin : Timestamp or None
+    """
+
+    freq: str | int
+    step: int
+    dtype: Any
+    offset: BaseOffset | None = None
+    origin: pd.Timestamp | None = None
+
+    @staticmethod
+    def for_stamps(stamps: Any, freq: BaseOffset | int) -> Clock:
+        """Return the clock for a column of stamps (a pandas Index) at a known frequency."""
+        if isinstance(freq, int):
+            return Clock(freq, freq, stamps.dtype)
+        fixed = _fixed_step(freq, naive=stamps.tz is None)
+        if fixed is not None:
+            one = pd.Timedelta(1, unit=stamps.unit)
+            if fixed % one == pd.Timedelta(0) and fixed >= one:
+                return Clock(freq.freqstr, fixed // one, stamps.dtype)
+        # One point of the grid for each base step: series of every second month may start in any month.
+        return Clock(freq.freqstr, freq.n, stamps.dtype, freq.base, freq.base.rollback(stamps.min()))
+
+    def _grid_until(self, size: int) -> pd.DatetimeIndex:
+        # Sizes are rounded up, so that neighbouring requests share one cached grid.
+        return _grid(self.origin, self.offset, 1 << max(size, 16).bit_length(), self.dtype)
+
+    def ticks(self, stamps: Any) -> tuple[IntArray, Any]:
+        """Return the tick of the last grid point at or before each stamp, and whether the stamp lies on it.
+
+        For a clock without a calendar every stamp lies on a tick; whether it is a whole number of steps away from
+        its series' first row is for the caller to see.
+        """
+        raw = stamps.asi8 if isinstance(stamps, pd.DatetimeIndex) else stamps.to_numpy(np.int64)
+        if self.offset is None:
+            return raw, np.ones(len(raw), dtype=bool)
+        size, grid = 16, self._grid_until(16).asi8
+        while len(raw) and grid[-1] < raw.max() and len(grid) > size:
+            size *= 4
+            grid = self._grid_until(size).asi8
+        ticks = grid.searchsorted(raw, side="right").astype(np.int64) - 1
+        return ticks, grid[np.maximum(ticks, 0)] == raw
+
+    def stamps(self, ticks: IntArray) -> Any:
+        """Return the stamps of ticks as a pandas Index with the user's dtype.
+
+        Whole numbers that no longer fit a narrow dtype (an int8 after 127) come back as int64.
+        """
+        if self.offset is not None:
+            assert ticks.min(initial=0) >= 0
+            return self._grid_until(int(ticks.max(initial=0)) + 1).take(ticks)
+        if isinstance(self.freq, int):
+            numpy_dtype = getattr(self.dtype, "numpy_dtype", self.dtype)
+            fits = np.array_equal(ticks.astype(numpy_dtype), ticks)
+            return pd.Index(ticks).astype(self.dtype) if fits else pd.Index(ticks)
+        zone = getattr(self.dtype, "tz", None)
+        unit = np.datetime_data(self.dtype)[0] if zone is None else self.dtype.unit
+        stamps = pd.DatetimeIndex(ticks.view(f"M8[{unit}]"))
+        return stamps if zone is None else stamps.tz_localize("UTC").tz_convert(zone)

@@ -1,0 +1,162 @@
+"""Panel: many series of different lengths as flat arrays, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Columns", "IntArray", "Panel", "WindowIndex", "ragged_rows"]
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The user's names for the columns of the long frame."""
+
+    id: str = "unique_id"
+    time: str = "ds"
+    targets: tuple[str, ...] = ("y",)
+
+
+def ragged_rows(starts: IntArray, counts: IntArray) -> IntArray:
+    """Return ``starts[i], starts[i] + 1, ..., starts[i] + counts[i] - 1`` for every i, joined.
+
+    Examples
+    --------
+    >>> ragged_rows(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    rows: IntArray = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    return rows
+
+
+@dataclass(frozen=True)
+class WindowIndex:
+    """Which windows to forecast: for each, the series and its cutoff's row.
+
+    Attributes
+    ----------
+    series : (W,) int64
+        Position of the series in the panel, ascending.
+    rows : (W,) int64
+        Row, counted from the series' first row, of the last value a model may see; ascending within a series.
+    """
+
+    series: IntArray
+    rows: IntArray
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """S series as flat arrays: series i owns the rows ``indptr[i]:indptr[i + 1]``, in time order, without gaps.
+
+    Time is kept as ticks: row k of series i has tick ``start[i] + k * clock.step``; ``clock`` turns ticks into
+    the user's stamps and back (see ``frequency.Clock``).
+
+    Attributes
+    ----------
+    ids : array-like of length S
+        Series ids with the dtype of the user's column; anything that offers ``take``.
+    values : (N, C) float64
+        The C targets in original units.
+    indptr : (S + 1,) int64
+    start : (S,) int64
+        Tick of each series' first row.
+    clock : Clock
+    columns : Columns
+    was_unsorted : bool
+        Whether the frame's rows had to be sorted by series and time.
+    """
+
+    ids: Any
+    values: FloatArray
+    indptr: IntArray
+    start: IntArray
+    clock: Any
+    columns: Columns = field(default_factory=Columns)
+    was_unsorted: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was looked up and cached is no part of the panel: a model that has predicted pickles as one that has not.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def n_series(self) -> int:
+        """Number of series S."""
+        return len(self.start)
+
+    @property
+    def n_channels(self) -> int:
+        """Number of targets C."""
+        return int(self.values.shape[1])
+
+    @cached_property
+    def lengths(self) -> IntArray:
+        """Rows of each series, (S,) int64."""
+        return np.diff(self.indptr)
+
+    @cached_property
+    def id_list(self) -> list[Hashable]:
+        """The ids as Python objects."""
+        return list(self.ids)
+
+    @cached_property
+    def position(self) -> dict[Hashable, int]:
+        """Where each id stands in the panel."""
+        return {name: i for i, name in enumerate(self.id_list)}
+
+    def last_rows(self) -> WindowIndex:
+        """Return one window per series, its cutoff at the series' last row."""
+        return WindowIndex(np.arange(self.n_series, dtype=np.int64), self.lengths - 1)
+
+    def ticks(self, series: IntArray, rows: IntArray) -> IntArray:
+        """Return the ticks of some rows (which may lie after the last one)."""
+        return self.start[series] + rows * int(self.clock.step)
+
+    def windows(self, index: WindowIndex, length: int | None = None) -> Panel:
+        """Return a panel with one series per window: its rows up to and with the cutoff.
+
+        Parameters
+        ----------
+        index : WindowIndex
+        length : int, optional
+            Keep at most this many rows, the last ones; all by default.
+        """
+        # Anything else would silently show the rows of another series.
+        assert ((index.series >= 0) & (index.rows >= 0) & (index.rows < self.lengths[index.series])).all()
+        counts = index.rows + 1
+        if length is not None:
+            counts = np.minimum(counts, length)
+        first = index.rows + 1 - counts
+        rows = ragged_rows(self.indptr[index.series] + first, counts)
+        return Panel(
+            ids=self.ids.take(index.series),
+            values=self.values[rows],
+            indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            start=self.ticks(index.series, first),
+            clock=self.clock,
+            columns=self.columns,
+            was_unsorted=self.was_unsorted,
+        )
+
+    def head(self, stops: IntArray) -> Panel:
+        """Return the first ``stops[i]`` rows of each series; a series with none is left out."""
+        kept = np.flatnonzero(stops > 0)
+        return self.windows(WindowIndex(kept, stops[kept] - 1))
+
+    def take(self, series: Sequence[int] | IntArray) -> Panel:
+        """Return the panel of some series, in the order given."""
+        chosen = np.asarray(series, dtype=np.int64)
+        return self.windows(WindowIndex(chosen, self.lengths[chosen] - 1))

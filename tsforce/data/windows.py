@@ -1,0 +1,201 @@
+"""Windows: contexts and futures cut from transformed series, in model units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsforce.data.panel import IntArray, Panel
+from tsforce.data.transforms import Chain
+from tsforce.errors import check_choice
+
+__all__ = ["WINDOW_SCALINGS", "SeriesStore", "WindowBatch", "check_window_scaling"]
+
+WINDOW_SCALINGS = ("mean_abs", "standard", "last")
+
+
+def check_window_scaling(scaling: object) -> str | None:
+    """Return the window scaling; None means none."""
+    return None if scaling is None else check_choice("window_scaling", scaling, WINDOW_SCALINGS)
+
+
+@dataclass(frozen=True, eq=False)
+class WindowBatch:
+    """Windows side by side: G groups (series for scope="local", one for "global") of B windows.
+
+    Model units unless said otherwise; model units = (transformed value - centre) / scale.
+
+    Attributes
+    ----------
+    past : (G, B, L, C)
+        The context, up to and with the cutoff; absent values read 0.
+    past_mask : (G, B, L, C) bool
+        False where the value is absent (before the series' first transformed row).
+    future : (G, B, H, C) or None
+        Observed values after the cutoff; absent values read 0.
+    future_mask : (G, B, H, C) bool or None
+        False where there is no observed value.
+    series : (G, B) int64
+        Position of each window's series in the panel.
+    centre, scale : (G, B, 1, C)
+        Of the window scaling, learnt from `past` only; 0 and 1 without one.
+    """
+
+    past: Tensor
+    past_mask: Tensor
+    future: Tensor | None
+    future_mask: Tensor | None
+    series: Tensor
+    centre: Tensor
+    scale: Tensor
+
+
+class SeriesStore:
+    """The transformed series of a panel, ready to be cut into windows.
+
+    Parameters
+    ----------
+    panel : Panel
+    chain : Chain
+        Learnt transforms of the panel's series, in the panel's order.
+    scaling : None, "mean_abs", "standard" or "last"
+        Window scaling: divide by the mean absolute value of the context; subtract its mean and divide by its standard
+        deviation; or subtract its last value. A scale of 0 becomes 1.
+    context_length : int
+        L, the observed steps a window shows.
+    device : torch.device, optional
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        chain: Chain,
+        scaling: str | None,
+        context_length: int,
+        device: torch.device | None = None,
+    ) -> None:
+        self.indptr = panel.indptr
+        self.lengths = panel.lengths
+        self.chain = chain
+        self.scaling = scaling
+        self.context_length = context_length
+        self.device = device or torch.device("cpu")
+        self.first = chain.rows_lost
+        self.stages: list[Tensor] = [s.to(self.device) for s in chain.stages(panel.values, panel.indptr)]
+
+    @property
+    def values(self) -> Tensor:
+        """The series after all transforms, (N, C)."""
+        return self.stages[-1]
+
+    def _cut(self, stage: Tensor, series: IntArray, rows: IntArray, length: int, first: int) -> tuple[Tensor, Tensor]:
+        """Return the rows ``rows + 1 - length .. rows`` of each window, and which of them exist.
+
+        Rows before `first` or after the series' last one read 0.
+        """
+        begin = rows + 1 - length
+        flat = self.indptr[series] + begin
+        total = stage.shape[0]
+        if length == 0 or flat.size == 0:
+            empty = stage.new_zeros((*series.shape, length, stage.shape[1]))
+            return empty, empty.bool()
+        low, high = int(flat.min()), int(flat.max()) + length - total
+        if low < 0 or high > 0:
+            pad = stage.new_zeros((max(-low, 0), stage.shape[1])), stage.new_zeros((max(high, 0), stage.shape[1]))
+            stage, flat = torch.cat([pad[0], stage, pad[1]]), flat + max(-low, 0)
+        # Overlapping rows of one strided view: a window is one contiguous copy.
+        size, stride = (stage.shape[0] - length + 1, length, stage.shape[1]), (stage.stride(0), *stage.stride())
+        view = stage.as_strided(size, stride)
+        cut = view[torch.from_numpy(flat.ravel()).to(self.device)].view(*series.shape, length, stage.shape[1])
+        if (begin >= first).all() and (rows < self.lengths[series]).all():
+            return cut, torch.ones(1, dtype=torch.bool, device=self.device).expand(cut.shape)
+        steps = begin[..., None] + np.arange(length)
+        known = (steps >= first) & (steps < self.lengths[series][..., None])
+        mask = torch.from_numpy(known).to(self.device)[..., None].expand(cut.shape)
+        # Selection, not multiplication: a row that is not to be seen may hold NaN.
+        return torch.where(mask, cut, 0.0), mask
+
+    def cut(self, series: IntArray, rows: IntArray, length: int) -> tuple[Tensor, Tensor]:
+        """Return the last `length` transformed values up to and with each row, and which of them exist.
+
+        Parameters
+        ----------
+        series, rows : (...) int64
+
+        Returns
+        -------
+        values, mask : (..., length, C)
+            Before window scaling; absent values read 0.
+        """
+        return self._cut(self.values, series, rows, length, self.first)
+
+    def batch(self, series: IntArray, rows: IntArray, horizon: int = 0) -> WindowBatch:
+        """Return the windows whose cutoffs are the given rows.
+
+        Parameters
+        ----------
+        series, rows : (G, B) int64
+            Series in the panel, and the row of the last visible value.
+        horizon : int
+            Observed steps after the cutoff to include; 0 for none: then no row after a cutoff is read.
+        """
+        past, past_mask = self.cut(series, rows, self.context_length)
+        centre, scale = self._scaling_of(past, past_mask)
+        if self.scaling is not None:
+            past = torch.where(past_mask, (past - centre) / scale, 0.0)
+        future = future_mask = None
+        if horizon:
+            future, future_mask = self.cut(series, rows + horizon, horizon)
+            if self.scaling is not None:
+                future = torch.where(future_mask, (future - centre) / scale, 0.0)
+        where = torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)
+        return WindowBatch(past, past_mask, future, future_mask, where, centre, scale)
+
+    def _scaling_of(self, past: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return centre and scale of each window from its context, (G, B, 1, C) each."""
+        shape = (*past.shape[:2], 1, past.shape[3])
+        centre, scale = past.new_zeros(1).expand(shape), past.new_ones(1).expand(shape)
+        if self.scaling is None:
+            return centre, scale
+        count = mask.sum(dim=2, keepdim=True).clamp(min=1)
+        if self.scaling == "last":
+            return past[:, :, -1:], scale
+        if self.scaling == "standard":
+            centre = past.sum(dim=2, keepdim=True) / count
+            gap = torch.where(mask, past - centre, 0.0)
+            scale = ((gap**2).sum(dim=2, keepdim=True) / count).sqrt()
+        else:
+            scale = past.abs().sum(dim=2, keepdim=True) / count
+        # The mean of equal values is off by rounding; such a spread is zero.
+        return centre, torch.where(scale > 1e-12 * past.abs().amax(dim=2, keepdim=True), scale, 1.0)
+
+    def to_levels(self, z: Tensor, batch: WindowBatch, rows: IntArray, fed_share: Tensor | None = None) -> Tensor:
+        """Return a roll-out in original units; differentiable.
+
+        Parameters
+        ----------
+        z : (G, B, H, C)
+            Model units, after the cutoff, before any value was replaced by an observed one.
+        batch : WindowBatch
+            The windows that were rolled out.
+        rows : (G, B) int64
+            Their cutoffs.
+        fed_share : (G, B, H, C), optional
+            Share of truth that was fed back; None means a closed loop, and then no row after a cutoff is read.
+        """
+        z = z * batch.scale + batch.centre
+        series, horizon = batch.series.cpu().numpy(), z.shape[2]
+        tails: list[Tensor | None] = []
+        lost = 0
+        for stage, transform in zip(self.stages, self.chain.transforms, strict=False):
+            lag = transform.rows_lost
+            tails.append(self._cut(stage, series, rows, lag, lost)[0] if lag else None)
+            lost += lag
+        observed: Sequence[Tensor] | None = None
+        if fed_share is not None:
+            observed = [self._cut(stage, series, rows + horizon, horizon, 0)[0] for stage in self.stages]
+        return self.chain.inverse(z, batch.series, tails, observed, fed_share)
