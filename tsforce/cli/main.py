@@ -1,0 +1,42 @@
+"""The command ``tsforce``: its groups, and what becomes of errors.
+
+Exit codes: 0 done; 2 wrong usage or bad data, with the message and no traceback; 1 a bug, with its traceback;
+130 interrupted by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tsforce.cli.bench import bench
+from tsforce.errors import TsforceError
+
+__all__ = ["main"]
+
+
+class _UserError(click.ClickException):
+    exit_code = 2
+
+
+class _Root(click.Group):
+    """Shows the library's own errors as messages."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TsforceError as error:
+            raise _UserError(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tsforce")
+def main() -> None:
+    """Multi-step forecasts with models that are fed their own outputs, judged closed loop."""
+
+
+main.add_command(bench)

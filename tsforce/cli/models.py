@@ -1,0 +1,52 @@
+"""Which forecasters the command line knows by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tsforce.errors import check_choice
+
+if TYPE_CHECKING:
+    from tsforce.bench import Entry
+    from tsforce.datasets import Competition
+
+__all__ = ["ALIASES", "entries", "model_names"]
+
+ALIASES = {"linear": "linear-local"}
+_SCOPES = {"linear-local": "local", "linear-global": "global"}
+
+
+def model_names() -> tuple[str, ...]:
+    """Return every name that ``--models`` accepts, aliases aside."""
+    from tsforce.forecasting.baselines import METHODS
+
+    return (*METHODS, *_SCOPES)
+
+
+def entries(names: list[str], modes: list[str], competition: Competition) -> list[Entry]:
+    """Return what to run: a baseline once, a model once per mode. Naive2 is always among them, first if not named.
+
+    Raises
+    ------
+    ArgumentError
+        If a model or mode is not known, with the accepted names, or a mode is not built yet.
+    """
+    from tsforce import Baseline, NARXForecaster
+    from tsforce.bench import Entry
+    from tsforce.datasets import load
+
+    known = model_names()
+    resolved = [ALIASES.get(name) or check_choice("models", name, (*known, *ALIASES)) for name in names]
+    for mode in modes:
+        # The library itself says which modes it has, on a fit that takes milliseconds: no list to keep beside its own,
+        # and no row is made before all modes are known to exist.
+        NARXForecaster(horizon=1, lags=1, ridge=0.0).fit(load("airpassengers"), mode=mode)
+    horizon, season_length = competition.horizon, competition.season_length
+    rows = []
+    for name in dict.fromkeys(resolved if "naive2" in resolved else ["naive2", *resolved]):
+        if name in _SCOPES:
+            model = NARXForecaster(horizon, season_length=season_length, scope=_SCOPES[name], short_series="drop")
+            rows += [Entry(name, model, mode) for mode in dict.fromkeys(modes)]
+        else:
+            rows.append(Entry(name, Baseline(name, horizon=horizon, season_length=season_length)))
+    return rows

