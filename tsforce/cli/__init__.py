@@ -1,1 +1,1 @@
-"""The command ``tsforce``. Modules here import what computes only when a command runs, so that ``--help`` is quick."""
+"""The command ``tsforce``: what computes is imported when a command runs, not before."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
-from tsforce.data.faults import place
+from tsforce.data.faults import counted, place
 from tsforce.data.frequency import is_finer
 from tsforce.data.panel import Columns, IntArray
 from tsforce.errors import abbreviate
@@ -64,9 +64,10 @@ def check_names(df: pd.DataFrame, columns: Columns) -> list[str]:
 
 def _empty_rows(column: pd.Series, absent: Any) -> str:
     rows = np.flatnonzero(absent)
+    row = place(int(rows[0]), column.index)
     return (
-        f"column {column.name!r} is empty in {len(rows)} rows, first in {place(int(rows[0]), column.index)}. Drop "
-        f"them: df = df.dropna(subset=[{column.name!r}])."
+        f"column {column.name!r} is empty in {counted(len(rows), 'row')}, first in {row}. Drop them: "
+        f"df = df.dropna(subset=[{column.name!r}])."
     )
 
 
@@ -127,7 +128,10 @@ def read_stamps(column: pd.Series, freq: Any, faults: list[str]) -> Any:
 
 
 def _holds(column: pd.Series) -> str:
-    return f"column {column.name!r} holds {column.dtype} in all {len(column)} rows, first {column.iloc[0]!r} in row 0"
+    first = column.iloc[0]
+    first = first.item() if isinstance(first, np.generic) else first
+    rows = counted(len(column), "row")
+    return f"column {column.name!r} holds {column.dtype} in all {rows}, first {first!r} in row 0"
 
 
 def _time_repair(column: pd.Series) -> str:

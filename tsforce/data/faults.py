@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tsforce.data.panel import Columns, IntArray
 from tsforce.errors import abbreviate
 
-__all__ = ["SortedRows", "place", "target_faults", "time_faults"]
+__all__ = ["SortedRows", "counted", "duplicate_faults", "place", "target_faults", "time_faults"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -25,6 +25,17 @@ def place(row: int, labels: Any) -> str:
     """Return how to speak of a row: its number from 0 as in ``df.iloc``, and its index label where that differs."""
     label = labels[row]
     return f"row {row}" if label is row or str(label) == str(row) else f"row {row} (index label {label!r})"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural where there are several.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(2, "row")
+    ('1 row', '2 rows')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +83,10 @@ class SortedRows:
         k = int(np.argmin(rows))
         return int(flat[k]), place(int(rows[k]), self.labels)
 
-    def names(self, flat: IntArray) -> str:
-        """Return the names of the series that some rows belong to."""
-        return abbreviate(self.ids[np.unique(self.codes[flat])])
+    def found(self, flat: IntArray, noun: str, number: int | None = None) -> str:
+        """Return which series some rows belong to, and how many there are (or `number`) of what."""
+        names = abbreviate(self.ids[np.unique(self.codes[flat])])
+        return f"series {names}: {counted(len(flat) if number is None else number, noun)}"
 
     def reshaped(self, series: str) -> str:
         """Return the repair that puts `series`, an expression in s indexed by time, in the place of each series."""
@@ -118,8 +130,8 @@ def time_faults(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArra
     if len(flat):
         k, row = rows.first(flat)
         faults.append(
-            f"series {rows.names(flat)}: {len(flat)} time stamps do not lie on freq={clock.freq!r}{told_by}, first "
-            f"{rows.stamps[k]} in {row}. {_grid_repair(rows, clock)}."
+            f"{rows.found(flat, 'time stamp')} off the grid of freq={clock.freq!r}{told_by}, first {rows.stamps[k]} in "
+            f"{row}. {_grid_repair(rows, clock)}."
         )
     # What lies off the grid is neither a gap nor the end of one.
     sound = np.bincount(rows.codes[flat], minlength=len(rows.ids)) == 0
@@ -129,8 +141,8 @@ def time_faults(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArra
         missing = int((step[gaps - 1] // clock.step - 1).sum())
         stamp = clock.stamps(ticks[k - 1 : k] + clock.step)[0]
         faults.append(
-            f"series {rows.names(gaps)}: {missing} time stamps are missing at freq={clock.freq!r}{told_by}, first "
-            f"{stamp} before {row}. {_gap_repair(rows, clock)}."
+            f"{rows.found(gaps, 'missing time stamp', missing)} at freq={clock.freq!r}{told_by}, first {stamp} before "
+            f"{row}. {_gap_repair(rows, clock)}."
         )
     return faults
 
@@ -148,8 +160,8 @@ def duplicate_faults(rows: SortedRows) -> list[str]:
         keys = [columns.time]
         hint = f" There is no column {columns.id!r}, so this is one series; name a column of series ids with id_col=."
     return [
-        f"series {rows.names(twice)}: {len(twice)} duplicate time stamps, first {rows.stamps[k]} in {row}.{hint} Sum "
-        f"up or average rows that belong together, or keep the first of each: df = df.drop_duplicates({keys!r})."
+        f"{rows.found(twice, 'duplicate time stamp')}, first {rows.stamps[k]} in {row}.{hint} Sum up "
+        f"or average rows that belong together, or keep the first of each: df = df.drop_duplicates({keys!r})."
     ]
 
 
@@ -206,8 +218,8 @@ def target_faults(rows: SortedRows, target: npt.NDArray[np.float64]) -> tuple[In
         _, row = rows.first(flat)
         filled = "s.replace([float('inf'), float('-inf')], float('nan')).interpolate().where(s.notna())"
         infinite.append(
-            f"series {rows.names(flat)}: {len(flat)} infinite values in {name!r}, first in {row}. Put values between "
-            f"their neighbours in their place: {rows.transformed(filled)}."
+            f"{rows.found(flat, 'infinite value')} in {name!r}, first in {row}. Put values between their neighbours in "
+            f"their place: {rows.transformed(filled)}."
         )
     present = ~np.isnan(target)
     within = np.arange(len(target)) - rows.indptr[codes]
@@ -219,21 +231,21 @@ def target_faults(rows: SortedRows, target: npt.NDArray[np.float64]) -> tuple[In
     if len(flat):
         _, row = rows.first(flat)
         faults.append(
-            f"series {rows.names(flat)}: no value in {name!r} in any of {len(flat)} rows, first in {row}. "
+            f"{rows.found(flat, 'row')} without any value in {name!r}, first in {row}. "
             f"{_empty_repair(rows, bool(known.any()))}."
         )
     flat = np.flatnonzero(~present & known & (within > first[codes]) & (within < last[codes]))
     if len(flat):
         _, row = rows.first(flat)
         faults.append(
-            f"series {rows.names(flat)}: {len(flat)} missing values (NaN) in {name!r} between observed ones, first in "
+            f"{rows.found(flat, 'missing value')} (NaN) in {name!r} between observed ones, first in "
             f"{row}. Fill them: {rows.transformed(inside)}."
         )
     flat = np.flatnonzero(~present & known & (within > last[codes]))
     if len(flat):
         _, row = rows.first(flat)
         faults.append(
-            f"series {rows.names(flat)}: {len(flat)} missing values (NaN) in {name!r} after the last observed one, "
+            f"{rows.found(flat, 'missing value')} (NaN) in {name!r} after the last observed one, "
             f"first in {row}. Rows of the future do not belong in this frame (known future inputs will go to "
             f"`future_df`). Drop them: df = df.dropna(subset=[{name!r}])."
         )

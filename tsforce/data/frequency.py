@@ -131,8 +131,9 @@ def _offsets_not_strings() -> AbstractContextManager[Any]:
 def infer_offset(stamps: pd.DatetimeIndex) -> BaseOffset | None:
     """Return the frequency of sorted stamps, or None where it cannot be told.
 
-    A few gaps must not hide the frequency (they are to be reported as gaps): where the whole is irregular, the
-    frequency is taken that more than half of the regular ones among many short runs of stamps agree on.
+    A few gaps must not hide the frequency (they are to be reported as gaps): where the whole is irregular, short runs
+    of consecutive stamps are looked at. A frequency is taken that at least a quarter of them have, and more than half
+    of those that have one.
     """
     stamps = stamps.unique()
     if len(stamps) < 3:
@@ -141,16 +142,16 @@ def infer_offset(stamps: pd.DatetimeIndex) -> BaseOffset | None:
         whole = pd.infer_freq(stamps)
         if whole is not None:
             return to_offset(whole)
-        length = min(8, len(stamps) - 1)
-        if length < 3:
-            return None
-        starts = np.unique(np.linspace(0, len(stamps) - length, 40).astype(int))
-        found = [pd.infer_freq(stamps[i : i + length]) for i in starts]
-    votes = Counter(to_offset(freq) for freq in found if freq is not None)
-    if not votes:
-        return None
-    best, count = votes.most_common(1)[0]
-    return best if 2 * count > votes.total() else None
+        # Long runs first: few days in a row do not tell business days from days.
+        for length in (8, 4, 3):
+            if length < len(stamps):
+                starts = np.unique(np.linspace(0, len(stamps) - length, 40).astype(int))
+                found = [pd.infer_freq(stamps[i : i + length]) for i in starts]
+                votes = Counter(to_offset(freq) for freq in found if freq is not None)
+                best, count = votes.most_common(1)[0] if votes else (None, 0)
+                if 4 * count >= len(starts) and 2 * count > votes.total():
+                    return best
+    return None
 
 
 def is_finer(offset: BaseOffset, unit: str) -> bool:
