@@ -74,14 +74,6 @@ def _segment_mean(values: FloatArray, counts: IntArray) -> FloatArray:
     return mean
 
 
-def _segment_spread(values: FloatArray, counts: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return mean and standard deviation of each segment."""
-    mean = _segment_mean(values, counts)
-    # The second pass takes back what the long sum of the first has rounded away.
-    mean += _segment_mean(values - np.repeat(mean, counts, axis=0), counts)
-    return mean, np.sqrt(_segment_mean((values - np.repeat(mean, counts, axis=0)) ** 2, counts))
-
-
 @dataclass(frozen=True)
 class Log(Transform):
     """Natural logarithm of ``y + offset``.
@@ -135,7 +127,8 @@ class Standardize(Transform):
 
     def learn(self, values: FloatArray, counts: IntArray) -> FloatArray:
         """Return mean and standard deviation per series, (2, S, C)."""
-        mean, spread = _segment_spread(values, counts)
+        mean = _segment_mean(values, counts)
+        spread = np.sqrt(_segment_mean((values - np.repeat(mean, counts, axis=0)) ** 2, counts))
         # The mean of equal values is off by rounding; such a spread is zero.
         return np.stack([mean, np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)])
 
