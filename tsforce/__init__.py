@@ -3,7 +3,7 @@
 Public names only; everything else is private. ``tsforce.datasets`` and ``tsforce.forcing`` are doors to more of them.
 """
 
-# First, and not nested below our own modules: importing scipy.stats from deep inside an import costs half as much again.
+# First, not nested below our own modules: importing scipy.stats from deep inside an import costs half as much again.
 import sklearn.base  # noqa: F401
 
 from tsforce.data.transforms import Difference, Log, MeanScale, Standardize

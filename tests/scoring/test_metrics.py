@@ -60,9 +60,7 @@ def test_elementwise_errors_equal_a_loop(forecasts):
         (rmse, lambda y, f: math.sqrt(sum((a - b) ** 2 for a, b in zip(y, f, strict=True)) / len(y))),
         (
             smape,
-            lambda y, f: (
-                sum(200 * abs(a - b) / ((abs(a) + abs(b)) or 1) for a, b in zip(y, f, strict=True)) / len(y)
-            ),
+            lambda y, f: sum(200 * abs(a - b) / ((abs(a) + abs(b)) or 1) for a, b in zip(y, f, strict=True)) / len(y),
         ),
     ],
 )
@@ -75,9 +73,7 @@ def test_reductions_equal_a_loop(forecasts, reduction, loop):
 
 
 # utilsforecast's smape leaves out the factor 200; its mae and rmse are ours.
-@pytest.mark.parametrize(
-    ("reduction", "name", "factor"), [(mae, "mae", 1), (rmse, "rmse", 1), (smape, "smape", 200)]
-)
+@pytest.mark.parametrize(("reduction", "name", "factor"), [(mae, "mae", 1), (rmse, "rmse", 1), (smape, "smape", 200)])
 def test_reductions_equal_utilsforecast(forecasts, reduction, name, factor):
     y, yhat = forecasts
     frame = pd.DataFrame({"unique_id": np.repeat(range(5), 6), "y": y.ravel(), "model": yhat.ravel()})

@@ -150,9 +150,7 @@ class TestEveryReferenceForecast:
 
     def test_forecasts_scale_with_the_series(self, forecast):
         values, indptr = flat(ragged(4, seed=8))
-        assert_allclose(
-            forecast(1024.0 * values, indptr, 5), 1024.0 * forecast(values, indptr, 5), rtol=1e-12
-        )
+        assert_allclose(forecast(1024.0 * values, indptr, 5), 1024.0 * forecast(values, indptr, 5), rtol=1e-12)
 
     def test_infinite_and_huge_values_raise_no_warning(self, forecast):
         y = np.tile([1.0, 2.0, 3.0, 4.0], 5)
@@ -252,9 +250,7 @@ def m4(folder, group, horizon):
     ("group", "m", "horizon", "official_smape", "official_mase"),
     [("yearly", 1, 6, 16.342, 3.974), ("weekly", 1, 13, 9.161, 2.777), ("hourly", 24, 48, 18.383, 2.395)],
 )
-def test_naive2_reproduces_the_official_m4_scores(
-    m4_folder, group, m, horizon, official_smape, official_mase
-):
+def test_naive2_reproduces_the_official_m4_scores(m4_folder, group, m, horizon, official_smape, official_mase):
     _, values, indptr, y = m4(m4_folder, group, horizon)
     forecast = naive2(values, indptr, horizon, m)
     assert round(smape(y, forecast).mean(), 3) == official_smape

@@ -38,7 +38,7 @@ def errors_by_loop(df, transforms, scope, **settings):
                 fc = model.predict(history=part.iloc[:seen][["unique_id", "ds", "y"]])
                 gaps.append(np.abs(fc["NARXForecaster"].to_numpy() - part["y"].to_numpy()[seen : seen + H]).mean())
             table[ridge, name] = np.mean(gaps) if gaps else np.nan
-    return pd.Series(table).unstack()[list(lengths.index)]  # noqa: PD010
+    return pd.Series(table).unstack()[list(lengths.index)]
 
 
 @pytest.mark.parametrize("transforms", [(), (Log(), Difference(7))])
