@@ -34,7 +34,7 @@ class Share(Forcing):
     def __init__(self, share):
         object.__setattr__(self, "values", torch.tensor(share, dtype=torch.float64))
 
-    def share(self, known):
+    def share(self, known, moment=None):
         return self.values[:, None].expand(known.shape) * known
 
 
@@ -214,6 +214,6 @@ def test_in_open_loop_no_gradient_flows_through_feedback(problem):
 
 def test_policies_are_frozen_comparable_and_readable():
     assert OpenLoop() == OpenLoop() != ClosedLoop()
-    assert repr(ClosedLoop()) == "ClosedLoop()"
+    assert repr(ClosedLoop()) == "ClosedLoop(gradient='keep')"
     with pytest.raises(AttributeError):
         OpenLoop().ratio = 0.5

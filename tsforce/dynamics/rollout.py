@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tsforce.dynamics.forcing import Forcing
+from tsforce.dynamics.forcing import Forcing, Moment
 from tsforce.dynamics.lags import lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import MissingTruthError
@@ -21,6 +21,7 @@ def rollout(
     *,
     future: Tensor | None = None,
     future_mask: Tensor | None = None,
+    moment: Moment | None = None,
     bounds: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Predict every step of the horizon, feeding back what `forcing` chooses.
@@ -40,6 +41,8 @@ def rollout(
         Observed targets after the cutoff, model units. Needed if `forcing` reads them; otherwise not read.
     future_mask : (G, B, H, C) bool, optional
         False where `future` was not observed: there the own output is fed. All observed by default.
+    moment : Moment, optional
+        When in training this happens: policies that change or draw need it.
     bounds : (low, high), each broadcastable to (G, B, C), optional
         Guard at prediction: outputs are clipped to it before they are returned and fed back. Never in training.
 
@@ -73,7 +76,7 @@ def rollout(
             )
         if future_mask is None:
             future_mask = torch.ones_like(future, dtype=torch.bool)
-        share = forcing.share(future_mask).to(past.dtype)
+        share = forcing.share(future_mask, moment).to(past.dtype)
     length = past.shape[2]
     fed = past
     if horizon > 1:
@@ -92,12 +95,14 @@ def rollout(
         outputs.append(yhat)
         if h + 1 == horizon:
             break
+        # Outputs are returned with their gradient; what is cut is the path through the buffer.
+        own = yhat.detach() if forcing.detaches else yhat
         if share is None:
-            fed[:, :, length + h] = yhat
+            fed[:, :, length + h] = own
         else:
             assert future is not None
             a = share[:, :, h]
             truth = torch.where(a > 0, future[:, :, h], 0.0)
             # Selection where the share is hard: 0 * NaN is NaN, in values and in gradients.
-            fed[:, :, length + h] = torch.where(a >= 1, truth, torch.where(a <= 0, yhat, a * truth + (1 - a) * yhat))
+            fed[:, :, length + h] = torch.where(a >= 1, truth, torch.where(a <= 0, own, a * truth + (1 - a) * own))
     return torch.stack(outputs, dim=2), share

@@ -1,0 +1,77 @@
+"""A multilayer perceptron beside a linear map."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tsforce.dynamics.draws import normal
+from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.linear import Linear
+
+__all__ = ["MLP"]
+
+
+class MLP(nn.Module):
+    """``output = x @ skip + bias + f(x)``, f a ReLU network with weights of its own for each of G groups.
+
+    The linear part carries what least squares finds; the network starts at zero output and learns what is left, so that
+    training starts from the open-loop linear solution.
+
+    Parameters
+    ----------
+    layout : LagLayout
+        D columns, C channels.
+    hidden : sequence of int
+        Widths of the hidden layers.
+    start : Linear
+        Initial linear part, (G, D, C) and (G, C).
+    keys : (G,) int64
+        Initial weights are drawn by key, not by position.
+    dtype : torch.dtype
+    """
+
+    def __init__(
+        self, layout: LagLayout, hidden: Sequence[int], start: Linear, keys: Tensor, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.skip = nn.Parameter(start.weight.detach().to(dtype))
+        self.bias = nn.Parameter(start.bias.detach().to(dtype))
+        widths = [len(layout.columns), *hidden]
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for number, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+            # He et al. 2015: keeps the variance of ReLU activations from layer to layer.
+            drawn = normal(keys, (3, number), fan_in, fan_out, dtype=dtype) * (2 / fan_in) ** 0.5
+            self.weights.append(nn.Parameter(drawn))
+            self.biases.append(nn.Parameter(torch.zeros(len(keys), fan_out, dtype=dtype, device=keys.device)))
+        last = torch.zeros(len(keys), widths[-1], len(layout.channels), dtype=dtype, device=keys.device)
+        self.weights.append(nn.Parameter(last))
+
+    def init_state(self, past: Tensor) -> None:
+        """A perceptron has no state."""
+        del past
+
+    def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
+        """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
+        y = torch.baddbmm(self.bias[:, None], x, self.skip)
+        for weight, bias in zip(self.weights[:-1], self.biases, strict=True):
+            x = torch.relu(torch.baddbmm(bias[:, None], x, weight))
+        return torch.baddbmm(y, x, self.weights[-1])[..., None], state
+
+    def groups(self, chosen: Tensor) -> MLP:
+        """Return the model of some groups."""
+        part = object.__new__(MLP)
+        nn.Module.__init__(part)
+        part.layout = self.layout
+        for name in ("skip", "bias"):
+            setattr(part, name, nn.Parameter(getattr(self, name)[chosen], requires_grad=False))
+        for name in ("weights", "biases"):
+            setattr(
+                part, name, nn.ParameterList(nn.Parameter(w[chosen], requires_grad=False) for w in getattr(self, name))
+            )
+        return part
