@@ -19,12 +19,15 @@ from torch import Tensor
 from tsforce.data.panel import IntArray, ragged_rows
 from tsforce.errors import ArgumentError, ArgumentTypeError
 
-__all__ = ["Chain", "Difference", "Log", "MeanScale", "Standardize", "Transform", "check_transforms"]
+__all__ = ["BoxCox", "Chain", "Difference", "Log", "MeanScale", "Standardize", "Transform", "check_transforms"]
 
 FloatArray = npt.NDArray[np.float64]
 
 # How far below the smallest training value (plus offset) the logarithm still tells values apart.
 _LOG_FLOOR = 1e-3
+# Powers that BoxCox looks at, and how close to the end of a power's range a forecast may come.
+_POWERS = tuple(round(-1 + 0.1 * step, 1) for step in range(31))
+_RANGE_FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,7 @@ class Log(Transform):
 
     def learn(self, values: FloatArray, counts: IntArray) -> FloatArray:
         """Return offset and floor per series, (2, S, C)."""
-        low = np.minimum.reduceat(values, np.cumsum(counts) - counts, axis=0)
-        offset = np.where(low > 0, 0.0, 1.0 - low)
-        # Not low + offset, which rounds to 0 for a very negative low.
-        floor = np.where(low > 0, np.maximum(_LOG_FLOOR * low, np.finfo(np.float64).tiny), _LOG_FLOOR)
-        return np.stack([offset, floor])
+        return np.stack(_learn_offset(values, counts))
 
     def forward(self, y: Tensor, params: Tensor) -> Tensor:
         """Return ``log(max(y + offset, floor))``."""
@@ -106,6 +105,68 @@ class Log(Transform):
     def inverse(self, z: Tensor, params: Tensor) -> Tensor:
         """Return ``exp(z) - offset``."""
         return torch.exp(z) - params[0]
+
+    def clamped(self, y: Tensor, params: Tensor) -> Tensor:
+        """Return True where ``y + offset`` lies under the floor."""
+        return y + params[0] < params[1]
+
+
+def _learn_offset(values: FloatArray, counts: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return what makes every value positive, and the smallest ``y + offset`` that is told apart, (S, C) each."""
+    low = np.minimum.reduceat(values, np.cumsum(counts) - counts, axis=0)
+    offset = np.where(low > 0, 0.0, 1.0 - low)
+    # Not low + offset, which rounds to 0 for a very negative low.
+    floor = np.where(low > 0, np.maximum(_LOG_FLOOR * low, np.finfo(np.float64).tiny), _LOG_FLOOR)
+    return offset, floor
+
+
+@dataclass(frozen=True)
+class BoxCox(Transform):
+    """Box and Cox's power transform of ``y + offset``: ``(x ** k - 1) / k``, the logarithm for k = 0.
+
+    The power k is learnt per series: of -1, -0.9, ..., 2 the one with the largest profile log-likelihood,
+    ``(k - 1) sum log x - n / 2 log var`` of the transformed values (Box & Cox 1964). Offset and clamping as in `Log`.
+
+    Examples
+    --------
+    >>> from tsforce import BoxCox, NARXForecaster
+    >>> NARXForecaster(horizon=12, target_transforms=[BoxCox()]).target_transforms
+    [BoxCox()]
+    """
+
+    n_params: ClassVar[int] = 3
+
+    def learn(self, values: FloatArray, counts: IntArray) -> FloatArray:
+        """Return offset, floor and power per series, (3, S, C)."""
+        offset, floor = _learn_offset(values, counts)
+        x = values + np.repeat(offset, counts, axis=0)
+        # Likelihoods do not depend on the unit, powers of large numbers overflow: measure in geometric means.
+        log = np.log(np.maximum(x, np.repeat(floor, counts, axis=0)))
+        log -= np.repeat(_segment_mean(log, counts), counts, axis=0)
+        best = np.full(offset.shape, -np.inf)
+        power = np.ones(offset.shape)
+        for k in _POWERS:
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                z = log if k == 0 else np.expm1(k * log) / k
+                gap = z - np.repeat(_segment_mean(z, counts), counts, axis=0)
+                # sum log x is 0 in these units, which leaves the variance.
+                likelihood = -np.log(_segment_mean(gap**2, counts))
+            better = np.isfinite(likelihood) & (likelihood > best)
+            best, power = np.where(better, likelihood, best), np.where(better, k, power)
+        return np.stack([offset, floor, power])
+
+    def forward(self, y: Tensor, params: Tensor) -> Tensor:
+        """Return the transformed values."""
+        log, k = torch.log(torch.maximum(y + params[0], params[1])), params[2]
+        return torch.where(k == 0, log, torch.expm1(k * log) / torch.where(k == 0, 1.0, k))
+
+    def inverse(self, z: Tensor, params: Tensor) -> Tensor:
+        """Return ``(1 + k z) ** (1 / k) - offset``; where that does not exist, what the floor maps to."""
+        k = params[2]
+        safe = torch.where(k == 0, 1.0, k)
+        # A power that is not 0 has a range with one end; forecasts beyond it stop short of it.
+        inside = torch.clamp(1 + safe * z, min=_RANGE_FLOOR)
+        return torch.where(k == 0, torch.exp(z), torch.exp(torch.log(inside) / safe)) - params[0]
 
     def clamped(self, y: Tensor, params: Tensor) -> Tensor:
         """Return True where ``y + offset`` lies under the floor."""

@@ -133,6 +133,10 @@ class SeriesStore:
         """
         return self._cut(self.values, series, rows, length, self.first)
 
+    def levels(self, series: IntArray, rows: IntArray, length: int) -> tuple[Tensor, Tensor]:
+        """Return the last `length` original values up to and with each row, and which exist, (..., length, C)."""
+        return self._cut(self.stages[0], series, rows, length, 0)
+
     def batch(self, series: IntArray, rows: IntArray, horizon: int = 0) -> WindowBatch:
         """Return the windows whose cutoffs are the given rows.
 
