@@ -10,6 +10,7 @@
     ├── UnseenSeriesError      (LookupError)       a series the model has learnt nothing about
     ├── MissingTruthError      (ValueError)        a forcing wants observed targets where there are none
     ├── NumericalError         (ArithmeticError)   a fit met numbers it cannot compute with
+    ├── MissingExtraError      (ImportError)       an optional dependency is not installed
     └── DatasetNotFoundError   (FileNotFoundError) a data set's files are not where they were looked for
 
     TsforceWarning             (UserWarning)
@@ -33,6 +34,7 @@ __all__ = [
     "FrameError",
     "FrequencyAliasWarning",
     "HorizonWarning",
+    "MissingExtraError",
     "MissingTruthError",
     "NumericalError",
     "SeriesTooShortError",
@@ -90,6 +92,10 @@ class MissingTruthError(TsforceError, ValueError):
 
 class NumericalError(TsforceError, ArithmeticError):
     """A fit met numbers it cannot compute with, such as squares that overflow."""
+
+
+class MissingExtraError(TsforceError, ImportError):
+    """An optional dependency is not installed."""
 
 
 class DatasetNotFoundError(TsforceError, FileNotFoundError):

@@ -8,16 +8,18 @@ import pytest
 
 from tests.makers import make_frame, wreck_after
 from tsforce import Difference, Log, NARXForecaster
-from tsforce.training.solvers.ridge import RIDGES, validation_windows
+from tsforce.training.solvers.ridge import RIDGES
 
 H, LAGS = 5, 8
 
 
 @pytest.mark.parametrize(
-    ("rows", "windows"), [(10, 0), (20, 0), (24, 0), (25, 1), (29, 1), (30, 2), (39, 3), (40, 4), (99, 4)]
+    ("rows", "windows"), [(16, 0), (20, 0), (24, 0), (25, 1), (29, 1), (30, 2), (39, 3), (40, 4), (99, 4)]
 )
 def test_windows_are_those_beyond_lags_differences_and_horizon_at_most_four(rows, windows):
-    assert validation_windows(np.array([rows]), 20, 5).tolist() == [windows]
+    df = make_frame((rows, 150))
+    model = NARXForecaster(H, LAGS, scope="local", target_transforms=[Difference(7)], mode="open_loop").fit(df)
+    assert model.ridge_["n_windows"].tolist() == [windows, 4]
 
 
 def errors_by_loop(df, transforms, scope, **settings):
@@ -29,7 +31,9 @@ def errors_by_loop(df, transforms, scope, **settings):
     stop = df["unique_id"].map(lengths - k * H)
     table = {}
     for ridge in RIDGES:
-        model = NARXForecaster(H, LAGS, scope=scope, target_transforms=transforms, ridge=ridge, **settings)
+        model = NARXForecaster(
+            H, LAGS, scope=scope, target_transforms=transforms, ridge=ridge, mode="open_loop", **settings
+        )
         model.fit(df.loc[df["step"] <= stop, ["unique_id", "ds", "y"]])
         for name, part in df.groupby("unique_id", sort=False):
             gaps = []
@@ -44,7 +48,9 @@ def errors_by_loop(df, transforms, scope, **settings):
 @pytest.mark.parametrize("transforms", [(), (Log(), Difference(7))])
 def test_local_choice_equals_a_plain_loop(transforms):
     df = make_frame((90, 45, 120, 24))
-    model = NARXForecaster(H, LAGS, scope="local", target_transforms=transforms, season_length=7).fit(df)
+    model = NARXForecaster(H, LAGS, scope="local", target_transforms=transforms, season_length=7, mode="open_loop").fit(
+        df
+    )
     errors = errors_by_loop(df, transforms, "local", season_length=7)
     got = model.ridge_.set_index("unique_id")
     np.testing.assert_allclose(got.filter(like="error").to_numpy().T, errors, rtol=1e-7)
@@ -54,7 +60,7 @@ def test_local_choice_equals_a_plain_loop(transforms):
 
 def test_a_series_without_a_window_takes_the_panels_choice():
     df = make_frame((90, 45, 120, 14))
-    model = NARXForecaster(H, LAGS, scope="local", season_length=7).fit(df)
+    model = NARXForecaster(H, LAGS, scope="local", season_length=7, mode="open_loop").fit(df)
     errors = errors_by_loop(df, (), "local", season_length=7).iloc[:, :3]
     y = {name: part["y"].to_numpy() for name, part in df.groupby("unique_id")}
     stops = {"s0": 90 - 20, "s1": 45 - 20, "s2": 120 - 20}
@@ -70,7 +76,7 @@ def _season_scale(y, m=7):
 
 def test_global_choice_is_one_value_by_the_scaled_error_of_all_series():
     df = make_frame((90, 45, 120))
-    model = NARXForecaster(H, LAGS, scope="global", season_length=7).fit(df)
+    model = NARXForecaster(H, LAGS, scope="global", season_length=7, mode="open_loop").fit(df)
     errors = errors_by_loop(df, (), "global", season_length=7)
     got = model.ridge_.set_index("unique_id")
     np.testing.assert_allclose(got.filter(like="error").to_numpy().T, errors, rtol=1e-7)
@@ -80,7 +86,7 @@ def test_global_choice_is_one_value_by_the_scaled_error_of_all_series():
 
 
 def test_without_any_window_the_choice_is_thirty():
-    model = NARXForecaster(H, LAGS, scope="local").fit(make_frame((15, 16)))
+    model = NARXForecaster(H, LAGS, scope="local", mode="open_loop").fit(make_frame((15, 16)))
     assert model.ridge_["ridge"].tolist() == [30.0, 30.0]
     assert model.ridge_["n_windows"].tolist() == [0, 0]
 
@@ -91,6 +97,8 @@ def test_the_choice_ignores_rows_that_are_not_training_rows(scope):
     cut = {"s0": 80, "s1": 60, "s2": 110}
     seen = df[df["ds"] <= df["unique_id"].map(cut)]
     wrecked = wreck_after(df, cut)
-    a = NARXForecaster(H, LAGS, scope=scope).fit(seen)
-    b = NARXForecaster(H, LAGS, scope=scope).fit(wrecked[wrecked["ds"] <= wrecked["unique_id"].map(cut)])
+    a = NARXForecaster(H, LAGS, scope=scope, mode="open_loop").fit(seen)
+    b = NARXForecaster(H, LAGS, scope=scope, mode="open_loop").fit(
+        wrecked[wrecked["ds"] <= wrecked["unique_id"].map(cut)]
+    )
     pd.testing.assert_frame_equal(a.ridge_, b.ridge_)

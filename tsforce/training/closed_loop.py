@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tsforce.data.panel import IntArray, WindowIndex, ragged_rows
 from tsforce.data.windows import SeriesStore, WindowBatch
-from tsforce.dynamics.forcing import ClosedLoop
+from tsforce.dynamics.forcing import ClosedLoop, Forcing
 from tsforce.dynamics.rollout import rollout
 
 __all__ = ["Guard", "forecast_windows"]
@@ -66,8 +66,9 @@ def forecast_windows(
     horizon: int,
     *,
     groups: IntArray | None,
+    forcing: Forcing | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Return closed-loop forecasts in original units, and which windows met the guard.
+    """Return forecasts in original units, closed loop unless said otherwise, and which windows met the guard.
 
     Parameters
     ----------
@@ -81,6 +82,9 @@ def forecast_windows(
     horizon : int
     groups : (S,) int64 or None
         The model's group for each series of the store (scope="local"); None: one group for all.
+    forcing : Forcing, optional
+        ``ClosedLoop()`` by default. ``OpenLoop()`` gives one-step forecasts of every step, and reads the store's rows
+        after the cutoff.
 
     Returns
     -------
@@ -93,12 +97,21 @@ def forecast_windows(
     window_bytes = 8 * (store.context_length + horizon) * store.values.shape[1]
     at_once = max(1, _CHUNK_BYTES // window_bytes)
 
+    forcing = forcing or ClosedLoop()
+    dtype = next(model.parameters()).dtype
+
     def run(part_model: Any, series: IntArray, rows: IntArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-        batch = store.batch(series, rows)
-        bounds = guard.in_model_units(batch)
-        z, _ = rollout(part_model, batch.past, horizon, ClosedLoop(), bounds=bounds)
+        batch = store.batch(series, rows, horizon if forcing.needs_truth else 0)
+        low, high = guard.in_model_units(batch)
+        bounds = low.to(dtype), high.to(dtype)
+        future = None if batch.future is None else batch.future.to(dtype)
+        z, fed = rollout(
+            part_model, batch.past.to(dtype), horizon, forcing,
+            future=future, future_mask=batch.future_mask, bounds=bounds,
+        )  # fmt: skip
         hit = ((z <= bounds[0][:, :, None]) | (z >= bounds[1][:, :, None])).flatten(start_dim=2).any(dim=2)
-        return store.to_levels(z, batch, rows).cpu().numpy(), hit.cpu().numpy()
+        levels = store.to_levels(z.double(), batch, rows, None if fed is None else fed.double())
+        return levels.cpu().numpy(), hit.cpu().numpy()
 
     with torch.no_grad():
         if groups is None:

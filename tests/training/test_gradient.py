@@ -1,0 +1,240 @@
+"""Training by gradient: independence of series, reproducibility, validation, divergence, phases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.makers import make_frame
+from tsforce.data.frame import read_panel
+from tsforce.data.transforms import Difference, Log, Standardize
+from tsforce.dynamics.draws import key_of
+from tsforce.dynamics.forcing import ClosedLoop, Curriculum, OpenLoop
+from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.linear import Linear
+from tsforce.dynamics.models.mlp import MLP
+from tsforce.training import by_gradient
+from tsforce.training.by_gradient import Phase, _no_better, fit_by_gradient
+from tsforce.training.history import History
+from tsforce.training.losses import LOSSES, multi_step_loss
+from tsforce.training.problem import Problem
+from tsforce.training.solvers.gradient import Settings, train
+from tsforce.training.solvers.least_squares import fit_linear
+
+H, LAGS = 4, 5
+STANDARD = (Standardize(),)
+LAYOUT = LagLayout(tuple(range(1, LAGS + 1)))
+SETTINGS = Settings(max_steps=20, batch_size=6, learning_rate=0.01, looks=5)
+
+
+def problem(lengths=(60, 45, 80, 50, 70), *, pooled=False, transforms=STANDARD, scaling=None, ids=None):
+    panel = read_panel(make_frame(lengths, ids=ids))
+    return Problem(panel, transforms, scaling, LAGS, LAYOUT, H, 7, pooled, True, torch.device("cpu"))
+
+
+def linear(start, keys):
+    return Linear(LAYOUT, start.weight.clone(), start.bias.clone())
+
+
+def mlp(start, keys):
+    return MLP(LAYOUT, (8, 8), start, keys, dtype=torch.float64)
+
+
+def fit(p, build=linear, phases=None, *, n_validation=2, keep_open=False, random_state=0, history=None):
+    phases = phases or [Phase(Curriculum(), SETTINGS)]
+    return fit_by_gradient(
+        p, np.full(p.panel.n_series, 1.0), build, phases, n_validation=n_validation, keep_open=keep_open,
+        random_state=random_state, history=history or History("test"),
+    )  # fmt: skip
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten(start_dim=1) for p in model.parameters()], dim=1)
+
+
+@pytest.mark.parametrize("build", [linear, mlp])
+@pytest.mark.parametrize("forcing", [Curriculum(), ClosedLoop(), OpenLoop(), Curriculum(sharing="epoch")])
+def test_five_series_together_equal_each_alone(build, forcing):
+    p = problem()
+    together = fit(p, build, [Phase(forcing, SETTINGS)])
+    for i in range(5):
+        alone = fit(p.take(np.array([i])), build, [Phase(forcing, SETTINGS)])
+        torch.testing.assert_close(weights(together.model)[i : i + 1], weights(alone.model), rtol=1e-9, atol=1e-9)
+        assert (together.phase[i], together.steps[i]) == (alone.phase[0], alone.steps[0])
+
+
+def test_chunks_of_series_change_nothing(monkeypatch):
+    p, whole_history, history = problem(), History("a"), History("b")
+    whole = fit(p, history=whole_history)
+    monkeypatch.setattr(by_gradient, "_CHUNK", 2)
+    parts = fit(p, history=history)
+    torch.testing.assert_close(weights(whole.model), weights(parts.model), rtol=1e-9, atol=1e-9)
+    assert (whole.steps == parts.steps).all()
+    for a, b in zip(whole_history.records, history.records, strict=False):
+        assert (a.run, a.step) == (b.run, b.step)
+        np.testing.assert_allclose(a.closed_loop, b.closed_loop, rtol=1e-9)
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_the_same_seed_gives_the_same_bits_and_another_one_others(pooled):
+    a, b, c = (fit(problem(pooled=pooled), mlp, random_state=s) for s in (3, 3, 4))
+    assert torch.equal(weights(a.model), weights(b.model))
+    assert not torch.equal(weights(a.model), weights(c.model))
+
+
+def test_the_validation_span_is_not_trained_on_before_the_choice():
+    """Rows of the held-out windows decide among looks, but move no weight of the run that chooses."""
+    p = problem((60, 70))
+    validation = p.validation(2)
+    clean = p.learn(validation.stops)
+    finals = []
+    for wreck in (False, True):
+        learnt = p.learn(validation.stops)
+        if wreck:
+            for i in range(2):
+                learnt.store.values[p.panel.indptr[i] + validation.stops[i] : p.panel.indptr[i + 1]] = 1e6
+        (start,) = fit_linear(clean.store, p.every, clean.stops, LAYOUT, [1.0], pooled=False, intercept=True)
+        model = linear(start, None)
+        by_gradient._train(
+            p, learnt, model, Phase(ClosedLoop(), SETTINGS), torch.tensor([1, 2]), History("x"), run="choose"
+        )
+        finals.append(weights(model))
+    assert torch.equal(*finals)
+
+
+def test_the_final_run_repeats_the_chosen_number_of_steps_on_all_rows():
+    history = History("x")
+    result = fit(problem((60,)), history=history)
+    final = [r for r in history.records if r.run == "final"]
+    assert final[-1].step == result.steps[0] if result.steps[0] else not final
+    assert all(np.isnan(r.closed_loop) for r in final)
+    chosen = [r for r in history.records if r.run == "choose"]
+    best = min(chosen[1:], key=lambda r: r.closed_loop)
+    assert best.step == result.steps[0]
+    assert best.closed_loop == pytest.approx(result.best_error[0])
+    assert chosen[0].closed_loop == pytest.approx(result.start_error[0])
+
+
+def test_without_validation_all_steps_are_taken():
+    history = History("x")
+    result = fit(problem((60,)), n_validation=0, history=history)
+    assert result.steps.tolist() == [20]
+    assert {r.run for r in history.records} == {"final"}
+    assert np.isnan(result.best_error).all()
+
+
+def test_keeping_open_loop_needs_no_training_where_training_shows_no_gain():
+    """Steps so small that they change nothing cannot be better by a standard error."""
+    tiny = Phase(Curriculum(), Settings(20, 6, 1e-12, looks=5))
+    p = problem()
+    result = fit(p, phases=[tiny], keep_open=True)
+    assert (result.phase == -1).all()
+    learnt = p.learn(p.panel.lengths)
+    (start,) = fit_linear(learnt.store, p.every, learnt.stops, LAYOUT, [1.0], pooled=False, intercept=True)
+    assert torch.equal(result.model.weight, start.weight)
+
+
+def test_training_is_kept_where_it_clearly_helps():
+    """A start that is spoilt on purpose is bettered by any training."""
+
+    def spoilt(start, keys):
+        return Linear(LAYOUT, start.weight * 0.2, start.bias)
+
+    result = fit(problem(), spoilt, [Phase(ClosedLoop(), Settings(60, 8, 0.03, looks=6))], keep_open=True)
+    assert (result.phase == 0).sum() >= 4
+    assert (result.best_error <= result.start_error).all()
+
+
+def test_the_rule_of_one_standard_error():
+    group = np.array([0, 0, 0, 1, 1, 1, 2, 3, 3])
+    reference = np.ones(9)
+    values = np.array([0.5, 0.6, 0.55, 0.9, 1.2, 0.89, 0.1, np.inf, 0.0])
+    # 0: clearly lower; 1: lower on average by less than its error; 2: a single pair; 3: one diverged
+    assert _no_better(values, reference, group, 5).tolist() == [False, True, True, True, True]
+
+
+def test_later_phases_start_from_the_best_of_the_one_before():
+    history = History("x")
+    phases = [Phase(OpenLoop(), SETTINGS), Phase(Curriculum(), SETTINGS)]
+    fit(problem((60,)), mlp, phases, history=history)
+    chosen = [r for r in history.records if r.run == "choose"]
+    second = next(i for i, r in enumerate(chosen) if i and r.step == 0)
+    assert chosen[second].closed_loop == pytest.approx(min(r.closed_loop for r in chosen[1:second]))
+    assert [r.forcing_ratio for r in chosen[:second]] == [1.0] * second
+    assert chosen[-1].forcing_ratio < 1
+
+
+def test_a_diverging_run_keeps_the_last_good_weights_and_says_so():
+    p = problem((60, 70))
+    learnt = p.learn(p.panel.lengths)
+    (start,) = fit_linear(learnt.store, p.every, learnt.stops, LAYOUT, [1.0], pooled=False, intercept=True)
+    model, history = linear(start, None), History("x")
+    calls = []
+
+    class Breaks(Linear):
+        def step(self, x, state):
+            out, state = super().step(x, state)
+            if torch.is_grad_enabled():
+                calls.append(1)
+                if len(calls) > 5 * H:
+                    out = out * torch.tensor([float("nan"), 1.0]).view(2, 1, 1, 1)
+            return out, state
+
+    broken = Breaks(LAYOUT, model.weight.detach().clone(), model.bias.detach().clone())
+    first = np.full(2, learnt.store.first + LAGS - 1)
+    done = train(
+        broken, learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
+        [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops, H, ClosedLoop(), torch.tensor([1, 2]), SETTINGS,
+        history, run="final",
+    )  # fmt: skip
+    assert done.diverged.tolist() == [True, False]
+    assert torch.isfinite(weights(broken)).all()
+    assert any("1 of 2 models diverged in run 'final'" in note for note in history.notes)
+
+
+@pytest.mark.parametrize("space", ["model", "level"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_in_both_spaces_trains(loss, space):
+    settings = Settings(20, 6, 0.005, loss=loss, loss_space=space, looks=5)
+    p = problem((60, 50), transforms=(Log(), Difference(7), Standardize()))
+    result = fit(p, phases=[Phase(ClosedLoop(), settings)])
+    assert torch.isfinite(weights(result.model)).all()
+
+
+def test_losses_equal_their_formulas_and_ignore_what_has_no_weight():
+    g = torch.Generator().manual_seed(0)
+    y, f = (torch.randn(2, 3, 4, 1, generator=g, dtype=torch.float64) * 2 for _ in range(2))
+    w = (torch.rand(2, 3, 4, 1, generator=g) < 0.7).double()
+    f[w == 0] = float("inf")
+    formulas = {
+        "mae": lambda a, b: abs(a - b),
+        "mse": lambda a, b: (a - b) ** 2,
+        "huber": lambda a, b: 0.5 * (a - b) ** 2 if abs(a - b) <= 1 else abs(a - b) - 0.5,
+        "smape": lambda a, b: abs(a - b) / (abs(a) + abs(b) + 1e-8),
+    }
+    for name, formula in formulas.items():
+        for group in range(2):
+            terms = [
+                formula(float(a), float(b))
+                for a, b, c in zip(y[group].flatten(), f[group].flatten(), w[group].flatten(), strict=True)
+                if c
+            ]
+            assert float(multi_step_loss(name, y, f, w)[group]) == pytest.approx(np.mean(terms))
+        assert multi_step_loss(name, y, torch.zeros_like(y), torch.zeros_like(w)).tolist() == [0, 0]
+
+
+def test_learning_rate_warms_up_and_falls_along_a_cosine():
+    s = Settings(max_steps=100, batch_size=1, learning_rate=0.1)
+    assert [round(s.rate_at(e), 4) for e in (0, 4, 5, 52, 99)] == [0.02, 0.1, 0.1, 0.0508, 0.0]
+
+
+def test_a_perceptron_starts_as_its_linear_part():
+    p = problem((60, 50))
+    learnt = p.learn(p.panel.lengths)
+    (start,) = fit_linear(learnt.store, p.every, learnt.stops, LAYOUT, [1.0], pooled=False, intercept=True)
+    keys = torch.tensor([key_of(0, "s0"), key_of(0, "s1")])
+    x = torch.randn(2, 3, LAGS, dtype=torch.float64)
+    torch.testing.assert_close(mlp(start, keys).step(x, None)[0], start.step(x, None)[0])
+    part = mlp(start, keys).groups(torch.tensor([1]))
+    torch.testing.assert_close(part.step(x[1:], None)[0], start.step(x, None)[0][1:])

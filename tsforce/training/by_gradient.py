@@ -1,0 +1,281 @@
+"""Fitting by gradient: choose the steps on held-out windows, then train once more on all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tsforce.data.panel import IntArray
+from tsforce.dynamics.draws import key_of
+from tsforce.dynamics.forcing import ClosedLoop, Forcing, OpenLoop
+from tsforce.dynamics.models.linear import Linear
+from tsforce.scoring.metrics import seasonal_naive_scale
+from tsforce.training.closed_loop import forecast_windows
+from tsforce.training.history import History
+from tsforce.training.problem import Learnt, Problem, Validation
+from tsforce.training.solvers.gradient import Settings, Trained, train
+from tsforce.training.solvers.least_squares import fit_linear
+
+__all__ = ["GradientFit", "Phase", "fit_by_gradient"]
+
+FloatArray = npt.NDArray[np.float64]
+# Build a model from its linear start and the keys of its groups.
+Build = Callable[[Linear, Tensor], nn.Module]
+
+# Local series trained side by side: their roll-outs should stay in cache, and their autograd graph in memory.
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training under one policy."""
+
+    forcing: Forcing
+    settings: Settings
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFit:
+    """A model trained by gradient.
+
+    Attributes
+    ----------
+    model : nn.Module
+    learnt : Learnt
+        The transforms it was trained behind, learnt from all rows.
+    phase : (G,) int64
+        The phase at whose end each group stopped: -1 is the start, before any training.
+    steps : (G,) int64
+        Steps of that phase.
+    start_error, best_error : (G,) float64
+        Closed-loop validation error before any training, and of what was kept, in units of the seasonal-naive scale.
+    """
+
+    model: nn.Module
+    learnt: Learnt
+    phase: IntArray
+    steps: IntArray
+    start_error: FloatArray
+    best_error: FloatArray
+
+
+def fit_by_gradient(
+    problem: Problem,
+    ridge: FloatArray,
+    build: Build,
+    phases: list[Phase],
+    *,
+    n_validation: int,
+    keep_open: bool,
+    random_state: int,
+    history: History,
+) -> GradientFit:
+    """Return a model trained through `phases`, warm-started from least squares.
+
+    Parameters
+    ----------
+    problem : Problem
+    ridge : (S,) float64
+        Penalty of the warm start.
+    build : callable
+        From the linear start, (G, D, C), and the groups' keys to a model.
+    phases : list of Phase
+        One after the other, each from the best weights of the one before.
+    n_validation : int
+        Windows held out at the end of each series to choose the number of steps; 0: none, all steps are taken.
+    keep_open : bool
+        mode="auto": what the last phase started from (open loop) stays, unless training shows that it is better.
+    random_state : int
+        Draws are keyed by it and the series' ids.
+    history : History
+    """
+    if not problem.pooled and problem.panel.n_series > _CHUNK:
+        return _in_chunks(
+            problem, ridge, build, phases,
+            n_validation=n_validation, keep_open=keep_open, random_state=random_state, history=history,
+        )  # fmt: skip
+    ids = ["all"] if problem.pooled else [str(name) for name in problem.panel.id_list]
+    keys = torch.tensor([key_of(random_state, name) for name in ids], dtype=torch.int64, device=problem.device)
+    n_groups = len(keys)
+    phase, steps = np.full(n_groups, len(phases) - 1), np.full(n_groups, phases[-1].settings.max_steps)
+    start_error, best_error = np.full(n_groups, np.nan), np.full(n_groups, np.nan)
+    if n_validation > 0 and (problem.n_windows(n_validation) > 0).any():
+        validation = problem.validation(n_validation)
+        learnt = problem.learn(validation.stops)
+        model = build(_warm_start(problem, learnt, ridge), keys)
+        judge = _Judge(problem, learnt, validation)
+        start_error = judge(model)[0]
+        phase, steps, best_error = _choose(problem, learnt, model, phases, keys, judge, keep_open, history)
+    elif keep_open:
+        # Nothing can show that the last phase is better than what it starts from.
+        phase = np.full(n_groups, len(phases) - 2)
+        steps = np.full(n_groups, phases[-2].settings.max_steps if len(phases) > 1 else 0)
+    learnt = problem.learn(problem.panel.lengths)
+    model = build(_warm_start(problem, learnt, ridge), keys)
+    for number, part in enumerate(phases):
+        # A group goes through every phase before the one it stopped in, and through that one up to its best step.
+        stop_at = np.where(phase > number, part.settings.max_steps, np.where(phase == number, steps, 0))
+        if (stop_at > 0).any():
+            _train(problem, learnt, model, part, keys, history, run="final", stop_at=stop_at)
+    return GradientFit(model, learnt, phase, steps, start_error, best_error)
+
+
+def _in_chunks(
+    problem: Problem, ridge: FloatArray, build: Build, phases: list[Phase], *, history: History, **settings: Any
+) -> GradientFit:
+    """Return the models of many series, fitted chunk by chunk: they are independent."""
+    parts, histories = [], []
+    for start in range(0, problem.panel.n_series, _CHUNK):
+        chosen = problem.every[start : start + _CHUNK]
+        own = History(history.solver)
+        parts.append(fit_by_gradient(problem.take(chosen), ridge[chosen], build, phases, history=own, **settings))
+        histories.append((own, len(chosen)))
+    history.extend_with_mean(histories)
+    model = parts[0].model
+    for parameter, pieces in zip(
+        model.parameters(), zip(*(p.model.parameters() for p in parts), strict=True), strict=True
+    ):
+        parameter.data = torch.cat([piece.detach() for piece in pieces])
+    arrays = {
+        f.name: np.concatenate([getattr(p, f.name) for p in parts])
+        for f in fields(GradientFit)
+        if f.name not in ("model", "learnt")
+    }
+    return GradientFit(model, problem.learn(problem.panel.lengths), **arrays)
+
+
+def _warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray) -> Linear:
+    penalty: Any = float(ridge[0]) if problem.pooled else torch.from_numpy(ridge).to(problem.device)
+    (model,) = fit_linear(
+        learnt.store, problem.every, learnt.stops, problem.layout, [penalty],
+        pooled=problem.pooled, intercept=problem.intercept,
+    )  # fmt: skip
+    return model
+
+
+def _choose(
+    problem: Problem,
+    learnt: Learnt,
+    model: nn.Module,
+    phases: list[Phase],
+    keys: Tensor,
+    judge: _Judge,
+    keep_open: bool,
+    history: History,
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return for each group the phase and step of its lowest closed-loop validation error, and that error.
+
+    With `keep_open`, the last phase must show its worth against what it started from: see `_no_better`.
+    """
+    phase, steps = np.full(len(keys), -1), np.zeros(len(keys), dtype=np.int64)
+    error = before = judge(model)[0]
+    for number, part in enumerate(phases):
+        # A phase may keep its start, where that is what a phase before it has kept, or open loop by least squares.
+        may_stay = number > 0 or keep_open
+        last = keep_open and number == len(phases) - 1
+        reference, before = (judge.detail(model), error) if last else (None, before)
+        done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge, keep_start=may_stay)
+        moved = (done.best_step > 0) | (not may_stay)
+        if reference is not None:
+            moved &= ~_no_better(judge.detail(model), reference, judge.unit, len(keys))
+        phase, steps = np.where(moved, number, phase), np.where(moved, done.best_step, steps)
+        error = np.where(moved, done.error, error)
+    return phase, steps, error
+
+
+def _no_better(values: FloatArray, reference: FloatArray, group: IntArray, n_groups: int) -> npt.NDArray[np.bool_]:
+    """Return the groups whose errors are not lower than the reference's by more than one standard error, (G,).
+
+    The rule of one standard error (Breiman et al. 1984) in pairs: over windows for one series, over series for a pooled
+    model. The lowest of many looks at a few windows is lower by luck alone. With a single pair there is no such error,
+    and nothing is shown.
+    """
+    difference = values - reference
+    difference[~np.isfinite(difference)] = np.inf
+    count = np.bincount(group, minlength=n_groups)
+    mean = np.bincount(group, difference, minlength=n_groups) / np.maximum(count, 1)
+    with np.errstate(invalid="ignore"):
+        square = np.bincount(group, (difference - mean[group]) ** 2, minlength=n_groups)
+    error = np.sqrt(square / np.maximum(count - 1, 1) / np.maximum(count, 1))
+    size = np.bincount(group, np.abs(reference), minlength=n_groups) / np.maximum(count, 1)
+    # A millionth of the error is rounding, however regular.
+    return ~((mean < -error - 1e-6 * size) & (count > 1))
+
+
+class _Judge:
+    """From a model to the closed-loop and one-step validation errors of its groups, in seasonal-naive scales.
+
+    Attributes
+    ----------
+    unit : (n,) int64
+        Group of each of the errors that `detail` returns: one per window, or one per series for a pooled model.
+    """
+
+    def __init__(self, problem: Problem, learnt: Learnt, validation: Validation) -> None:
+        self.problem, self.learnt, self.validation = problem, learnt, validation
+        judged = np.isfinite(validation.scale) & (validation.scale > 0) & (validation.n_windows > 0)
+        self._series = np.flatnonzero(judged)
+        self._windows = judged[validation.index.series]
+        windows = validation.index.series[self._windows]
+        self.unit = np.zeros(len(self._series), dtype=np.int64) if problem.pooled else windows
+
+    def _forecast(self, model: Any, forcing: Forcing) -> FloatArray:
+        yhat, _ = forecast_windows(
+            self.learnt.store, model, self.learnt.guard, self.validation.index, self.problem.horizon,
+            groups=self.problem.groups, forcing=forcing,
+        )  # fmt: skip
+        return yhat
+
+    def __call__(self, model: Any) -> tuple[FloatArray, FloatArray]:
+        """Return closed-loop and one-step errors, (G,) each; a series that cannot be judged goes with the panel."""
+        both = []
+        for forcing in (ClosedLoop(), OpenLoop()):
+            error = self.validation.relative(self.validation.errors(self._forecast(model, forcing)))
+            together = np.nanmean(error) if np.isfinite(error).any() else np.nan
+            both.append(np.array([together]) if self.problem.pooled else np.where(np.isnan(error), together, error))
+        return both[0], both[1]
+
+    def detail(self, model: Any) -> FloatArray:
+        """Return the closed-loop errors that a paired comparison needs, (n,)."""
+        yhat = self._forecast(model, ClosedLoop())
+        if self.problem.pooled:
+            return self.validation.relative(self.validation.errors(yhat))[self._series]
+        own = self.validation.scale[self.validation.index.series[self._windows]]
+        return self.validation.window_errors(yhat)[self._windows] / own
+
+
+def _train(
+    problem: Problem,
+    learnt: Learnt,
+    model: nn.Module,
+    phase: Phase,
+    keys: Tensor,
+    history: History,
+    *,
+    run: str,
+    validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
+    stop_at: IntArray | None = None,
+    keep_start: bool = True,
+) -> Trained:
+    store, reach = learnt.store, problem.layout.reach
+    scale = None
+    if phase.settings.loss_space == "level":
+        panel = problem.panel
+        scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, problem.season_length, learnt.stops)
+        scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
+    first = np.full(problem.panel.n_series, store.first + reach - 1)
+    last = learnt.stops - 2
+    # Windows are drawn from series in the order of their ids, so that the order of the frame changes nothing.
+    by_id = np.array(sorted(problem.every, key=lambda i: str(problem.panel.id_list[i])))
+    members = [by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
+    return train(
+        model, store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops, problem.horizon,
+        phase.forcing, keys, phase.settings, history, run=run, scale=scale, stop_at=stop_at, validate=validate,
+        keep_start=keep_start,
+    )  # fmt: skip

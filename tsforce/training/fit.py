@@ -1,0 +1,159 @@
+"""Which solver a model and a mode call for, and what mode="auto" keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
+from tsforce.dynamics.models.linear import Linear
+from tsforce.dynamics.models.mlp import MLP
+from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient
+from tsforce.training.history import History
+from tsforce.training.problem import Learnt, Problem
+from tsforce.training.solvers.gradient import Settings
+from tsforce.training.solvers.least_squares import fit_linear
+
+__all__ = ["MODELS", "PRESETS", "Fitted", "Options", "fit_model"]
+
+FloatArray = npt.NDArray[np.float64]
+
+MODELS = ("linear", "mlp")
+PRESETS: dict[str, Forcing] = {"open_loop": OpenLoop(), "closed_loop": ClosedLoop(), "curriculum": Curriculum()}
+# Widths of the perceptron's hidden layers.
+_HIDDEN = (128, 128)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the gradient solver is to run; None means the default of the model and scope.
+
+    Attributes
+    ----------
+    max_steps, batch_size, learning_rate : number or None
+    loss, loss_space : str
+    n_validation : int or None
+        Windows held out at the end of each series; 0 for none.
+    time_limit : float or None
+        CPU seconds of a run.
+    random_state : int
+    """
+
+    max_steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    loss: str = "mae"
+    loss_space: str = "model"
+    n_validation: int | None = None
+    time_limit: float | None = None
+    random_state: int = 0
+
+    def settings(self, model: str, pooled: bool) -> Settings:
+        """Return the solver's settings for a model and scope."""
+        return Settings(
+            max_steps=self.max_steps or (100 if model == "linear" else 1000),
+            batch_size=self.batch_size or (1024 if pooled else 32),
+            learning_rate=self.learning_rate or (1e-4 if model == "linear" else 1e-3),
+            loss=self.loss,
+            loss_space=self.loss_space,
+            time_limit=self.time_limit,
+        )
+
+    def windows(self, pooled: bool) -> int:
+        """Return how many validation windows a series holds out."""
+        # One window of one series is a noisy judge of one model; of many series pooled it is not.
+        return (1 if pooled else 4) if self.n_validation is None else self.n_validation
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted model, and how it came about.
+
+    Attributes
+    ----------
+    model : StepModel
+    learnt : Learnt
+        The transforms it stands behind.
+    history : History
+    kept : list of str
+        For each group the mode whose weights were kept.
+    """
+
+    model: Any
+    learnt: Learnt
+    history: History
+    kept: list[str]
+
+
+def fit_model(
+    problem: Problem, kind: str, mode: str | Forcing, ridge: FloatArray, options: Options, history: History
+) -> Fitted:
+    """Return a model of `kind` trained under `mode`.
+
+    Parameters
+    ----------
+    problem : Problem
+    kind : "linear" or "mlp"
+    mode : "open_loop", "closed_loop", "curriculum", "auto" or Forcing
+    ridge : (S,) float64
+        Penalty of least squares, which is the whole fit of a linear model in open loop and the start of every other.
+    options : Options
+    history : History
+        Filled.
+    """
+    n_groups = 1 if problem.pooled else problem.panel.n_series
+    forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
+    if kind == "linear" and forcing == OpenLoop():
+        history.solver = "least squares"
+        learnt = problem.learn(problem.panel.lengths)
+        penalty: Any = float(ridge[0]) if problem.pooled else torch.from_numpy(ridge).to(problem.device)
+        (model,) = fit_linear(
+            learnt.store, problem.every, learnt.stops, problem.layout, [penalty],
+            pooled=problem.pooled, intercept=problem.intercept,
+        )  # fmt: skip
+        return Fitted(model, learnt, history, ["open_loop"] * n_groups)
+    history.solver = "gradient (AdamW), warm start by least squares"
+    settings = options.settings(kind, problem.pooled)
+    if forcing is not None:
+        phases = [Phase(forcing, settings)]
+    elif kind == "linear":
+        phases = [Phase(Curriculum(), settings)]  # its start is the open-loop solution
+    else:
+        half = settings.with_steps(settings.max_steps // 2)
+        phases = [Phase(OpenLoop(), half), Phase(Curriculum(), half)]
+    fit = fit_by_gradient(
+        problem, ridge, partial(_build, kind, problem), phases,
+        n_validation=options.windows(problem.pooled), keep_open=forcing is None,
+        random_state=options.random_state, history=history,
+    )  # fmt: skip
+    if forcing is not None:
+        kept = [mode if isinstance(mode, str) else type(forcing).__name__] * n_groups
+    else:
+        last = len(phases) - 1
+        kept = ["curriculum" if phase == last else "open_loop" for phase in fit.phase]
+        history.notes.append(_what_was_kept(fit, kept))
+    return Fitted(fit.model, fit.learnt, history, kept)
+
+
+def _build(kind: str, problem: Problem, start: Linear, keys: Tensor) -> torch.nn.Module:
+    if kind == "linear":
+        # float64: a linear roll-out in closed form and one trained by gradient must be comparable to the last digits.
+        return Linear(problem.layout, start.weight, start.bias)
+    return MLP(problem.layout, _HIDDEN, start, keys)
+
+
+def _what_was_kept(fit: GradientFit, kept: list[str]) -> str:
+    better = sum(mode == "curriculum" for mode in kept)
+    if not np.isfinite(fit.start_error).any():
+        return "auto: no series has rows to spare for a validation window, so nothing was compared."
+    start, best = (float(errors[np.isfinite(errors)].mean()) for errors in (fit.start_error, fit.best_error))
+    return (
+        f"auto: {better} of {len(kept)} models kept the curriculum, the others open loop (no gain); closed-loop "
+        f"validation error {start:.4g} at the start, {best:.4g} kept."
+    )

@@ -1,0 +1,88 @@
+"""What happened while a model learnt, as plain rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+__all__ = ["History", "Record"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One look at a training run.
+
+    Attributes
+    ----------
+    run : "choose" or "final"
+        Whether the validation span was held out.
+    epoch, step : int
+    loss : float
+        Forced training loss since the last look, model units; NaN before the first step.
+    one_step, closed_loop : float
+        Validation errors: mean absolute error on original units over the in-sample seasonal-naive scale, mean over
+        series; NaN in the final run, whose validation span is trained on.
+    forcing_ratio, learning_rate : float
+    seconds : float
+        CPU seconds since the run began.
+    """
+
+    run: str
+    epoch: int
+    step: int
+    loss: float
+    one_step: float
+    closed_loop: float
+    forcing_ratio: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass
+class History:
+    """The looks of all runs of one fit, in order.
+
+    Attributes
+    ----------
+    solver : str
+        What trained the model.
+    records : list of Record
+    notes : list of str
+        What was chosen and why; where training diverged.
+    on_record : callable, optional
+        Called with each record as it is made.
+    """
+
+    solver: str
+    records: list[Record] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    on_record: Callable[[Record], None] | None = None
+
+    def extend_with_mean(self, parts: list[tuple[History, int]]) -> None:
+        """Append the mean of runs that happened side by side, one for each part of the series.
+
+        Parameters
+        ----------
+        parts : list of (History, number of series)
+            A part that stopped early counts with its last record.
+        """
+        runs = dict.fromkeys(record.run for part, _ in parts for record in part.records)
+        for run in runs:
+            own = [([r for r in part.records if r.run == run], weight) for part, weight in parts]
+            own = [(records, weight) for records, weight in own if records]
+            for number in range(max(len(records) for records, _ in own)):
+                now = [(records[min(number, len(records) - 1)], weight) for records, weight in own]
+                longest = max((record for record, _ in now), key=lambda record: record.step)
+                mean = {
+                    name: sum(getattr(r, name) * w for r, w in now) / sum(w for _, w in now)
+                    for name in ("loss", "one_step", "closed_loop")
+                }
+                seconds = sum(record.seconds for record, _ in now)
+                self.add(replace(longest, **mean, seconds=seconds))
+        self.notes += [note for part, _ in parts for note in part.notes]
+
+    def add(self, record: Record) -> None:
+        """Append a record and hand it on."""
+        self.records.append(record)
+        if self.on_record is not None:
+            self.on_record(record)

@@ -1,0 +1,156 @@
+"""Problem: what is to be learnt from which panel, and the validation windows inside its training rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tsforce.data.panel import IntArray, Panel, WindowIndex, ragged_rows
+from tsforce.data.transforms import Chain, Transform
+from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.lags import LagLayout
+from tsforce.scoring.metrics import seasonal_naive_scale
+from tsforce.training.closed_loop import Guard
+
+__all__ = ["Learnt", "Problem", "Validation"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What the transforms learnt from the rows before some stops, and the series seen through them.
+
+    Attributes
+    ----------
+    chain : Chain
+    store : SeriesStore
+    guard : Guard
+    stops : (S,) int64
+    """
+
+    chain: Chain
+    store: SeriesStore
+    guard: Guard
+    stops: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Windows at the end of the training rows.
+
+    Attributes
+    ----------
+    stops : (S,) int64
+        Rows of each series before its first window; what is validated learns from them only.
+    n_windows : (S,) int64
+    index : WindowIndex, W windows
+    truth : (W, H, C) float64
+        Original units.
+    scale : (S,) float64
+        In-sample seasonal-naive scale of the rows before `stops`; 0 or NaN where there is none.
+    """
+
+    stops: IntArray
+    n_windows: IntArray
+    index: WindowIndex
+    truth: FloatArray
+    scale: FloatArray
+
+    def window_errors(self, yhat: FloatArray) -> FloatArray:
+        """Return the mean absolute error of each window, original units, (W,)."""
+        error: FloatArray = np.abs(yhat - self.truth).mean(axis=(1, 2))
+        return error
+
+    def errors(self, yhat: FloatArray) -> FloatArray:
+        """Return the mean absolute error of each series over its windows, original units, (S,).
+
+        inf where a forecast is not finite, NaN without windows.
+        """
+        per_window = self.window_errors(yhat)
+        total = np.bincount(self.index.series, per_window, minlength=len(self.stops))
+        error = np.where(self.n_windows > 0, total / np.maximum(self.n_windows, 1), np.nan)
+        return np.where((self.n_windows > 0) & ~np.isfinite(error), np.inf, error)
+
+    def relative(self, errors: FloatArray) -> FloatArray:
+        """Return errors (..., S) in units of each series' scale; NaN where it has none."""
+        usable = np.isfinite(self.scale) & (self.scale > 0)
+        return np.where(usable, errors / np.where(usable, self.scale, 1.0), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A panel, how it is transformed and scaled, and what a model reads.
+
+    Attributes
+    ----------
+    panel : Panel
+        Training rows only, S series.
+    transforms : tuple of Transform
+    scaling : str or None
+        Window scaling.
+    context_length : int
+    layout : LagLayout
+    horizon, season_length : int
+    pooled : bool
+        One model for all series (scope="global"), else one per series.
+    intercept : bool
+        Whether closed forms fit one.
+    device : torch.device
+    """
+
+    panel: Panel
+    transforms: tuple[Transform, ...]
+    scaling: str | None
+    context_length: int
+    layout: LagLayout
+    horizon: int
+    season_length: int
+    pooled: bool
+    intercept: bool
+    device: torch.device
+
+    @property
+    def rows_lost(self) -> int:
+        """Rows at the start of a series that the transforms leave without a value."""
+        return sum(t.rows_lost for t in self.transforms)
+
+    @cached_property
+    def every(self) -> IntArray:
+        """Positions of all series."""
+        return np.arange(self.panel.n_series)
+
+    @property
+    def groups(self) -> IntArray | None:
+        """The model's group of each series; None if there is one for all."""
+        return None if self.pooled else self.every
+
+    def take(self, series: IntArray) -> Problem:
+        """Return the problem of some series."""
+        return replace(self, panel=self.panel.take(series))
+
+    def learn(self, stops: IntArray) -> Learnt:
+        """Return what the rows before `stops` teach."""
+        panel = self.panel
+        chain = Chain.learn(self.transforms, panel.values, panel.indptr, stops)
+        store = SeriesStore(panel, chain, self.scaling, self.context_length, self.device)
+        return Learnt(chain, store, Guard.learn(store, self.every, stops), stops)
+
+    def n_windows(self, most: int) -> IntArray:
+        """Return how many validation windows each series spares beyond lags + differences + horizon rows."""
+        need = self.layout.reach + self.rows_lost + self.horizon
+        return np.clip((self.panel.lengths - need) // self.horizon, 0, most)
+
+    def validation(self, most: int) -> Validation:
+        """Return the last windows of each series, at most `most`, side by side and not overlapping."""
+        panel, horizon, count = self.panel, self.horizon, self.n_windows(most)
+        stops = panel.lengths - count * horizon
+        which = np.repeat(self.every, count)
+        rows = ragged_rows(np.zeros_like(count), count) * horizon + stops[which] - 1
+        truth = panel.values[panel.indptr[which][:, None] + rows[:, None] + np.arange(1, horizon + 1)]
+        scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, self.season_length, stops)
+        return Validation(stops, count, WindowIndex(which, rows), truth, scale)

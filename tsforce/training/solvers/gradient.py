@@ -1,0 +1,308 @@
+"""The gradient solver: AdamW on multi-step roll-outs under any forcing policy.
+
+Groups (series, for scope="local") are independent: the loss is summed over them, never averaged; clipping, keep-best
+and early stop are their own; draws are keyed by series. A series fitted among others is fitted as if alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tsforce.data.panel import IntArray
+from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.draws import uniform
+from tsforce.dynamics.forcing import Forcing, Moment
+from tsforce.dynamics.models.base import StepModel
+from tsforce.dynamics.rollout import rollout
+from tsforce.training.history import History, Record
+from tsforce.training.losses import multi_step_loss
+
+__all__ = ["Settings", "Trained", "train"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the gradient solver runs.
+
+    Attributes
+    ----------
+    max_steps : int
+        Steps planned; schedules are relative to it.
+    batch_size : int
+        Windows per step: of each series for scope="local", of all for "global".
+    learning_rate : float
+        The peak, after a linear warm-up over the first 5 % of steps; it then falls along a cosine to 0.
+    loss : str
+    loss_space : "model" or "level"
+        Where the loss is taken: in model units, or on original units over the series' seasonal-naive scale, after the
+        differentiable inverse. Under Difference a loss in model units does not see drift of the level.
+    weight_decay, clip : float
+        Of AdamW; largest norm of a group's gradient.
+    averaging : float
+        Decay of the running average of weights, which is what is validated and returned.
+    looks : int
+        Validations during a run.
+    patience : int
+        Looks without a better closed-loop error after which a group stops.
+    time_limit : float or None
+        CPU seconds after which the run ends where it is.
+    """
+
+    max_steps: int
+    batch_size: int
+    learning_rate: float
+    loss: str = "mae"
+    loss_space: str = "model"
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    averaging: float = 0.98
+    looks: int = 20
+    patience: int = 8
+    time_limit: float | None = None
+
+    def with_steps(self, max_steps: int) -> Settings:
+        """Return the same settings for another number of steps."""
+        return replace(self, max_steps=max(1, max_steps))
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate of a step (0, 1, ...)."""
+        warm = max(1, round(0.05 * self.max_steps))
+        if step < warm:
+            return self.learning_rate * (step + 1) / warm
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.max_steps - warm)))
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The outcome of a run.
+
+    Attributes
+    ----------
+    best_step : (G,) int64
+        Steps after which each group had its lowest closed-loop validation error (0: the start was never bettered).
+    error : (G,) float64
+        That error; NaN without validation.
+    diverged : (G,) bool
+        Groups that met a loss or weights that are not finite, and were set back to their last good weights.
+    """
+
+    best_step: IntArray
+    error: FloatArray
+    diverged: npt.NDArray[np.bool_]
+
+
+def train(
+    model: nn.Module,
+    store: SeriesStore,
+    series: list[IntArray],
+    first_rows: list[IntArray],
+    last_rows: list[IntArray],
+    stops: IntArray,
+    horizon: int,
+    forcing: Forcing,
+    keys: Tensor,
+    settings: Settings,
+    history: History,
+    *,
+    run: str,
+    scale: FloatArray | None = None,
+    stop_at: IntArray | None = None,
+    validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
+    keep_start: bool = True,
+) -> Trained:
+    """Train `model` in place and return what was chosen.
+
+    Parameters
+    ----------
+    model : StepModel that is a Module, every parameter with the leading axis G
+    store : SeriesStore
+    series, first_rows, last_rows : G arrays each
+        For every group, its series and the first and last cutoff of each that training windows may have.
+    stops : (S,) int64
+        Rows of each series of the store that may be learnt from; a window's later steps carry no weight.
+    horizon : int
+        H, the steps of a training window.
+    forcing : Forcing
+    keys : (G,) int64
+    settings : Settings
+    history : History
+        Gets a record per look.
+    run : str
+        Name of the run in the history.
+    scale : (S,) float64, optional
+        Of each series, for ``loss_space="level"``; above 0.
+    stop_at : (G,) int64, optional
+        Steps after which each group stops learning (for a final run).
+    validate : callable, optional
+        Returns closed-loop and one-step validation errors of each group, (G,) each. With it the weights of each group's
+        lowest closed-loop error are kept.
+    keep_start : bool
+        Whether the weights before the first step may be those.
+    """
+    step_model = cast(StepModel, model)
+    parameters = list(model.parameters())
+    for p in parameters:
+        p.requires_grad_()
+    n_groups = len(keys)
+    device, dtype = parameters[0].device, parameters[0].dtype
+    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    average = [p.detach().clone() for p in parameters]
+    best = [p.detach().clone() for p in parameters]
+    good = [p.detach().clone() for p in parameters]
+    counts = [np.maximum(last - first + 1, 0) for first, last in zip(first_rows, last_rows, strict=True)]
+    upto = [np.cumsum(count) for count in counts]
+    totals = torch.tensor([int(u[-1]) for u in upto], device=device)
+    best_step = np.zeros(n_groups, dtype=np.int64)
+    error = np.full(n_groups, np.nan)
+    waited = np.zeros(n_groups, dtype=np.int64)
+    active = torch.ones(n_groups, dtype=torch.bool, device=device)
+    diverged = torch.zeros(n_groups, dtype=torch.bool, device=device)
+    every = max(1, math.ceil(settings.max_steps / settings.looks))
+    began = time.process_time()
+    losses: list[float] = []
+
+    def draw(step: int) -> tuple[IntArray, IntArray]:
+        """Return series and cutoffs of this step's windows, (G, B) each."""
+        u = uniform(keys.to(device), (2, step), settings.batch_size)
+        number = (u * totals[:, None]).long().clamp(max=totals[:, None] - 1).cpu().numpy()
+        which = np.stack([np.searchsorted(u, n, side="right") for u, n in zip(upto, number, strict=True)])
+        start = np.stack([(u - c)[w] for u, c, w in zip(upto, counts, which, strict=True)])
+        chosen = np.stack([s[w] for s, w in zip(series, which, strict=True)])
+        rows = np.stack([f[w] for f, w in zip(first_rows, which, strict=True)]) + number - start
+        return chosen, rows
+
+    def look(step: int) -> None:
+        nonlocal active
+        rate = settings.rate_at(min(step, settings.max_steps - 1))
+        moment = Moment(step, settings.max_steps, step // every, keys)
+        closed = one = np.full(n_groups, np.nan)
+        if validate is not None:
+            with _weights(parameters, average):
+                closed, one = validate(model)
+            closed = np.where(np.isfinite(closed), closed, np.inf)
+            better = torch.from_numpy((closed < np.where(np.isnan(error), np.inf, error)) | np.isnan(error)).to(device)
+            better &= active & (keep_start or step > 0)
+            _copy(best, average, better)
+            won = better.cpu().numpy()
+            error[won], best_step[won] = closed[won], step
+            waited[:] = np.where(won, 0, waited + 1)
+            active &= torch.from_numpy(waited < settings.patience).to(device)
+        history.add(
+            Record(
+                run, step // every, step, float(np.mean(losses)) if losses else math.nan, _mean(one), _mean(closed),
+                forcing.ratio(moment), rate, time.process_time() - began,
+            )
+        )  # fmt: skip
+        losses.clear()
+
+    look(0)
+    for step in range(settings.max_steps):
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate_at(step)
+        chosen, rows = draw(step)
+        batch = store.batch(chosen, rows, horizon)
+        assert batch.future is not None
+        assert batch.future_mask is not None
+        seen = torch.from_numpy(rows[..., None] + np.arange(1, horizon + 1) < stops[chosen][..., None]).to(device)
+        known = batch.future_mask & seen[..., None]
+        past, future = batch.past.to(dtype), torch.where(known, batch.future, 0.0).to(dtype)
+        moment = Moment(step, settings.max_steps, step // every, keys)
+        yhat, fed = rollout(step_model, past, horizon, forcing, future=future, future_mask=known, moment=moment)
+        if settings.loss_space == "level":
+            assert scale is not None
+            unit = torch.from_numpy(scale[chosen]).to(device)[..., None, None]
+            yhat = store.to_levels(yhat.double(), batch, rows, None if fed is None else fed.double()) / unit
+            future = torch.where(known, store.levels(chosen, rows + horizon, horizon)[0], 0.0) / unit
+        loss = multi_step_loss(settings.loss, future, yhat, known.to(yhat.dtype))
+        optimiser.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        active, fresh = _clip(parameters, loss.detach(), active, settings.clip)
+        diverged |= fresh
+        if bool(fresh.any()):
+            for p, g in zip(parameters, good, strict=True):
+                p.data[fresh] = g[fresh]
+        before = [p.detach()[~active].clone() for p in parameters] if not bool(active.all()) else None
+        optimiser.step()
+        if before is not None:
+            for p, old in zip(parameters, before, strict=True):
+                p.data[~active] = old
+        decay = min(settings.averaging, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for a, p in zip(average, parameters, strict=True):
+                a.lerp_(torch.where(_wide(active, p), p, a), 1 - decay)
+        losses.append(float(loss.detach().mean()))
+        if stop_at is not None:
+            active &= torch.from_numpy(stop_at > step + 1).to(device)
+        last = step + 1 == settings.max_steps or not bool(active.any())
+        last |= settings.time_limit is not None and time.process_time() - began > settings.time_limit
+        if (step + 1) % every == 0 or last:
+            _copy(good, [p.detach() for p in parameters], torch.ones_like(active))
+            look(step + 1)
+            if last or not bool(active.any()):
+                break
+    if bool(diverged.any()):
+        history.notes.append(
+            f"{int(diverged.sum())} of {n_groups} models diverged in run {run!r}; last good weights kept."
+        )
+    for p, kept in zip(parameters, average if validate is None else best, strict=True):
+        p.data.copy_(kept)
+        p.requires_grad_(False)
+    return Trained(best_step, error, diverged.cpu().numpy())
+
+
+def _mean(values: FloatArray) -> float:
+    """Return the mean of the finite values."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan
+
+
+def _wide(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.view(-1, *([1] * (like.dim() - 1)))
+
+
+def _copy(into: list[Tensor], source: list[Tensor], groups: Tensor) -> None:
+    for a, b in zip(into, source, strict=True):
+        a[groups] = b[groups]
+
+
+class _weights:
+    """Run a block with other weights in place of a model's own."""
+
+    def __init__(self, parameters: list[nn.Parameter], other: list[Tensor]) -> None:
+        self.parameters, self.other = parameters, other
+
+    def __enter__(self) -> None:
+        self.own = [p.detach().clone() for p in self.parameters]
+        for p, o in zip(self.parameters, self.other, strict=True):
+            p.data.copy_(o)
+
+    def __exit__(self, *exc: object) -> None:
+        for p, o in zip(self.parameters, self.own, strict=True):
+            p.data.copy_(o)
+
+
+def _clip(parameters: list[nn.Parameter], loss: Tensor, active: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """Clip each group's gradient; return the groups still active, and those that just diverged."""
+    square = torch.zeros_like(loss)
+    for p in parameters:
+        if p.grad is not None:
+            square += p.grad.flatten(start_dim=1).pow(2).sum(dim=1)
+    norm = square.sqrt()
+    bad = active & ~(torch.isfinite(norm) & torch.isfinite(loss))
+    active = active & ~bad
+    factor = torch.where(active, (clip / norm.clamp(min=1e-30)).clamp(max=1.0), 0.0)
+    for p in parameters:
+        if p.grad is not None:
+            p.grad = torch.where(_wide(active, p), p.grad * _wide(factor, p), 0.0)
+    return active, bad
