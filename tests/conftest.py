@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# Small operations are slower on two threads than on one, and several times so on a busy machine.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,7 @@ BAD = [
     ({"members": [narx(3)], "weights": [1.0]}, ArgumentError, "combine='mean'"),
     ({"members": [narx(3)], "weights": [1, 2], "combine": "mean"}, ArgumentError, "expected 1 numbers"),
     ({"members": [narx(3), narx(4)], "weights": [0, 0], "combine": "mean"}, ArgumentError, "not all 0"),
-    ({"members": [narx(3), NARXForecaster(9, 3)]}, ArgumentError, "different horizons"),
+    ({"members": [narx(3), NARXForecaster(9, 3, mode="open_loop")]}, ArgumentError, "different horizons"),
     ({"members": [narx(3), narx(3, target_col="z")]}, ArgumentError, "differ in target_col"),
 ]
 

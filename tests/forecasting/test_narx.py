@@ -13,7 +13,7 @@ from statsmodels.tsa.ar_model import AutoReg
 
 from tests.makers import make_frame, wreck_after
 from tests.reference import ridge_rows, roll
-from tsforce import ClosedLoop, Difference, Forecaster, Log, MeanScale, NARXForecaster, OpenLoop, Standardize
+from tsforce import Difference, Forecaster, Log, MeanScale, NARXForecaster, OpenLoop, Standardize
 from tsforce.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -36,7 +36,7 @@ IDS = [str(i) for i in range(len(SETTINGS))]
 
 
 def build(**settings):
-    return NARXForecaster(**{"horizon": 6, "lags": 8, "season_length": 7, **settings})
+    return NARXForecaster(**{"horizon": 6, "lags": 8, "season_length": 7, "mode": "open_loop", **settings})
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_auto_lags_are_four_horizons_within_half_the_rows(df, horizon, scope, tr
 
 @pytest.mark.parametrize(("freq", "season"), [("h", 24), ("D", 7), ("W-SUN", 52), ("MS", 12), ("QS", 4), ("YS", 1)])
 def test_season_length_comes_from_the_frequency(freq, season):
-    model = NARXForecaster(2, 3, ridge=1.0).fit(make_frame((40,), freq=freq))
+    model = NARXForecaster(2, 3, ridge=1.0, mode="open_loop").fit(make_frame((40,), freq=freq))
     assert model.season_length_ == season
 
 
@@ -278,11 +278,14 @@ BAD = [
     ({"ridge": float("nan")}, "ridge=nan"),
     ({"context_length": 3}, "shorter than the largest lag, 8"),
     ({"season_length": 0}, "season_length=0"),
-    ({"mode": "closed_loop"}, "not built yet.*open_loop"),
-    ({"mode": "curriculum"}, "not built yet"),
-    ({"mode": "auto"}, "not built yet"),
+    ({"validation": 0}, "validation=0"),
+    ({"loss": "mea"}, "'mae', 'mse', 'huber', 'smape'"),
+    ({"loss_space": "levels"}, "Did you mean 'level'"),
+    ({"max_steps": 0}, "max_steps=0"),
+    ({"learning_rate": 0}, "learning_rate=0.*above 0"),
+    ({"batch_size": -1}, "batch_size=-1"),
+    ({"random_state": -1}, "random_state=-1"),
     ({"mode": "open_lop"}, "Did you mean 'open_loop'"),
-    ({"mode": ClosedLoop()}, r"ClosedLoop\(\).*OpenLoop\(\) only"),
     ({"freq": "nonsense"}, "no pandas frequency"),
 ]
 
@@ -414,7 +417,7 @@ def test_a_history_too_short_for_the_differences_is_named(df):
 
 def test_the_guard_clips_a_diverging_roll_out_and_counts_it():
     explosive = pd.DataFrame({"unique_id": "s", "ds": range(30), "y": 1.5 ** np.arange(30)})
-    model = NARXForecaster(40, 1, scope="local", ridge=0.0).fit(explosive)
+    model = NARXForecaster(40, 1, scope="local", ridge=0.0, mode="open_loop").fit(explosive)
     fc = model.predict()
     y = explosive["y"]
     bound = y.mean() + 10 * (y.max() - y.min())

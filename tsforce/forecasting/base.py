@@ -20,21 +20,9 @@ from tsforce.data.frame import (
 from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning
+from tsforce.forecasting.arguments import check_count
 
-__all__ = ["Forecaster", "check_count"]
-
-
-def check_count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return a whole number of at least `least`.
-
-    Raises
-    ------
-    ArgumentError
-        With the accepted range.
-    """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ArgumentError(f"{name}={value!r}: expected a whole number of at least {least}.")
-    return int(value)
+__all__ = ["Forecaster"]
 
 
 class Forecaster(BaseEstimator):
@@ -126,6 +114,11 @@ class Forecaster(BaseEstimator):
         """Return a forecaster with the same parameters that has learnt nothing."""
         copy: Self = clone(self)
         return copy
+
+    def depends_on_seed(self, mode: Any = None) -> bool:
+        """Return whether a fit in `mode` (the constructor's by default) draws anything from ``random_state``."""
+        del mode
+        return "random_state" in self.get_params(deep=False)
 
     def check_fitted(self) -> None:
         """Raise scikit-learn's NotFittedError unless `fit` has succeeded."""

@@ -9,7 +9,8 @@ import numpy as np
 from tsforce.data.frame import resolve_cutoffs, write_forecasts
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import check_choice
-from tsforce.forecasting.base import Forecaster, check_count
+from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.base import Forecaster
 from tsforce.scoring import naive as methods
 
 __all__ = ["METHODS", "Baseline"]

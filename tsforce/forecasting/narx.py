@@ -9,26 +9,22 @@ import torch
 
 from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
 from tsforce.data.panel import IntArray, Panel, WindowIndex
-from tsforce.data.transforms import Chain, Difference, check_transforms
+from tsforce.data.transforms import Chain, Difference, MeanScale, Standardize, check_transforms
 from tsforce.data.windows import SeriesStore, check_window_scaling
-from tsforce.dynamics.forcing import Forcing, OpenLoop
+from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.lags import LagLayout
-from tsforce.errors import (
-    ArgumentError,
-    SeriesTooShortError,
-    UnseenSeriesError,
-    abbreviate,
-    check_choice,
-)
-from tsforce.forecasting.base import Forecaster, check_count
+from tsforce.errors import ArgumentError, SeriesTooShortError, UnseenSeriesError, abbreviate, check_choice
+from tsforce.forecasting.arguments import check_count, check_mode, check_number, long_enough, resolve_lags
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.history import ProgressLine, TrainingHistory
 from tsforce.training.closed_loop import Guard, forecast_windows
-from tsforce.training.solvers.least_squares import fit_linear
+from tsforce.training.fit import MODELS, PRESETS, Options, fit_model
+from tsforce.training.history import History
+from tsforce.training.losses import LOSSES
+from tsforce.training.problem import Problem
 from tsforce.training.solvers.ridge import RIDGES, RidgeChoice, choose_ridge
 
 __all__ = ["NARXForecaster"]
-
-_MODES = ("open_loop",)
-_LATER_MODES = ("closed_loop", "curriculum", "auto")
 
 
 class NARXForecaster(Forecaster):
@@ -44,24 +40,46 @@ class NARXForecaster(Forecaster):
     season_length : int, optional
         Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
     freq : "infer", pandas alias or offset, or int
-    model : "linear"
+    model : "linear" or "mlp"
+        A linear map, or a perceptron (two hidden layers of 128) beside one.
     scope : "global" or "local"
         One model for all series, or one per series.
     target_transforms : sequence of Transform
         Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``.
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
         How each window is scaled from its own context. "auto": None for scope="local", "mean_abs" for "global".
-    mode : "open_loop" or a Forcing
-        How the model is trained. Forecasts are closed loop whatever the mode.
+    mode : "auto", "open_loop", "closed_loop", "curriculum" or a Forcing
+        What the model is fed while it learns; forecasts are closed loop whatever the mode. "open_loop": observed
+        targets (a linear model then is least squares). "closed_loop": its own outputs over the horizon, from a warm
+        start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop, then the
+        curriculum, and whichever has the lower closed-loop validation error is kept.
+    loss : "mae", "mse", "huber" or "smape"
+        Of training by gradient.
+    loss_space : "model" or "level"
+        Take the loss in model units, or on original units over the series' seasonal-naive scale.
     ridge : "auto" or float
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local".
+    max_steps : int, optional
+        Steps of training by gradient; 100 for a linear model, 1000 for "mlp" by default.
+    learning_rate : "auto" or float
+        Peak rate of AdamW; "auto" is .0001 for a linear model, .001 for "mlp".
+    batch_size : "auto" or int
+        Windows per step: of each series for scope="local" ("auto": 32), of all for "global" (1024).
+    validation : "auto", int or False
+        Windows held out at the end of each series to choose the number of steps (and, in mode="auto", what is kept);
+        the choice is then trained once more on all rows. "auto": 1 for scope="global", up to 4 for "local". False:
+        none.
     context_length : int, optional
         Observed steps that window scaling looks at; the largest lag by default.
     short_series : "raise" or "drop"
         What happens to a series with too few rows; dropped ones are listed in ``short_series_``.
     device : "auto" or torch device
         "auto" is the CPU: closed forms are fitted in float64.
+    random_state : int
+        Every draw is keyed by it and the series' id.
+    verbose : bool
+        Show both validation errors and the gap on stderr while training.
     alias : str, optional
         Name of the forecast's column; the class name by default.
     id_col, time_col, target_col : str
@@ -72,8 +90,12 @@ class NARXForecaster(Forecaster):
     lags_ : tuple of int
     season_length_, context_length_ : int
     freq_ : str or int
-    mode_ : str
-        How it was trained.
+    mode_ : str or Forcing
+        The mode it was trained in.
+    kept_mode_ : str, or dict of id -> str for scope="local"
+        The mode whose weights were kept; differs from ``mode_`` for "auto".
+    history_ : TrainingHistory
+        ``frame``: per look the forced loss, one-step and closed-loop validation error, forcing ratio, learning rate.
     ridge_ : DataFrame
         The id column, ``ridge``, ``n_windows`` of validation, and one closed-loop error per candidate (original units).
     model_ : StepModel
@@ -102,11 +124,19 @@ class NARXForecaster(Forecaster):
         scope: str = "global",
         target_transforms: Any = (),
         window_scaling: str | None = "auto",
-        mode: Any = "open_loop",
+        mode: Any = "auto",
+        loss: str = "mae",
+        loss_space: str = "model",
         ridge: float | str = "auto",
+        max_steps: int | None = None,
+        learning_rate: float | str = "auto",
+        batch_size: int | str = "auto",
+        validation: str | int | bool = "auto",
         context_length: int | None = None,
         short_series: str = "raise",
         device: Any = "auto",
+        random_state: int = 0,
+        verbose: bool = False,
         alias: str | None = None,
         id_col: str = "unique_id",
         time_col: str = "ds",
@@ -121,14 +151,26 @@ class NARXForecaster(Forecaster):
         self.target_transforms = target_transforms
         self.window_scaling = window_scaling
         self.mode = mode
+        self.loss = loss
+        self.loss_space = loss_space
         self.ridge = ridge
+        self.max_steps = max_steps
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.validation = validation
         self.context_length = context_length
         self.short_series = short_series
         self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
         self.alias = alias
         self.id_col = id_col
         self.time_col = time_col
         self.target_col = target_col
+
+    def depends_on_seed(self, mode: Any = None) -> bool:
+        """Return whether a fit in `mode` draws anything: least squares does not."""
+        return not (self.model == "linear" and (self.mode if mode is None else mode) in ("open_loop", OpenLoop()))
 
     # ---- fit
 
@@ -161,11 +203,14 @@ class NARXForecaster(Forecaster):
         self.check_no_y(y)
         self.forget()
         horizon = check_count("horizon", self.horizon)
-        check_choice("model", self.model, ("linear",))
+        kind = check_choice("model", self.model, MODELS)
         pooled = check_choice("scope", self.scope, ("local", "global")) == "global"
         check_choice("short_series", self.short_series, ("raise", "drop"))
-        trained_mode = self._check_mode(self.mode if mode is None else mode)
-        ridge = self._check_ridge()
+        trained_mode = check_mode(self.mode if mode is None else mode)
+        # A policy that has a name goes by it.
+        trained_mode = next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode)
+        ridge = check_number("ridge", self.ridge, auto=True)
+        options = self._options()
         transforms = check_transforms(self.target_transforms)
         scaling = self.window_scaling
         scaling = ("mean_abs" if pooled else None) if scaling == "auto" else check_window_scaling(scaling)
@@ -174,33 +219,28 @@ class NARXForecaster(Forecaster):
         season_length = self.resolve_season_length(panel)
 
         lost = sum(t.rows_lost for t in transforms)
-        layout = LagLayout(self._resolve_lags(panel, lost, pooled))
-        context_length = (
-            layout.reach if self.context_length is None else check_count("context_length", self.context_length)
-        )
-        if context_length < layout.reach:
-            raise ArgumentError(
-                f"context_length={context_length} is shorter than the largest lag, {layout.reach}; make it at least "
-                f"that."
-            )
-        series = self._long_enough(panel, layout, lost, pooled)
+        layout = LagLayout(resolve_lags(self.lags, horizon, panel, lost, pooled))
+        context_length = layout.reach
+        if self.context_length is not None:
+            context_length = check_count("context_length", self.context_length)
+            if context_length < layout.reach:
+                raise ArgumentError(
+                    f"context_length={context_length} is shorter than the largest lag, {layout.reach}; make it at "
+                    f"least that."
+                )
+        series = long_enough(panel, layout, lost, pooled=pooled, drop=self.short_series == "drop")
         # A seasonal difference has mean zero already; an intercept there is a drift that the data rarely want.
         intercept = not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms)
-
         kept = panel if len(series) == panel.n_series else panel.take(series)
-        every = np.arange(kept.n_series)
-        if ridge is None:
-            choice = choose_ridge(
-                kept, transforms, scaling, context_length, layout,
-                horizon=horizon, season_length=season_length, pooled=pooled, intercept=intercept, device=device,
-            )  # fmt: skip
-        else:
-            nothing = np.full((len(RIDGES), len(every)), np.nan)
-            choice = RidgeChoice(np.full(len(every), ridge), np.zeros(len(every), dtype=np.int64), nothing)
-        chain = Chain.learn(transforms, kept.values, kept.indptr, kept.lengths)
-        store = SeriesStore(kept, chain, scaling, context_length, device)
-        penalty: Any = float(choice.ridge[0]) if pooled else torch.from_numpy(choice.ridge).to(device)
-        (model,) = fit_linear(store, every, kept.lengths, layout, [penalty], pooled=pooled, intercept=intercept)
+        if not pooled and scaling is None and (kind, trained_mode) != ("linear", "open_loop"):
+            # Gradient steps need units of about 1; least squares does not care.
+            transforms = (*transforms, Standardize() if intercept else MeanScale())
+        problem = Problem(
+            kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept, device
+        )
+        choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, kept.n_series)
+        history = History("", on_record=self._reporter())
+        fitted = fit_model(problem, kind, trained_mode, choice.ridge, options, history)
 
         self.lags_ = layout.lags
         self.season_length_ = season_length
@@ -209,76 +249,37 @@ class NARXForecaster(Forecaster):
         self.mode_ = trained_mode
         self.short_series_ = [panel.id_list[i] for i in np.setdiff1d(np.arange(panel.n_series), series)]
         self.ridge_ = self._ridge_frame(kept, choice)
-        self.chain_ = chain
-        self.guard_ = Guard.learn(store, every, kept.lengths)
+        self.kept_mode_ = fitted.kept[0] if pooled else dict(zip(kept.id_list, fitted.kept, strict=True))
+        self.history_ = TrainingHistory(history)
+        self.chain_ = fitted.learnt.chain
+        self.guard_ = fitted.learnt.guard
         self.scaling_ = scaling
-        self.model_ = model
+        self.model_ = fitted.model
         self.fitted_ids_ = {name: i for i, name in enumerate(kept.id_list)}
         self.tail_ = kept.windows(kept.last_rows(), length=context_length + lost)
         self.train_end_ = self.last_stamps(kept)
         return self
 
-    @staticmethod
-    def _check_mode(mode: Any) -> str:
-        if isinstance(mode, Forcing):
-            if mode == OpenLoop():
-                return "open_loop"
-            raise ArgumentError(
-                f"mode={mode!r}: this version trains with OpenLoop() only; forecasts are closed loop anyway."
-            )
-        if mode in _LATER_MODES:
-            raise ArgumentError(
-                f"mode={mode!r} is not built yet; this version trains with mode='open_loop'. Forecasts, ridge choice "
-                f"and backtests are closed loop whatever the mode."
-            )
-        return check_choice("mode", mode, _MODES)
-
-    def _check_ridge(self) -> float | None:
-        """Return the fixed ridge, or None for "auto"."""
-        ridge = self.ridge
-        if isinstance(ridge, str) and ridge == "auto":
-            return None
-        if isinstance(ridge, (bool, str)) or not isinstance(ridge, (int, float, np.number)) or not 0 <= ridge < np.inf:
-            raise ArgumentError(f"ridge={ridge!r}: expected 'auto' or a number of at least 0.")
-        return float(ridge)
-
-    def _resolve_lags(self, panel: Panel, lost: int, pooled: bool) -> tuple[int, ...]:
-        lags = self.lags
-        if isinstance(lags, str) and lags == "auto":
-            rows = float(np.quantile(panel.lengths, 0.1)) if pooled else float(panel.lengths.min())
-            return tuple(range(1, max(1, min(4 * int(self.horizon or 1), int(rows - lost) // 2)) + 1))
-        wanted = "expected 'auto', a whole number L for 1..L, or a list of distinct whole numbers of at least 1"
-        if isinstance(lags, (str, bool, float)) or lags is None:
-            raise ArgumentError(f"lags={lags!r}: {wanted}.")
-        given = list(range(1, int(lags) + 1)) if isinstance(lags, (int, np.integer)) else list(lags)
-        whole = all(isinstance(lag, (int, np.integer)) and not isinstance(lag, bool) and lag >= 1 for lag in given)
-        if not given or not whole or len(set(given)) < len(given):
-            raise ArgumentError(f"lags={lags!r}: {wanted}.")
-        return tuple(sorted(int(lag) for lag in given))
-
-    def _long_enough(self, panel: Panel, layout: LagLayout, lost: int, pooled: bool) -> IntArray:
-        """Return the series that can be fitted."""
-        # Pooled, a series contributes what rows it has; all that it needs is one value after the differences.
-        need = 1 + lost + (0 if pooled else layout.reach)
-        enough = panel.lengths >= need
-        complete = bool((panel.lengths >= 1 + lost + layout.reach).any())
-        if complete and (enough.all() or self.short_series == "drop"):
-            return np.flatnonzero(enough)
-        short = np.flatnonzero(~enough) if complete else np.arange(panel.n_series)
-        least = int(panel.lengths[short].min() if complete else panel.lengths.max())
-        wanted = need if complete else 1 + lost + layout.reach
-        ways = [f"lower the largest lag ({layout.reach})"]
-        if lost:
-            ways.append(f"drop a Difference ({lost} rows)")
-        if complete:
-            ways.append("leave the series out with short_series='drop'")
-            if not pooled:
-                ways.append('learn one model for all with scope="global"')
-        names = abbreviate(panel.id_list[i] for i in short)
-        raise SeriesTooShortError(
-            f"series {names}: {least} rows, but lags={layout.reach} and {lost} rows of differences need at least "
-            f"{wanted}{'' if complete else ' in one series'}. Either {', or '.join(ways)}."
+    def _options(self) -> Options:
+        """Return the gradient solver's options, checked."""
+        n_validation = None
+        if self.validation is False:
+            n_validation = 0
+        elif self.validation != "auto":
+            n_validation = check_count("validation", self.validation)
+        return Options(
+            max_steps=None if self.max_steps is None else check_count("max_steps", self.max_steps),
+            batch_size=None if self.batch_size == "auto" else check_count("batch_size", self.batch_size),
+            learning_rate=check_number("learning_rate", self.learning_rate, auto=True, above_zero=True),
+            loss=check_choice("loss", self.loss, LOSSES),
+            loss_space=check_choice("loss_space", self.loss_space, ("model", "level")),
+            n_validation=n_validation,
+            random_state=check_count("random_state", self.random_state, least=0),
         )
+
+    def _reporter(self) -> Any:
+        """Return what is called with each record of the history."""
+        return ProgressLine(self.name) if self.verbose else None
 
     @staticmethod
     def _ridge_frame(panel: Panel, choice: RidgeChoice) -> Any:
@@ -369,7 +370,7 @@ class NARXForecaster(Forecaster):
         counts: dict[str, int],
     ) -> Any:
         """Return forecasts (W, H), adding to `counts`."""
-        store = SeriesStore(panel, chain, self.scaling_, self.context_length_, self.model_.weight.device)
+        store = SeriesStore(panel, chain, self.scaling_, self.context_length_, next(self.model_.parameters()).device)
         if guard is None:
             guard = Guard.learn(store, np.arange(panel.n_series), panel.lengths)
         groups = learnt if self.scope == "local" else None

@@ -1,0 +1,137 @@
+"""NARXForecaster in every mode: what is trained, kept and recorded, blind and reproducible."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.makers import make_frame, wreck_after
+from tsforce import ClosedLoop, Curriculum, Difference, Forecaster, Log, NARXForecaster, OpenLoop
+from tsforce.forcing import InverseSigmoid
+
+MODES = ["open_loop", "closed_loop", "curriculum", "auto", Curriculum(InverseSigmoid(), gradient="detach")]
+KINDS = [
+    {"model": "linear", "scope": "local"},
+    {"model": "linear", "scope": "global", "target_transforms": [Log()]},
+    {"model": "mlp", "scope": "global", "window_scaling": "last"},
+    {"model": "mlp", "scope": "local", "target_transforms": [Log(), Difference(7)]},
+]
+IDS = [f"{k['model']}-{k['scope']}" for k in KINDS]
+
+
+def build(**settings):
+    return NARXForecaster(**{"horizon": 4, "lags": 7, "season_length": 7, "max_steps": 20, "batch_size": 8, **settings})
+
+
+@pytest.fixture
+def df():
+    return make_frame((80, 60, 70))
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=IDS)
+def test_every_mode_gives_finite_blind_reproducible_forecasts(df, kind, mode):
+    model = build(**kind).fit(df, mode=mode)
+    fc = model.predict()
+    assert np.isfinite(fc["NARXForecaster"]).all()
+    assert model.mode_ == mode
+    pd.testing.assert_frame_equal(build(**kind, mode=mode).fit(df).predict(), fc, check_exact=True)
+    cutoffs = pd.DataFrame({"unique_id": ["s0", "s1", "s2"], "cutoff": [60, 50, 50]})
+    at = model.predict_at(df, cutoffs)
+    wrecked = model.predict_at(wreck_after(df, dict(cutoffs.to_numpy())), cutoffs)
+    pd.testing.assert_frame_equal(at, wrecked, check_exact=True)
+    pd.testing.assert_frame_equal(at, Forecaster.predict_at(model, df, cutoffs), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]], ids=[IDS[0], IDS[2]])
+def test_training_rows_decide_alone(df, kind):
+    """Rows after the training rows change no weight, no choice and no look of any mode."""
+    seen = {"s0": 70, "s1": 50, "s2": 60}
+    early = df[df["ds"] <= df["unique_id"].map(seen)]
+    wrecked = wreck_after(df, seen)
+    a = build(**kind, mode="auto").fit(early)
+    b = build(**kind, mode="auto").fit(wrecked[wrecked["ds"] <= wrecked["unique_id"].map(seen)])
+    pd.testing.assert_frame_equal(a.history_.frame.drop(columns="seconds"), b.history_.frame.drop(columns="seconds"))
+    assert a.kept_mode_ == b.kept_mode_
+
+
+def test_policies_that_have_a_name_go_by_it(df):
+    for policy, name in [(OpenLoop(), "open_loop"), (ClosedLoop(), "closed_loop"), (Curriculum(), "curriculum")]:
+        assert build(scope="local").fit(df, mode=policy).mode_ == name
+
+
+def test_the_history_records_both_validation_errors_ratio_and_rate(df):
+    history = build(model="mlp", window_scaling="last").fit(df, mode="curriculum").history_
+    frame = history.frame
+    assert frame.columns.tolist() == [
+        "run", "epoch", "step", "loss", "one_step", "closed_loop", "forcing_ratio", "learning_rate", "seconds",
+    ]  # fmt: skip
+    choose = frame[frame["run"] == "choose"]
+    assert choose[["one_step", "closed_loop"]].notna().all().all()
+    assert choose["forcing_ratio"].iloc[[0, -1]].tolist() == [1, 0]
+    assert frame.loc[frame["run"] == "final", "closed_loop"].isna().all()
+    assert "gradient" in history.solver
+    assert "gradient" in repr(history)
+
+
+def test_a_closed_form_has_an_empty_history(df):
+    history = build(scope="local").fit(df, mode="open_loop").history_
+    assert history.frame.empty
+    assert history.solver == "least squares"
+
+
+def test_auto_says_what_it_kept(df):
+    model = build(scope="local").fit(df)
+    assert model.mode_ == "auto"
+    assert set(model.kept_mode_) == {"s0", "s1", "s2"}
+    assert set(model.kept_mode_.values()) <= {"open_loop", "curriculum"}
+    kept = sum(mode == "curriculum" for mode in model.kept_mode_.values())
+    assert f"auto: {kept} of 3 models kept the curriculum" in model.history_.notes[-1]
+
+
+def test_auto_without_rows_to_validate_on_is_open_loop(df):
+    short = df.groupby("unique_id").head(12)
+    model = build(scope="local").fit(short)
+    assert set(model.kept_mode_.values()) == {"open_loop"}
+    assert "nothing was compared" in model.history_.notes[-1]
+    plain = build(scope="local").fit(short, mode="open_loop")
+    np.testing.assert_allclose(model.predict()["NARXForecaster"], plain.predict()["NARXForecaster"], rtol=1e-8)
+
+
+def test_auto_that_keeps_open_loop_forecasts_as_open_loop(df):
+    """Rates so small that training changes nothing leave the closed-form solution, up to units."""
+    auto = build(scope="local", learning_rate=1e-12).fit(df)
+    plain = build(scope="local").fit(df, mode="open_loop")
+    assert set(auto.kept_mode_.values()) == {"open_loop"}
+    np.testing.assert_allclose(auto.predict()["NARXForecaster"], plain.predict()["NARXForecaster"], rtol=1e-8)
+
+
+def test_closed_loop_training_mends_a_model_that_open_loop_leaves_drifting():
+    """A walk seen through noise: one lag fitted one step ahead is pulled to the mean; over a horizon it must not be."""
+    rng = np.random.default_rng(0)
+    rows, names = 300, [f"s{i}" for i in range(20)]
+    df = pd.DataFrame({"unique_id": np.repeat(names, rows), "ds": np.tile(np.arange(rows), 20)})
+    df["y"] = np.concatenate([rng.normal(size=rows).cumsum() + 3 * rng.normal(size=rows) for _ in names])
+    errors = {}
+    for mode in ("open_loop", "closed_loop"):
+        model = NARXForecaster(10, [1], window_scaling=None, learning_rate=0.02, max_steps=100, batch_size=256)
+        model.fit(df[df["ds"] < 200], mode=mode)
+        fc = model.predict_at(df, list(range(199, 289, 5))).merge(df, on=["unique_id", "ds"])
+        errors[mode] = (fc["y"] - fc["NARXForecaster"]).abs().mean()
+    assert errors["closed_loop"] < 0.97 * errors["open_loop"]
+
+
+def test_progress_shows_both_errors_and_the_gap(df, capsys):
+    build(model="mlp", verbose=True).fit(df, mode="curriculum")
+    shown = capsys.readouterr().err
+    assert "one-step" in shown
+    assert "closed-loop" in shown
+    assert "gap" in shown
+    build(model="mlp").fit(df, mode="curriculum")
+    assert capsys.readouterr().err == ""
+
+
+def test_random_state_changes_the_draws(df):
+    a, b = (build(model="mlp", random_state=s).fit(df, mode="curriculum").predict() for s in (0, 1))
+    assert not np.allclose(a["NARXForecaster"], b["NARXForecaster"], rtol=1e-9)

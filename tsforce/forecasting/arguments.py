@@ -1,0 +1,112 @@
+"""What the arguments of a NARX forecaster mean: checked and resolved against the panel, never at construction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tsforce.data.panel import IntArray, Panel
+from tsforce.dynamics.forcing import Forcing
+from tsforce.dynamics.lags import LagLayout
+from tsforce.errors import ArgumentError, SeriesTooShortError, abbreviate, check_choice
+
+__all__ = ["MODES", "check_count", "check_mode", "check_number", "long_enough", "resolve_lags"]
+
+MODES = ("auto", "open_loop", "closed_loop", "curriculum")
+
+
+def check_count(name: str, value: Any, *, least: int = 1) -> int:
+    """Return a whole number of at least `least`.
+
+    Raises
+    ------
+    ArgumentError
+        With the accepted range.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(f"{name}={value!r}: expected a whole number of at least {least}.")
+    return int(value)
+
+
+def check_number(name: str, value: Any, *, auto: bool, above_zero: bool = False) -> float | None:
+    """Return a finite number of at least 0 (above 0 if asked), or None for "auto" where that is accepted.
+
+    Raises
+    ------
+    ArgumentError
+        With what is accepted.
+    """
+    if auto and isinstance(value, str) and value == "auto":
+        return None
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
+    if not number or not 0 <= value < np.inf or (above_zero and value == 0):
+        wanted = "a number above 0" if above_zero else "a number of at least 0"
+        alternative = "'auto' or " if auto else ""
+        raise ArgumentError(f"{name}={value!r}: expected {alternative}{wanted}.")
+    return float(value)
+
+
+def check_mode(mode: Any) -> str | Forcing:
+    """Return a mode: one of `MODES`, or a Forcing."""
+    return mode if isinstance(mode, Forcing) else check_choice("mode", mode, MODES)
+
+
+def resolve_lags(lags: Any, horizon: int, panel: Panel, lost: int, pooled: bool) -> tuple[int, ...]:
+    """Return the lags, ascending.
+
+    Parameters
+    ----------
+    lags : "auto", int or sequence of int
+        "auto": ``4 * horizon``, at most half the rows of the shortest series (pooled: of the 10 % quantile) after
+        `lost` rows of differences, at least 1. An int L: 1..L. A sequence: exactly those.
+    """
+    if isinstance(lags, str) and lags == "auto":
+        rows = float(np.quantile(panel.lengths, 0.1)) if pooled else float(panel.lengths.min())
+        return tuple(range(1, max(1, min(4 * horizon, int(rows - lost) // 2)) + 1))
+    wanted = "expected 'auto', a whole number L for 1..L, or a list of distinct whole numbers of at least 1"
+    if isinstance(lags, (str, bool, float)) or lags is None:
+        raise ArgumentError(f"lags={lags!r}: {wanted}.")
+    given = list(range(1, int(lags) + 1)) if isinstance(lags, (int, np.integer)) else list(lags)
+    whole = all(isinstance(lag, (int, np.integer)) and not isinstance(lag, bool) and lag >= 1 for lag in given)
+    if not given or not whole or len(set(given)) < len(given):
+        raise ArgumentError(f"lags={lags!r}: {wanted}.")
+    return tuple(sorted(int(lag) for lag in given))
+
+
+def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, drop: bool) -> IntArray:
+    """Return the series that can be fitted.
+
+    Parameters
+    ----------
+    lost : int
+        Rows that the transforms leave without a value.
+    drop : bool
+        Leave series out that are too short, rather than raise.
+
+    Raises
+    ------
+    SeriesTooShortError
+        With length, need, the setting that causes it, and the ways out.
+    """
+    # Pooled, a series contributes what rows it has; all that it needs is one value after the differences.
+    need = 1 + lost + (0 if pooled else layout.reach)
+    enough = panel.lengths >= need
+    complete = bool((panel.lengths >= 1 + lost + layout.reach).any())
+    if complete and (enough.all() or drop):
+        return np.flatnonzero(enough)
+    short = np.flatnonzero(~enough) if complete else np.arange(panel.n_series)
+    least = int(panel.lengths[short].min() if complete else panel.lengths.max())
+    wanted = need if complete else 1 + lost + layout.reach
+    ways = [f"lower the largest lag ({layout.reach})"]
+    if lost:
+        ways.append(f"drop a Difference ({lost} rows)")
+    if complete:
+        ways.append("leave the series out with short_series='drop'")
+        if not pooled:
+            ways.append('learn one model for all with scope="global"')
+    names = abbreviate(panel.id_list[i] for i in short)
+    raise SeriesTooShortError(
+        f"series {names}: {least} rows, but lags={layout.reach} and {lost} rows of differences need at least "
+        f"{wanted}{'' if complete else ' in one series'}. Either {', or '.join(ways)}."
+    )

@@ -1,0 +1,73 @@
+"""The training history as users see it: a frame, and a line while it grows."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from tsforce.training.history import History, Record
+
+__all__ = ["ProgressLine", "TrainingHistory"]
+
+_COLUMNS = list(Record.__annotations__)
+
+
+class TrainingHistory:
+    """What happened while a model learnt.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        run, epoch, step, loss, one_step, closed_loop, forcing_ratio, learning_rate, seconds; see ``Record``. Empty for
+        a closed form, which has no steps.
+    solver : str
+        What trained the model.
+    notes : tuple of str
+        What was chosen and why; where training diverged.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.solver = history.solver
+        self.notes = tuple(history.notes)
+        self.frame: Any = pd.DataFrame([asdict(record) for record in history.records], columns=_COLUMNS)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Return a figure of both validation errors and the forcing ratio over training (extra ``plot``).
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        """
+        from tsforce.plotting import plot_history
+
+        return plot_history(self.frame, ax=ax)
+
+    def __repr__(self) -> str:
+        lines = [f"TrainingHistory: {self.solver}", *self.notes]
+        if len(self.frame):
+            lines.append(self.frame.tail(5).to_string(index=False))
+        return "\n".join(lines)
+
+
+class ProgressLine:
+    """Writes one line on stderr, over and over, with both validation errors and the gap."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, record: Record) -> None:
+        """Show a record."""
+        errors = ""
+        if record.closed_loop == record.closed_loop:
+            gap = record.closed_loop / record.one_step if record.one_step else float("nan")
+            errors = (
+                f"  validation: one-step {record.one_step:.4f}  closed-loop {record.closed_loop:.4f}  gap {gap:.2f}"
+            )
+        sys.stderr.write(
+            f"\r{self.name} {record.run:<6} step {record.step:>6}  loss {record.loss:.4f}{errors}  "
+            f"ratio {record.forcing_ratio:.2f}\x1b[K"
+        )
+        sys.stderr.flush()
