@@ -6,10 +6,11 @@ Public names only; everything else is private. ``tsforce.datasets`` and ``tsforc
 # First, not nested below our own modules: importing scipy.stats from deep inside an import costs half as much again.
 import sklearn.base  # noqa: F401
 
-from tsforce.data.transforms import Difference, Log, MeanScale, Standardize
-from tsforce.dynamics.forcing import ClosedLoop, OpenLoop
+from tsforce.data.transforms import BoxCox, Difference, Log, MeanScale, Standardize
+from tsforce.dynamics.forcing import ClosedLoop, Curriculum, OpenLoop
 from tsforce.evaluation.backtest import BacktestResult, backtest
 from tsforce.evaluation.compare import compare
+from tsforce.evaluation.modes import ModeComparison, compare_modes
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.baselines import Baseline
 from tsforce.forecasting.ensemble import Ensemble
@@ -18,18 +19,22 @@ from tsforce.forecasting.narx import NARXForecaster
 __all__ = [
     "BacktestResult",
     "Baseline",
+    "BoxCox",
     "ClosedLoop",
+    "Curriculum",
     "Difference",
     "Ensemble",
     "Forecaster",
     "Log",
     "MeanScale",
+    "ModeComparison",
     "NARXForecaster",
     "OpenLoop",
     "Standardize",
     "__version__",
     "backtest",
     "compare",
+    "compare_modes",
 ]
 
 __version__ = "0.1.0.dev0"

@@ -13,10 +13,12 @@ from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
 
 H = 5
 MODELS = {
-    "local": NARXForecaster(H, 6, scope="local", target_transforms=[Log(), Difference(7)], season_length=7),
-    "global": NARXForecaster(H, 6, scope="global", season_length=7),
+    "local": NARXForecaster(
+        H, 6, scope="local", target_transforms=[Log(), Difference(7)], season_length=7, mode="open_loop"
+    ),
+    "global": NARXForecaster(H, 6, scope="global", season_length=7, mode="open_loop"),
     "naive2": Baseline("naive2", horizon=H, season_length=7),
-    "ensemble": Ensemble([NARXForecaster(H, 6, scope="local"), Baseline("drift", horizon=H)]),
+    "ensemble": Ensemble([NARXForecaster(H, 6, scope="local", mode="open_loop"), Baseline("drift", horizon=H)]),
 }
 
 
@@ -132,7 +134,7 @@ def test_a_fitted_model_that_has_seen_one_later_row_is_fitted_anew_in_its_own_mo
 
 def test_refit_never_marks_what_is_in_sample(df):
     seen = {"s0": 83, "s1": 70, "s2": 90}
-    model = NARXForecaster(H, 6).fit(df[df["ds"] <= df["unique_id"].map(seen)])
+    model = NARXForecaster(H, 6, mode="open_loop").fit(df[df["ds"] <= df["unique_id"].map(seen)])
     bt = backtest(model, df, n_windows=2, step_size=4, refit="never")
     want = bt.frame["ds"] <= bt.frame["unique_id"].map(seen)
     assert (bt.frame["in_sample"] == want).all()
@@ -192,7 +194,7 @@ def test_a_series_without_a_window_is_left_out_and_listed():
 
 def test_a_series_that_a_model_drops_is_left_out_and_listed():
     df = make_frame((60, 14))
-    model = NARXForecaster(5, 12, scope="local", short_series="drop")
+    model = NARXForecaster(5, 12, scope="local", short_series="drop", mode="open_loop")
     bt = backtest(model, df)
     assert set(bt.frame["unique_id"]) == {"s0"}
     assert bt.left_out == ["s1"]
@@ -291,7 +293,7 @@ def test_by_takes_only_known_names(df):
 
 
 def test_exposure_equals_a_plain_loop(df):
-    model = NARXForecaster(H, 6, scope="local", season_length=7, ridge=1.0)
+    model = NARXForecaster(H, 6, scope="local", season_length=7, ridge=1.0, mode="open_loop")
     bt = backtest(model, df, n_windows=3, step_size=4)
     first = bt.frame.groupby("unique_id")["cutoff"].min()
     fitted = model.clone_unfitted().fit(df[df["ds"] <= df["unique_id"].map(first)])
@@ -326,14 +328,14 @@ def test_exposure_uses_the_clone_that_made_each_window(df):
 
 
 def test_the_gap_is_one_up_to_the_smallest_lag_or_difference(df):
-    model = NARXForecaster(H, [3, 4], scope="local", ridge=1.0, target_transforms=[Difference(7)])
+    model = NARXForecaster(H, [3, 4], scope="local", ridge=1.0, target_transforms=[Difference(7)], mode="open_loop")
     gap = backtest(model, df, n_windows=3).exposure()["gap"].to_numpy()
     np.testing.assert_allclose(gap[:3], 1.0, rtol=1e-9)
     assert abs(gap[3] - 1) > 1e-6
 
 
 def test_drift_and_naive_horizons_are_first_steps_or_beyond(df):
-    bt = backtest(NARXForecaster(H, 6, scope="local", ridge=1.0), df, n_windows=3)
+    bt = backtest(NARXForecaster(H, 6, scope="local", ridge=1.0, mode="open_loop"), df, n_windows=3)
     e = bt.exposure()
     summary = bt.exposure_summary().iloc[0]
     worse = np.flatnonzero(e["rmse_closed"] > 2 * e["rmse_one_step"])
@@ -345,7 +347,7 @@ def test_drift_and_naive_horizons_are_first_steps_or_beyond(df):
 
 def test_diverged_windows_are_counted():
     df = pd.DataFrame({"unique_id": "s", "ds": range(60), "y": 1.3 ** np.minimum(np.arange(60), 40)})
-    model = NARXForecaster(20, 1, scope="local", ridge=0.0)
+    model = NARXForecaster(20, 1, scope="local", ridge=0.0, mode="open_loop")
     bt = backtest(model, df, cutoffs=[20, 30])
     assert bt.exposure_summary()["diverged_share"].item() > 0
 
@@ -372,7 +374,10 @@ def test_compare_equals_backtests_one_by_one(df):
 
 def test_compare_keeps_to_windows_that_every_model_covers():
     df = make_frame((60, 14))
-    models = {"long": NARXForecaster(5, 12, scope="local", short_series="drop"), "naive": Baseline("naive")}
+    models = {
+        "long": NARXForecaster(5, 12, scope="local", short_series="drop", mode="open_loop"),
+        "naive": Baseline("naive"),
+    }
     bt = compare(models, df)
     assert set(bt.frame["unique_id"]) == {"s0"}
     assert bt.left_out == ["s1"]
@@ -380,9 +385,9 @@ def test_compare_keeps_to_windows_that_every_model_covers():
 
 def test_compare_refuses_equal_names_and_unequal_horizons(df):
     with pytest.raises(ArgumentError, match="alias="):
-        compare([NARXForecaster(3, 2), NARXForecaster(3, 4)], df)
+        compare([NARXForecaster(3, 2, mode="open_loop"), NARXForecaster(3, 4, mode="open_loop")], df)
     with pytest.raises(ArgumentError, match=r"different horizons, \[3, 4\]"):
-        compare([NARXForecaster(3, 2), NARXForecaster(4, 4, alias="b")], df)
+        compare([NARXForecaster(3, 2, mode="open_loop"), NARXForecaster(4, 4, alias="b", mode="open_loop")], df)
     with pytest.raises(ArgumentError, match="at least one"):
         compare({}, df)
     with pytest.raises(ArgumentTypeError, match="expected a Forecaster"):

@@ -48,7 +48,7 @@ def by_hand():
 
 
 def linear(**settings):
-    return NARXForecaster(6, 7, season_length=7, scope="local", ridge=1.0, **settings)
+    return NARXForecaster(6, 7, season_length=7, scope="local", ridge=1.0, mode="open_loop", **settings)
 
 
 THREE = [Entry("naive", Baseline("naive")), Entry("seasonal", Baseline("seasonal_naive", season_length=7))]
@@ -166,7 +166,7 @@ def test_series_that_are_too_short_are_forecast_by_naive2_and_counted():
     data = toy(lengths=(90, 14, 120, 15))
     rows = run(data, [("linear", linear(short_series="drop")), ("ensemble", Ensemble([linear()]))])
     assert rows["status"].to_list() == ["ok", "ok"]
-    long_lags = NARXForecaster(6, 20, season_length=7, scope="local", ridge=1.0, short_series="drop")
+    long_lags = NARXForecaster(6, 20, season_length=7, scope="local", ridge=1.0, short_series="drop", mode="open_loop")
     rows = run(data, [("naive2", Baseline("naive2", season_length=7)), ("linear", long_lags)])
     assert rows["status"].to_list() == ["ok", "ok, 2 series by naive2"]
     assert rows["n_series"].to_list() == [4, 4]
@@ -212,7 +212,7 @@ def test_columns_say_what_was_run():
         toy(),
         [
             ("plain", linear(target_transforms=transforms), "open_loop"),
-            ("sparse", NARXForecaster(6, [1, 2, 7], season_length=7, ridge=1.0), None),
+            ("sparse", NARXForecaster(6, [1, 2, 7], season_length=7, ridge=1.0, mode="open_loop"), None),
             ("naive", Baseline("naive"), None),
         ],
     )

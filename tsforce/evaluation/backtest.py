@@ -11,7 +11,8 @@ from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.result import BacktestResult, Judged
 from tsforce.evaluation.windows import Plan, plan_windows
-from tsforce.forecasting.base import Forecaster, check_count
+from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.base import Forecaster
 
 __all__ = ["BacktestResult", "backtest"]
 

@@ -9,7 +9,8 @@ from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.result import BacktestResult
 from tsforce.evaluation.windows import plan_windows
-from tsforce.forecasting.base import Forecaster, check_count
+from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.base import Forecaster
 
 __all__ = ["compare"]
 

@@ -23,7 +23,8 @@ from tsforce.data.panel import Panel, WindowIndex
 from tsforce.dynamics.threads import get_threads
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, abbreviate
 from tsforce.evaluation.ledger import COLUMNS, Key, Ledger, Recipe
-from tsforce.forecasting.base import Forecaster, check_count
+from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.base import Forecaster
 from tsforce.scoring.metrics import abs_error, owa, seasonal_naive_scale, smape
 from tsforce.scoring.naive import naive2
 
@@ -78,8 +79,8 @@ def run(
         made from. A row that is there already, finished and made from the same data, parameters, thread count and
         version of tsforce, is not made again. A failed one is.
     seeds : sequence of int
-        A model with a parameter ``random_state`` has one row per seed. Any other is deterministic: it has one row,
-        whose seed is empty.
+        A model whose fit depends on its ``random_state`` has one row per seed. Any other is deterministic: it has one
+        row, whose seed is empty.
     on_start : function (label, number, total), optional
         Called before each row is made; rows are numbered from 1.
     on_row : function (row), optional
@@ -174,9 +175,8 @@ def _plan(competition: Competition, entries: Sequence[Any], seeds: Sequence[int]
                 f"entries: {name!r} is a {type(model).__name__}; expected a Forecaster such as NARXForecaster(...), or "
                 f"a function that returns one."
             )
-        random = "random_state" in model.get_params(deep=False)
         trained = mode if mode is not None else getattr(model, "mode", None)
-        for seed in numbers if random else [None]:
+        for seed in numbers if model.depends_on_seed(trained) else [None]:
             copy = model.clone_unfitted()
             if seed is not None:
                 copy.set_params(random_state=seed)

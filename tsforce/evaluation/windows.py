@@ -10,7 +10,7 @@ import numpy as np
 from tsforce.data.frame import resolve_cutoffs
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, check_choice
-from tsforce.forecasting.base import check_count
+from tsforce.forecasting.arguments import check_count
 from tsforce.scoring.cutoffs import count_back, flatten
 
 __all__ = ["Plan", "plan_windows"]
