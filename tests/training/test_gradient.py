@@ -238,3 +238,21 @@ def test_a_perceptron_starts_as_its_linear_part():
     torch.testing.assert_close(mlp(start, keys).step(x, None)[0], start.step(x, None)[0])
     part = mlp(start, keys).groups(torch.tensor([1]))
     torch.testing.assert_close(part.step(x[1:], None)[0], start.step(x, None)[0][1:])
+
+
+def test_patience_counts_only_once_the_forcing_ratio_has_settled():
+    """Looks that get worse while truth is taken away must not end a run before it has become closed loop."""
+    worse = iter(range(1, 1000))
+    p = problem((60,))
+    learnt = p.learn(p.panel.lengths)
+    (start,) = fit_linear(learnt.store, p.every, learnt.stops, LAYOUT, [1.0], pooled=False, intercept=True)
+    for forcing, last in ((Curriculum(length=0.6), 70), (ClosedLoop(), 20)):
+        history = History("x")
+        settings = Settings(100, 4, 1e-4, looks=10, patience=2)
+        first = [np.array([learnt.store.first + LAGS - 1])]
+        train(
+            linear(start, None), learnt.store, [np.array([0])], first, [learnt.stops - 2], learnt.stops, H, forcing,
+            torch.tensor([1]), settings, history, run="choose",
+            validate=lambda model: (np.array([float(next(worse))]), np.array([1.0])),
+        )  # fmt: skip
+        assert history.records[-1].step == last

@@ -61,9 +61,11 @@ class NARXForecaster(Forecaster):
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local".
     max_steps : int, optional
-        Steps of training by gradient; 100 for a linear model, 1000 for "mlp" by default.
+        Steps of training by gradient. By default 100 for a linear model per series and 300 for a pooled one; 300 and
+        1000 for "mlp".
     learning_rate : "auto" or float
-        Peak rate of AdamW; "auto" is .0001 for a linear model, .001 for "mlp".
+        Peak rate of AdamW; "auto" is .0001 for a linear model per series, .01 for a pooled one, .001
+        for "mlp".
     batch_size : "auto" or int
         Windows per step: of each series for scope="local" ("auto": 32), of all for "global" (1024).
     validation : "auto", int or False

@@ -54,7 +54,7 @@ class Settings:
     looks : int
         Validations during a run.
     patience : int
-        Looks without a better closed-loop error after which a group stops.
+        Looks without a better closed-loop error after which a group stops, counted once the forcing ratio has settled.
     time_limit : float or None
         CPU seconds after which the run ends where it is.
     """
@@ -196,7 +196,9 @@ def train(
             _copy(best, average, better)
             won = better.cpu().numpy()
             error[won], best_step[won] = closed[won], step
-            waited[:] = np.where(won, 0, waited + 1)
+            # While truth is still being taken away, a worse look says nothing about what comes after.
+            settled = forcing.ratio(moment) == forcing.ratio(Moment(settings.max_steps, settings.max_steps, 0, keys))
+            waited[:] = np.where(won | (not settled), 0, waited + 1)
             active &= torch.from_numpy(waited < settings.patience).to(device)
         history.add(
             Record(
