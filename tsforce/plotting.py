@@ -46,16 +46,15 @@ def plot_modes(horizons: Any, *, ax: Any = None) -> Any:
     for number, (mode, part) in enumerate(mean.groupby("mode", sort=False)):
         style, marker = _STYLES[number % len(_STYLES)], _MARKERS[number % len(_MARKERS)]
         every = max(1, len(part) // 12)
-        (line,) = ax.plot(
-            part["horizon"], part["rmse_closed"], style, marker=marker, markevery=every, label=f"{mode}, closed loop"
-        )
-        ax.plot(
-            part["horizon"], part["rmse_one_step"], style, color=line.get_color(), alpha=0.4, label=f"{mode}, one step"
-        )
+        label = f"trained {mode}: closed loop"
+        (line,) = ax.plot(part["horizon"], part["rmse_closed"], style, marker=marker, markevery=every, label=label)
+        label = "the same models, one step (faint)" if number == 0 else None
+        ax.plot(part["horizon"], part["rmse_one_step"], style, color=line.get_color(), alpha=0.4, label=label)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("steps after the cutoff")
     ax.set_ylabel("RMSE (seasonal-naive scale)")
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize="small", ncols=2)
+    ax.legend(fontsize="small")
     return ax.figure
 
 
@@ -72,10 +71,14 @@ def plot_history(frame: Any, *, ax: Any = None) -> Any:
     part = frame[frame["run"] == frame["run"].iloc[0]] if len(frame) else frame
     for column, style, marker in (("closed_loop", "-", "o"), ("one_step", "--", "s"), ("loss", ":", None)):
         if len(part) and part[column].notna().any():
-            label = {"closed_loop": "closed-loop validation", "one_step": "one-step validation", "loss": "forced loss"}
+            label = {
+                "closed_loop": "closed-loop validation (seasonal-naive scale)",
+                "one_step": "one-step validation (the same)",
+                "loss": "forced loss (model units)",
+            }
             ax.plot(part["step"], part[column], style, marker=marker, markersize=4, label=label[column])
     ax.set_xlabel("training step")
-    ax.set_ylabel("error (validation: seasonal-naive scale; loss: model units)")
+    ax.set_ylabel("error")
     ax.set_ylim(bottom=0)
     right = ax.twinx()
     right.step(part["step"], part["forcing_ratio"], where="post", color="0.6", linewidth=1)
