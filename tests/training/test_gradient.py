@@ -256,3 +256,22 @@ def test_patience_counts_only_once_the_forcing_ratio_has_settled():
             validate=lambda model: (np.array([float(next(worse))]), np.array([1.0])),
         )  # fmt: skip
         assert history.records[-1].step == last
+
+
+def test_a_group_that_is_to_take_no_step_takes_none():
+    p = problem((60, 70))
+    learnt = p.learn(p.panel.lengths)
+    (start,) = fit_linear(learnt.store, p.every, learnt.stops, LAYOUT, [1.0], pooled=False, intercept=True)
+    model = linear(start, None)
+    phase = Phase(ClosedLoop(), SETTINGS)
+    by_gradient._train(
+        p, learnt, model, phase, torch.tensor([1, 2]), History("x"), run="final", stop_at=np.array([0, 5])
+    )
+    assert torch.equal(model.weight[0], start.weight[0])
+    assert not torch.equal(model.weight[1], start.weight[1])
+
+
+def test_a_run_ends_when_its_time_is_up():
+    history = History("x")
+    fit(problem((60,)), phases=[Phase(ClosedLoop(), Settings(10_000, 4, 1e-4, time_limit=0.0))], history=history)
+    assert {r.step for r in history.records} <= {0, 1}

@@ -160,7 +160,7 @@ def _build(kind: str, problem: Problem, start: Linear, keys: Tensor) -> torch.nn
 def _what_was_kept(fit: GradientFit, kept: list[str]) -> str:
     better = sum(mode == "curriculum" for mode in kept)
     if not np.isfinite(fit.start_error).any():
-        return "auto: no series has rows to spare for a validation window, so nothing was compared."
+        return "auto: no rows were held out for validation, so nothing was compared and open loop was kept."
     start, best = (float(errors[np.isfinite(errors)].mean()) for errors in (fit.start_error, fit.best_error))
     return (
         f"auto: {better} of {len(kept)} models kept the curriculum, the others open loop (no gain); closed-loop "

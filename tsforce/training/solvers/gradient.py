@@ -167,6 +167,8 @@ def train(
     error = np.full(n_groups, np.nan)
     waited = np.zeros(n_groups, dtype=np.int64)
     active = torch.ones(n_groups, dtype=torch.bool, device=device)
+    if stop_at is not None:
+        active &= torch.from_numpy(stop_at > 0).to(device)
     diverged = torch.zeros(n_groups, dtype=torch.bool, device=device)
     every = max(1, math.ceil(settings.max_steps / settings.looks))
     began = time.process_time()
@@ -243,7 +245,7 @@ def train(
         with torch.no_grad():
             for a, p in zip(average, parameters, strict=True):
                 a.lerp_(torch.where(_wide(active, p), p, a), 1 - decay)
-        losses.append(float(loss.detach().mean()))
+        losses.append(_mean(loss.detach().double().cpu().numpy()))
         if stop_at is not None:
             active &= torch.from_numpy(stop_at > step + 1).to(device)
         last = step + 1 == settings.max_steps or not bool(active.any())
