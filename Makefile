@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slow check format bench bench-m4
+.PHONY: setup demo test test-slow check format bench bench-m4 bench-modes
 
 setup: $(READY)
 
@@ -12,7 +12,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 demo: $(READY)
-	$(BIN)/tsforce bench m3 --group monthly --models naive,seasonal_naive,naive2,linear-local,linear-global --out build/demo
+	$(BIN)/tsforce bench m3 --group monthly --models naive,seasonal_naive,naive2,linear-local,linear-global \
+		--modes open_loop,auto --out build/demo
 
 test: $(READY)
 	$(BIN)/pytest
@@ -30,7 +31,11 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-m4
+bench: bench-m4 bench-modes
 
 bench-m4: $(READY)
 	$(BIN)/python benchmarks/m4.py
+
+bench-modes: $(READY)
+	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/modes.py

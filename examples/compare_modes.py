@@ -1,7 +1,7 @@
 """One model, trained on observed values and on its own outputs: where the choice matters, and how to see it.
 
-Twenty walks seen through noise. The best one-step map from one lag leans on the mean, because the last value is noisy; run
-on its own outputs it is pulled there step by step. Trained on its own outputs, it learns not to be.
+Twenty walks seen through noise. The best one-step map from one lag leans on the mean, because the last value is noisy;
+run on its own outputs it is pulled there step by step. Trained on its own outputs, it learns not to be.
 
 Run: python examples/compare_modes.py [picture.png]
 """
@@ -25,8 +25,8 @@ print(comparison)
 if len(sys.argv) > 1:
     comparison.plot().savefig(sys.argv[1], dpi=110)
 
-# The claim: at one-step errors within 1 % of each other, training on its own outputs nearly halves the closed-loop error.
-# Whoever looks at one-step errors alone cannot tell these models apart.
+# The claim: at one-step errors within 1 % of each other, training on its own outputs nearly halves the closed-loop
+# error. Whoever looks at one-step errors alone cannot tell these models apart.
 summary = comparison.summary().set_index("mode")
 assert summary.loc["closed_loop", "mase_mean"] < 0.7 * summary.loc["open_loop", "mase_mean"]
 assert abs(summary.loc["closed_loop", "one_step"] / summary.loc["open_loop", "one_step"] - 1) < 0.01
