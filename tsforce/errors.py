@@ -16,6 +16,7 @@
     TsforceWarning             (UserWarning)
     ├── UnusedColumnWarning    columns that no argument names
     ├── FrequencyAliasWarning  an old pandas alias was mapped to the current one
+    ├── DivergenceWarning      training met numbers that are not finite; the last good weights were kept
     └── HorizonWarning         a forecast goes past the horizon that was trained
 
 A forecaster that was not fitted raises scikit-learn's own ``NotFittedError``.
@@ -31,6 +32,7 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "DatasetNotFoundError",
+    "DivergenceWarning",
     "FrameError",
     "FrequencyAliasWarning",
     "HorizonWarning",
@@ -112,6 +114,10 @@ class UnusedColumnWarning(TsforceWarning):
 
 class FrequencyAliasWarning(TsforceWarning):
     """A frequency was given by an alias that pandas no longer accepts; it was mapped to the current one."""
+
+
+class DivergenceWarning(TsforceWarning):
+    """Training met numbers that are not finite; the last good weights were kept."""
 
 
 class HorizonWarning(TsforceWarning):

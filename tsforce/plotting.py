@@ -48,8 +48,9 @@ def plot_modes(horizons: Any, *, ax: Any = None) -> Any:
         every = max(1, len(part) // 12)
         label = f"trained {mode}: closed loop"
         (line,) = ax.plot(part["horizon"], part["rmse_closed"], style, marker=marker, markevery=every, label=label)
-        label = "the same models, one step (faint)" if number == 0 else None
-        ax.plot(part["horizon"], part["rmse_one_step"], style, color=line.get_color(), alpha=0.4, label=label)
+        (faint,) = ax.plot(part["horizon"], part["rmse_one_step"], style, color=line.get_color(), alpha=0.4)
+        if number == 0:
+            faint.set_label("the same models, one step (faint)")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("steps after the cutoff")
     ax.set_ylabel("RMSE (seasonal-naive scale)")

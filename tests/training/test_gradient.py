@@ -21,6 +21,7 @@ from tsforce.training.losses import LOSSES, multi_step_loss
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.gradient import Settings, train
 from tsforce.training.solvers.least_squares import fit_linear
+from tsforce.training.solvers.ridge import RidgeChoice
 
 H, LAGS = 4, 5
 STANDARD = (Standardize(),)
@@ -61,7 +62,7 @@ def test_five_series_together_equal_each_alone(build, forcing):
     for i in range(5):
         alone = fit(p.take(np.array([i])), build, [Phase(forcing, SETTINGS)])
         torch.testing.assert_close(weights(together.model)[i : i + 1], weights(alone.model), rtol=1e-9, atol=1e-9)
-        assert (together.phase[i], together.steps[i]) == (alone.phase[0], alone.steps[0])
+        assert (together.steps[:, i] == alone.steps[:, 0]).all()
 
 
 def test_chunks_of_series_change_nothing(monkeypatch):
@@ -107,11 +108,11 @@ def test_the_final_run_repeats_the_chosen_number_of_steps_on_all_rows():
     history = History("x")
     result = fit(problem((60,)), history=history)
     final = [r for r in history.records if r.run == "final"]
-    assert final[-1].step == result.steps[0] if result.steps[0] else not final
+    assert final[-1].step == result.steps[0, 0] if result.steps[0, 0] else not final
     assert all(np.isnan(r.closed_loop) for r in final)
     chosen = [r for r in history.records if r.run == "choose"]
     best = min(chosen[1:], key=lambda r: r.closed_loop)
-    assert best.step == result.steps[0]
+    assert best.step == result.steps[0, 0]
     assert best.closed_loop == pytest.approx(result.best_error[0])
     assert chosen[0].closed_loop == pytest.approx(result.start_error[0])
 
@@ -119,7 +120,7 @@ def test_the_final_run_repeats_the_chosen_number_of_steps_on_all_rows():
 def test_without_validation_all_steps_are_taken():
     history = History("x")
     result = fit(problem((60,)), n_validation=0, history=history)
-    assert result.steps.tolist() == [20]
+    assert result.steps.tolist() == [[20]]
     assert {r.run for r in history.records} == {"final"}
     assert np.isnan(result.best_error).all()
 
@@ -129,7 +130,7 @@ def test_keeping_open_loop_needs_no_training_where_training_shows_no_gain():
     tiny = Phase(Curriculum(), Settings(20, 6, 1e-12, looks=5))
     p = problem()
     result = fit(p, phases=[tiny], keep_open=True)
-    assert (result.phase == -1).all()
+    assert (result.steps == 0).all()
     learnt = p.learn(p.panel.lengths)
     (start,) = fit_linear(learnt.store, p.every, learnt.stops, LAYOUT, [1.0], pooled=False, intercept=True)
     assert torch.equal(result.model.weight, start.weight)
@@ -142,7 +143,7 @@ def test_training_is_kept_where_it_clearly_helps():
         return Linear(LAYOUT, start.weight * 0.2, start.bias)
 
     result = fit(problem(), spoilt, [Phase(ClosedLoop(), Settings(60, 8, 0.03, looks=6))], keep_open=True)
-    assert (result.phase == 0).sum() >= 4
+    assert (result.steps[0] > 0).sum() >= 4
     assert (result.best_error <= result.start_error).all()
 
 
@@ -150,8 +151,10 @@ def test_the_rule_of_one_standard_error():
     group = np.array([0, 0, 0, 1, 1, 1, 2, 3, 3])
     reference = np.ones(9)
     values = np.array([0.5, 0.6, 0.55, 0.9, 1.2, 0.89, 0.1, np.inf, 0.0])
-    # 0: clearly lower; 1: lower on average by less than its error; 2: a single pair; 3: one diverged
+    # 0: clearly lower; 1: lower on average by less than its error; 2: a single pair; 3: one diverged; 4: no window
     assert _no_better(values, reference, group, 5).tolist() == [False, True, True, True, True]
+    reference[3] = np.inf  # where the reference diverged, what did not is better
+    assert _no_better(values, reference, group, 5).tolist() == [False, False, True, True, True]
 
 
 def test_later_phases_start_from_the_best_of_the_one_before():
@@ -275,3 +278,57 @@ def test_a_run_ends_when_its_time_is_up():
     history = History("x")
     fit(problem((60,)), phases=[Phase(ClosedLoop(), Settings(10_000, 4, 1e-4, time_limit=0.0))], history=history)
     assert {r.step for r in history.records} <= {0, 1}
+
+
+def test_the_final_run_takes_the_steps_chosen_in_every_phase():
+    """Not all steps of a phase that was followed by another."""
+    history = History("x")
+    phases = [Phase(OpenLoop(), SETTINGS), Phase(Curriculum(), SETTINGS)]
+    result = fit(problem((60, 70, 80), pooled=True), mlp, phases, history=history)
+    final = [r for r in history.records if r.run == "final"]
+    starts = [i for i, r in enumerate(final) if r.step == 0] + [len(final)]
+    taken = [final[b - 1].step for b in starts[1:]]
+    assert taken == [s for s in result.steps[:, 0].tolist() if s > 0]
+
+
+def test_a_series_that_cannot_be_judged_takes_every_step_whoever_its_neighbours_are():
+    lengths, ids = (60, 70, 11), ["a", "b", "short"]
+    whole = fit(problem(lengths, ids=ids))
+    assert whole.steps[0, 2] == 20
+    assert whole.n_judged.tolist() == [2, 2, 0]
+    alone = fit(problem(lengths, ids=ids).take(np.array([2])))
+    torch.testing.assert_close(weights(whole.model)[2:], weights(alone.model), rtol=1e-9, atol=1e-9)
+    assert fit(problem(lengths, ids=ids), keep_open=True).steps[0, 2] == 0
+
+
+def test_a_series_without_a_scale_takes_every_step():
+    p = problem((60, 70))
+    y = np.tile(np.arange(7.0), 10)
+    p.panel.values[:60, 0] = y[:60]  # repeats itself every season: its seasonal-naive scale is 0
+    result = fit(p)
+    assert result.steps[0, 0] == 20
+    assert np.isnan(result.start_error[0])
+
+
+def test_one_pooled_series_can_show_that_training_helps():
+    def spoilt(start, keys):
+        return Linear(LAYOUT, start.weight * 0.2, start.bias)
+
+    phases = [Phase(ClosedLoop(), Settings(60, 16, 0.03, looks=6))]
+    assert fit(problem((120,), pooled=True), spoilt, phases, n_validation=4, keep_open=True).steps[0, 0] > 0
+
+
+def test_the_run_that_holds_windows_out_chooses_its_ridge_without_them(monkeypatch):
+    seen = []
+
+    def spy(p):
+        seen.append(p.panel.lengths.tolist())
+        return RidgeChoice.fixed(1.0, p.panel.n_series)
+
+    monkeypatch.setattr(by_gradient, "choose_ridge", spy)
+    p = problem((60, 70))
+    fit_by_gradient(
+        p, np.ones(2), linear, [Phase(ClosedLoop(), SETTINGS)], n_validation=2, keep_open=False, choose_again=True,
+        random_state=0, history=History("x"),
+    )  # fmt: skip
+    assert seen == [[60 - 2 * H, 70 - 2 * H]]

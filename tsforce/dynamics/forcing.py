@@ -156,7 +156,8 @@ class Curriculum(Forcing):
     time : "step" or "sequence"
         A draw of its own for each step, or one for all steps of a window.
     sharing : "window", "batch" or "epoch"
-        A draw of its own for each window, one for all windows of a batch, or one for all batches of an epoch.
+        A draw of its own for each window, one for all windows of a batch, or one for all batches of an epoch (the
+        steps from one look at the validation error to the next).
     gradient : "keep" or "detach"
         Whether gradient flows through the outputs that were fed back.
 

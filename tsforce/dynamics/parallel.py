@@ -16,7 +16,7 @@ from tsforce.dynamics.lags import LagLayout, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import ArgumentError
 
-__all__ = ["full_depth", "parallel_rollout"]
+__all__ = ["full_depth", "parallel_rollout", "passes_for"]
 
 
 def full_depth(layout: LagLayout, share: Tensor) -> int:

@@ -15,7 +15,7 @@ from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.result import BacktestResult
 from tsforce.evaluation.windows import plan_windows
-from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.arguments import check_count, check_mode
 from tsforce.forecasting.base import Forecaster
 
 __all__ = ["ModeComparison", "compare_modes", "paired_test"]
@@ -43,12 +43,14 @@ def paired_test(errors: dict[str, FloatArray], reference: str) -> pd.DataFrame:
 
     rows = []
     for mode, values in errors.items():
-        difference = values - errors[reference]
-        usable = difference[np.isfinite(difference)]
-        p = np.nan
-        if mode != reference:
-            p = float(wilcoxon(usable).pvalue) if np.any(usable != 0) else 1.0
-        rows.append((mode, float(np.median(usable)), float(np.mean(usable < 0)), p))
+        difference = _ranked(values) - _ranked(errors[reference])
+        usable = difference[~np.isnan(difference)]
+        median, share, p = np.nan, np.nan, np.nan
+        if len(usable):
+            median, share = float(np.median(usable)), float(np.mean(usable < 0))
+            if mode != reference:
+                p = float(wilcoxon(usable).pvalue) if np.any(usable != 0) else 1.0
+        rows.append((mode, median, share, p))
     table = pd.DataFrame(rows, columns=["mode", "median_difference", "share_better", "p"])
     others = table.index[table["p"].notna()]
     order = table.loc[others, "p"].sort_values().index
@@ -57,6 +59,11 @@ def paired_test(errors: dict[str, FloatArray], reference: str) -> pd.DataFrame:
         worst = max(worst, min(1.0, (len(order) - rank) * float(table.loc[row, "p"])))
         adjusted[row] = worst
     return table.assign(p_holm=adjusted)
+
+
+def _ranked(errors: FloatArray) -> FloatArray:
+    """Return errors with a large number where a forecast diverged: the test ranks, and that is worst."""
+    return np.where(np.isposinf(errors), 1e12, errors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +166,10 @@ def compare_modes(
             f"model is a {type(model).__name__}; expected a Forecaster with the parameters mode and random_state, such "
             f"as NARXForecaster(...)."
         )
+    if isinstance(modes, str):
+        modes = [modes]
+    for mode in modes:
+        check_mode(mode)
     names = [mode if isinstance(mode, str) else repr(mode) for mode in modes]
     if not names or len(set(names)) < len(names):
         raise ArgumentError(f"modes={modes!r}: expected one or more different modes.")
@@ -166,6 +177,10 @@ def compare_modes(
     if reference not in names:
         raise ArgumentError(f"reference={reference!r} is none of the modes: {', '.join(names)}.")
     numbers = range(check_count("seeds", seeds)) if isinstance(seeds, (int, np.integer)) else list(seeds)
+    if not numbers:
+        raise ArgumentError("seeds is empty; give at least one.")
+    if season_length is not None:
+        season_length = check_count("season_length", season_length)
     steps = model.check_horizon(horizon)
     panel = model.read(df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)

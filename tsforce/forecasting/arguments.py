@@ -16,8 +16,8 @@ __all__ = ["MODES", "check_count", "check_mode", "check_number", "long_enough", 
 MODES = ("auto", "open_loop", "closed_loop", "curriculum")
 
 
-def check_count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return a whole number of at least `least`.
+def check_count(name: str, value: Any, *, least: int = 1, other: str = "") -> int:
+    """Return a whole number of at least `least`; `other` names what else would have been accepted.
 
     Raises
     ------
@@ -25,7 +25,8 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
         With the accepted range.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ArgumentError(f"{name}={value!r}: expected a whole number of at least {least}.")
+        wanted = f"{other} or " if other else ""
+        raise ArgumentError(f"{name}={value!r}: expected {wanted}a whole number of at least {least}.")
     return int(value)
 
 
@@ -49,6 +50,8 @@ def check_number(name: str, value: Any, *, auto: bool, above_zero: bool = False)
 
 def check_mode(mode: Any) -> str | Forcing:
     """Return a mode: one of `MODES`, or a Forcing."""
+    if isinstance(mode, type) and issubclass(mode, Forcing):
+        raise ArgumentError(f"mode={mode.__name__} is a class; write {mode.__name__}().")
     return mode if isinstance(mode, Forcing) else check_choice("mode", mode, MODES)
 
 

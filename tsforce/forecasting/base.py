@@ -156,7 +156,7 @@ class Forecaster(BaseEstimator):
                 f"horizon={steps} goes past the trained horizon of {self.horizon}; errors beyond it were never looked "
                 f"at in training.",
                 HorizonWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
         return steps
 

@@ -107,7 +107,7 @@ class Baseline(Forecaster):
             unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
         """
         self.check_fitted()
-        steps = self._steps(horizon)
+        steps = self.check_horizon(horizon)
         panel = self.panel_ if history is None else self.read(history)
         index = panel.last_rows()
         return write_forecasts(panel, index, self._forecast(panel, index, steps), self.name, with_cutoff=False)
@@ -115,13 +115,14 @@ class Baseline(Forecaster):
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
         """Return forecasts at many cutoffs; same parameters, result and numbers as ``Forecaster.predict_at``."""
         self.check_fitted()
-        steps, panel = self._steps(horizon), self.read(df)
+        steps, panel = self.check_horizon(horizon), self.read(df)
         index = resolve_cutoffs(panel, cutoffs)
         return write_forecasts(panel, index, self._forecast(panel, index, steps), self.name, with_cutoff=True)
 
-    def _steps(self, horizon: int | None) -> int:
+    def check_horizon(self, horizon: int | None) -> int:
+        """Return the horizon to forecast: the argument, else the constructor's."""
         # A baseline is trained for no horizon, so none is too long for it.
-        return self.check_horizon(None) if horizon is None else check_count("horizon", horizon)
+        return super().check_horizon(None) if horizon is None else check_count("horizon", horizon)
 
     def _forecast(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
         """Return (W, H) forecasts from the rows up to each window's cutoff."""

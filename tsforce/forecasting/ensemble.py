@@ -125,9 +125,14 @@ class Ensemble(Forecaster):
         if not fitted:
             raise SeriesTooShortError(f"no member can fit any series. {failures[0]}")
         fits = np.array([[i not in set(self._left_out(m)) for i in panel.id_list] for m in fitted.values()])
-        count = fits.sum(axis=0)
+        # A member without weight adds nothing, so it covers nothing.
+        heard = dict(zip(named, self._check_weights(len(named)) > 0, strict=True))
+        count = fits[[heard[name] for name in fitted]].sum(axis=0)
         self.freq_ = panel.clock.freq
         self.season_length_ = next(iter(named.values())).resolve_season_length(panel)
+        if mode is not None:
+            # For refits in backtests; without one, every member has its own.
+            self.mode_ = mode
         self.members_ = fitted
         self.coverage_ = series_frame(panel, {"n_members": count})
         self.short_series_ = [panel.id_list[i] for i in np.flatnonzero(count == 0)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +15,14 @@ from tsforce.data.transforms import Chain, Difference, MeanScale, Standardize, c
 from tsforce.data.windows import SeriesStore, check_window_scaling
 from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.lags import LagLayout
-from tsforce.errors import ArgumentError, SeriesTooShortError, UnseenSeriesError, abbreviate, check_choice
+from tsforce.errors import (
+    ArgumentError,
+    DivergenceWarning,
+    SeriesTooShortError,
+    UnseenSeriesError,
+    abbreviate,
+    check_choice,
+)
 from tsforce.forecasting.arguments import check_count, check_mode, check_number, long_enough, resolve_lags
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.history import ProgressLine, TrainingHistory
@@ -22,7 +31,7 @@ from tsforce.training.fit import MODELS, PRESETS, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import LOSSES
 from tsforce.training.problem import Problem
-from tsforce.training.solvers.ridge import RIDGES, RidgeChoice, choose_ridge
+from tsforce.training.solvers.ridge import RIDGES, RidgeChoice
 
 __all__ = ["NARXForecaster"]
 
@@ -70,8 +79,8 @@ class NARXForecaster(Forecaster):
         Windows per step: of each series for scope="local" ("auto": 32), of all for "global" (1024).
     validation : "auto", int or False
         Windows held out at the end of each series to choose the number of steps (and, in mode="auto", what is kept);
-        the choice is then trained once more on all rows. "auto": 1 for scope="global", up to 4 for "local". False:
-        none.
+        the choice is then trained once more on all rows. "auto": 1 for scope="global" with 10 series or more, else
+        up to 4. False: none.
     context_length : int, optional
         Observed steps that window scaling looks at; the largest lag by default.
     short_series : "raise" or "drop"
@@ -240,9 +249,13 @@ class NARXForecaster(Forecaster):
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept, device
         )
-        choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, kept.n_series)
-        history = History("", on_record=self._reporter())
-        fitted = fit_model(problem, kind, trained_mode, choice.ridge, options, history)
+        history = History("", on_record=ProgressLine(self.name) if self.verbose else None)
+        fitted = fit_model(problem, kind, trained_mode, ridge, options, history)
+        if self.verbose:
+            history.on_record = None
+            sys.stderr.write("\n")
+        if history.n_diverged:
+            warnings.warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning, stacklevel=2)
 
         self.lags_ = layout.lags
         self.season_length_ = season_length
@@ -250,7 +263,7 @@ class NARXForecaster(Forecaster):
         self.freq_ = panel.clock.freq
         self.mode_ = trained_mode
         self.short_series_ = [panel.id_list[i] for i in np.setdiff1d(np.arange(panel.n_series), series)]
-        self.ridge_ = self._ridge_frame(kept, choice)
+        self.ridge_ = self._ridge_frame(kept, fitted.ridge)
         self.kept_mode_ = fitted.kept[0] if pooled else dict(zip(kept.id_list, fitted.kept, strict=True))
         self.history_ = TrainingHistory(history)
         self.chain_ = fitted.learnt.chain
@@ -265,23 +278,21 @@ class NARXForecaster(Forecaster):
     def _options(self) -> Options:
         """Return the gradient solver's options, checked."""
         n_validation = None
-        if self.validation is False:
+        if isinstance(self.validation, (bool, np.bool_)) and not self.validation:
             n_validation = 0
         elif self.validation != "auto":
-            n_validation = check_count("validation", self.validation)
+            n_validation = check_count("validation", self.validation, other="'auto' or False")
         return Options(
-            max_steps=None if self.max_steps is None else check_count("max_steps", self.max_steps),
-            batch_size=None if self.batch_size == "auto" else check_count("batch_size", self.batch_size),
+            max_steps=None if self.max_steps is None else check_count("max_steps", self.max_steps, other="None"),
+            batch_size=None
+            if self.batch_size == "auto"
+            else check_count("batch_size", self.batch_size, other="'auto'"),
             learning_rate=check_number("learning_rate", self.learning_rate, auto=True, above_zero=True),
             loss=check_choice("loss", self.loss, LOSSES),
             loss_space=check_choice("loss_space", self.loss_space, ("model", "level")),
             n_validation=n_validation,
             random_state=check_count("random_state", self.random_state, least=0),
         )
-
-    def _reporter(self) -> Any:
-        """Return what is called with each record of the history."""
-        return ProgressLine(self.name) if self.verbose else None
 
     @staticmethod
     def _ridge_frame(panel: Panel, choice: RidgeChoice) -> Any:

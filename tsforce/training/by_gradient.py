@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from tsforce.training.history import History
 from tsforce.training.problem import Learnt, Problem, Validation
 from tsforce.training.solvers.gradient import Settings, Trained, train
 from tsforce.training.solvers.least_squares import fit_linear
+from tsforce.training.solvers.ridge import choose_ridge
 
-__all__ = ["GradientFit", "Phase", "fit_by_gradient"]
+__all__ = ["GradientFit", "Phase", "fit_by_gradient", "warm_start"]
 
 FloatArray = npt.NDArray[np.float64]
 # Build a model from its linear start and the keys of its groups.
@@ -49,20 +50,21 @@ class GradientFit:
     model : nn.Module
     learnt : Learnt
         The transforms it was trained behind, learnt from all rows.
-    phase : (G,) int64
-        The phase at whose end each group stopped: -1 is the start, before any training.
-    steps : (G,) int64
-        Steps of that phase.
+    steps : (P, G) int64
+        Steps that each group took in each of the P phases.
     start_error, best_error : (G,) float64
-        Closed-loop validation error before any training, and of what was kept, in units of the seasonal-naive scale.
+        Closed-loop validation error before any training, and of what was kept, in units of the seasonal-naive scale;
+        NaN where nothing could be judged.
+    n_judged : (G,) int64
+        Validation windows that judged each group.
     """
 
     model: nn.Module
     learnt: Learnt
-    phase: IntArray
     steps: IntArray
     start_error: FloatArray
     best_error: FloatArray
+    n_judged: IntArray
 
 
 def fit_by_gradient(
@@ -73,10 +75,15 @@ def fit_by_gradient(
     *,
     n_validation: int,
     keep_open: bool,
+    choose_again: bool = False,
     random_state: int,
     history: History,
 ) -> GradientFit:
     """Return a model trained through `phases`, warm-started from least squares.
+
+    The steps of each phase are chosen on held-out windows at the end of each series, by a run that has seen nothing of
+    them, the ridge of its start included; then all is done once more on all rows. A group that cannot be judged (no
+    window, or no scale) takes every step; with `keep_open`, none of the last phase.
 
     Parameters
     ----------
@@ -88,9 +95,11 @@ def fit_by_gradient(
     phases : list of Phase
         One after the other, each from the best weights of the one before.
     n_validation : int
-        Windows held out at the end of each series to choose the number of steps; 0: none, all steps are taken.
+        Windows held out at the end of each series; 0: none.
     keep_open : bool
         mode="auto": what the last phase started from (open loop) stays, unless training shows that it is better.
+    choose_again : bool
+        Whether `ridge` was chosen on all rows: then the run that holds windows out chooses its own on the rest.
     random_state : int
         Draws are keyed by it and the series' ids.
     history : History
@@ -98,32 +107,34 @@ def fit_by_gradient(
     if not problem.pooled and problem.panel.n_series > _CHUNK:
         return _in_chunks(
             problem, ridge, build, phases,
-            n_validation=n_validation, keep_open=keep_open, random_state=random_state, history=history,
+            n_validation=n_validation, keep_open=keep_open, choose_again=choose_again, random_state=random_state,
+            history=history,
         )  # fmt: skip
     ids = ["all"] if problem.pooled else [str(name) for name in problem.panel.id_list]
     keys = torch.tensor([key_of(random_state, name) for name in ids], dtype=torch.int64, device=problem.device)
     n_groups = len(keys)
-    phase, steps = np.full(n_groups, len(phases) - 1), np.full(n_groups, phases[-1].settings.max_steps)
+    steps = np.repeat([[part.settings.max_steps] for part in phases], n_groups, axis=1)
     start_error, best_error = np.full(n_groups, np.nan), np.full(n_groups, np.nan)
+    n_judged = np.zeros(n_groups, dtype=np.int64)
     if n_validation > 0 and (problem.n_windows(n_validation) > 0).any():
         validation = problem.validation(n_validation)
+        held_out = replace(problem, panel=problem.panel.head(validation.stops))
         learnt = problem.learn(validation.stops)
-        model = build(_warm_start(problem, learnt, ridge), keys)
+        own_ridge = choose_ridge(held_out).ridge if choose_again else ridge
+        model = build(warm_start(problem, learnt, own_ridge), keys)
         judge = _Judge(problem, learnt, validation)
+        n_judged = np.bincount(judge.unit, minlength=n_groups)
         start_error = judge(model)[0]
-        phase, steps, best_error = _choose(problem, learnt, model, phases, keys, judge, keep_open, history)
+        steps, best_error = _choose(problem, learnt, model, phases, keys, judge, keep_open, history)
     elif keep_open:
         # Nothing can show that the last phase is better than what it starts from.
-        phase = np.full(n_groups, len(phases) - 2)
-        steps = np.full(n_groups, phases[-2].settings.max_steps if len(phases) > 1 else 0)
+        steps[-1] = 0
     learnt = problem.learn(problem.panel.lengths)
-    model = build(_warm_start(problem, learnt, ridge), keys)
-    for number, part in enumerate(phases):
-        # A group goes through every phase before the one it stopped in, and through that one up to its best step.
-        stop_at = np.where(phase > number, part.settings.max_steps, np.where(phase == number, steps, 0))
+    model = build(warm_start(problem, learnt, ridge), keys)
+    for part, stop_at in zip(phases, steps, strict=True):
         if (stop_at > 0).any():
             _train(problem, learnt, model, part, keys, history, run="final", stop_at=stop_at)
-    return GradientFit(model, learnt, phase, steps, start_error, best_error)
+    return GradientFit(model, learnt, steps, start_error, best_error, n_judged)
 
 
 def _in_chunks(
@@ -133,7 +144,7 @@ def _in_chunks(
     parts, histories = [], []
     for start in range(0, problem.panel.n_series, _CHUNK):
         chosen = problem.every[start : start + _CHUNK]
-        own = History(history.solver)
+        own = History(history.solver, on_record=history.on_record)
         parts.append(fit_by_gradient(problem.take(chosen), ridge[chosen], build, phases, history=own, **settings))
         histories.append((own, len(chosen)))
     history.extend_with_mean(histories)
@@ -143,14 +154,14 @@ def _in_chunks(
     ):
         parameter.data = torch.cat([piece.detach() for piece in pieces])
     arrays = {
-        f.name: np.concatenate([getattr(p, f.name) for p in parts])
-        for f in fields(GradientFit)
-        if f.name not in ("model", "learnt")
+        name: np.concatenate([getattr(p, name) for p in parts], axis=-1)
+        for name in ("steps", "start_error", "best_error", "n_judged")
     }
     return GradientFit(model, problem.learn(problem.panel.lengths), **arrays)
 
 
-def _warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray) -> Linear:
+def warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray) -> Linear:
+    """Return the open-loop least-squares solution on the rows that were learnt from; `ridge` is (S,)."""
     penalty: Any = float(ridge[0]) if problem.pooled else torch.from_numpy(ridge).to(problem.device)
     (model,) = fit_linear(
         learnt.store, problem.every, learnt.stops, problem.layout, [penalty],
@@ -168,44 +179,49 @@ def _choose(
     judge: _Judge,
     keep_open: bool,
     history: History,
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return for each group the phase and step of its lowest closed-loop validation error, and that error.
+) -> tuple[IntArray, FloatArray]:
+    """Return the steps of each phase for each group, (P, G), and the closed-loop validation error of what was kept,
+    (G,).
 
     With `keep_open`, the last phase must show its worth against what it started from: see `_no_better`.
     """
-    phase, steps = np.full(len(keys), -1), np.zeros(len(keys), dtype=np.int64)
-    error = before = judge(model)[0]
+    steps = np.zeros((len(phases), len(keys)), dtype=np.int64)
+    error = judge(model)[0]
     for number, part in enumerate(phases):
         # A phase may keep its start, where that is what a phase before it has kept, or open loop by least squares.
         may_stay = number > 0 or keep_open
-        last = keep_open and number == len(phases) - 1
-        reference, before = (judge.detail(model), error) if last else (None, before)
+        on_trial = keep_open and number == len(phases) - 1
+        reference = judge.detail(model) if on_trial else None
+        if on_trial and (np.bincount(judge.unit, minlength=len(keys)) < 2).all():
+            break
         done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge, keep_start=may_stay)
         moved = (done.best_step > 0) | (not may_stay)
         if reference is not None:
             moved &= ~_no_better(judge.detail(model), reference, judge.unit, len(keys))
-        phase, steps = np.where(moved, number, phase), np.where(moved, done.best_step, steps)
+        steps[number] = np.where(moved, done.best_step, 0)
         error = np.where(moved, done.error, error)
-    return phase, steps, error
+    return steps, error
 
 
 def _no_better(values: FloatArray, reference: FloatArray, group: IntArray, n_groups: int) -> npt.NDArray[np.bool_]:
     """Return the groups whose errors are not lower than the reference's by more than one standard error, (G,).
 
-    The rule of one standard error (Breiman et al. 1984) in pairs: over windows for one series, over series for a pooled
-    model. The lowest of many looks at a few windows is lower by luck alone. With a single pair there is no such error,
-    and nothing is shown.
+    The rule of one standard error (Breiman et al. 1984) in pairs, over windows. The lowest of many looks at a few
+    windows is lower by luck alone. With a single pair there is no such error, and nothing is shown. Where the reference
+    diverged, anything finite is better.
     """
-    difference = values - reference
-    difference[~np.isfinite(difference)] = np.inf
+    finite = np.isfinite(values)
+    rescued = np.bincount(group, finite & ~np.isfinite(reference), minlength=n_groups) > 0
+    spoilt = np.bincount(group, ~finite, minlength=n_groups) > 0
+    difference = np.where(finite & np.isfinite(reference), values - np.where(np.isfinite(reference), reference, 0), 0)
     count = np.bincount(group, minlength=n_groups)
     mean = np.bincount(group, difference, minlength=n_groups) / np.maximum(count, 1)
-    with np.errstate(invalid="ignore"):
-        square = np.bincount(group, (difference - mean[group]) ** 2, minlength=n_groups)
+    square = np.bincount(group, (difference - mean[group]) ** 2, minlength=n_groups)
     error = np.sqrt(square / np.maximum(count - 1, 1) / np.maximum(count, 1))
-    size = np.bincount(group, np.abs(reference), minlength=n_groups) / np.maximum(count, 1)
+    size = np.bincount(group, np.where(np.isfinite(reference), reference, 0), minlength=n_groups) / np.maximum(count, 1)
     # A millionth of the error is rounding, however regular.
-    return ~((mean < -error - 1e-6 * size) & (count > 1))
+    lower = (mean < -error - 1e-6 * size) | rescued
+    return ~(lower & ~spoilt & (count > 1))
 
 
 class _Judge:
@@ -214,16 +230,14 @@ class _Judge:
     Attributes
     ----------
     unit : (n,) int64
-        Group of each of the errors that `detail` returns: one per window, or one per series for a pooled model.
+        Group of each window that `detail` returns the error of.
     """
 
     def __init__(self, problem: Problem, learnt: Learnt, validation: Validation) -> None:
         self.problem, self.learnt, self.validation = problem, learnt, validation
-        judged = np.isfinite(validation.scale) & (validation.scale > 0) & (validation.n_windows > 0)
-        self._series = np.flatnonzero(judged)
-        self._windows = judged[validation.index.series]
-        windows = validation.index.series[self._windows]
-        self.unit = np.zeros(len(self._series), dtype=np.int64) if problem.pooled else windows
+        series = validation.index.series
+        self._windows = validation.has_scale[series]
+        self.unit = np.zeros(int(self._windows.sum()), dtype=np.int64) if problem.pooled else series[self._windows]
 
     def _forecast(self, model: Any, forcing: Forcing) -> FloatArray:
         yhat, _ = forecast_windows(
@@ -233,19 +247,19 @@ class _Judge:
         return yhat
 
     def __call__(self, model: Any) -> tuple[FloatArray, FloatArray]:
-        """Return closed-loop and one-step errors, (G,) each; a series that cannot be judged goes with the panel."""
+        """Return closed-loop and one-step errors, (G,) each; NaN for a group without a window or a scale."""
         both = []
         for forcing in (ClosedLoop(), OpenLoop()):
             error = self.validation.relative(self.validation.errors(self._forecast(model, forcing)))
-            together = np.nanmean(error) if np.isfinite(error).any() else np.nan
-            both.append(np.array([together]) if self.problem.pooled else np.where(np.isnan(error), together, error))
+            if self.problem.pooled:
+                known = error[~np.isnan(error)]
+                error = np.array([known.mean() if len(known) else np.nan])
+            both.append(error)
         return both[0], both[1]
 
     def detail(self, model: Any) -> FloatArray:
-        """Return the closed-loop errors that a paired comparison needs, (n,)."""
+        """Return the closed-loop errors of the windows that can be judged, (n,)."""
         yhat = self._forecast(model, ClosedLoop())
-        if self.problem.pooled:
-            return self.validation.relative(self.validation.errors(yhat))[self._series]
         own = self.validation.scale[self.validation.index.series[self._windows]]
         return self.validation.window_errors(yhat)[self._windows] / own
 

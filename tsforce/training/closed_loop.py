@@ -91,6 +91,7 @@ def forecast_windows(
     yhat : (W, H, C) float64
         Original units, after the cutoff.
     clipped : (W,) bool
+        Where the guard clipped, or a value is not finite.
     """
     yhat = np.empty((len(index), horizon, store.values.shape[1]))
     clipped = np.zeros(len(index), dtype=bool)
@@ -110,6 +111,7 @@ def forecast_windows(
             future=future, future_mask=batch.future_mask, bounds=bounds,
         )  # fmt: skip
         hit = ((z <= bounds[0][:, :, None]) | (z >= bounds[1][:, :, None])).flatten(start_dim=2).any(dim=2)
+        hit |= ~torch.isfinite(z).flatten(start_dim=2).all(dim=2)
         levels = store.to_levels(z.double(), batch, rows, None if fed is None else fed.double())
         return levels.cpu().numpy(), hit.cpu().numpy()
 

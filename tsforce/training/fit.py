@@ -14,11 +14,11 @@ from torch import Tensor
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import MLP
-from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient
+from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient, warm_start
 from tsforce.training.history import History
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.gradient import Settings
-from tsforce.training.solvers.least_squares import fit_linear
+from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 
 __all__ = ["MODELS", "PRESETS", "Fitted", "Options", "fit_model"]
 
@@ -34,6 +34,8 @@ _DEFAULTS = {
     ("mlp", False): (300, 1e-3),
     ("mlp", True): (1000, 1e-3),
 }
+# Series that judge a pooled model well enough with one window each.
+_MANY = 10
 # Widths of the perceptron's hidden layers.
 _HIDDEN = (128, 128)
 
@@ -74,10 +76,12 @@ class Options:
             time_limit=self.time_limit,
         )
 
-    def windows(self, pooled: bool) -> int:
+    def windows(self, pooled: bool, n_series: int) -> int:
         """Return how many validation windows a series holds out."""
-        # One window of one series is a noisy judge of one model; of many series pooled it is not.
-        return (1 if pooled else 4) if self.n_validation is None else self.n_validation
+        if self.n_validation is not None:
+            return self.n_validation
+        # One window is a noisy judge of a model; one of each of many series is not.
+        return 1 if pooled and n_series >= _MANY else 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +94,7 @@ class Fitted:
     learnt : Learnt
         The transforms it stands behind.
     history : History
+    ridge : RidgeChoice
     kept : list of str
         For each group the mode whose weights were kept.
     """
@@ -97,11 +102,12 @@ class Fitted:
     model: Any
     learnt: Learnt
     history: History
+    ridge: RidgeChoice
     kept: list[str]
 
 
 def fit_model(
-    problem: Problem, kind: str, mode: str | Forcing, ridge: FloatArray, options: Options, history: History
+    problem: Problem, kind: str, mode: str | Forcing, ridge: float | None, options: Options, history: History
 ) -> Fitted:
     """Return a model of `kind` trained under `mode`.
 
@@ -110,23 +116,22 @@ def fit_model(
     problem : Problem
     kind : "linear" or "mlp"
     mode : "open_loop", "closed_loop", "curriculum", "auto" or Forcing
-    ridge : (S,) float64
-        Penalty of least squares, which is the whole fit of a linear model in open loop and the start of every other.
+    ridge : float or None
+        Penalty of least squares, which is the whole fit of a linear model in open loop and the start of every other;
+        None: chosen.
     options : Options
     history : History
         Filled.
     """
-    n_groups = 1 if problem.pooled else problem.panel.n_series
+    n_series = problem.panel.n_series
+    n_groups = 1 if problem.pooled else n_series
+    choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
     if kind == "linear" and forcing == OpenLoop():
         history.solver = "least squares"
         learnt = problem.learn(problem.panel.lengths)
-        penalty: Any = float(ridge[0]) if problem.pooled else torch.from_numpy(ridge).to(problem.device)
-        (model,) = fit_linear(
-            learnt.store, problem.every, learnt.stops, problem.layout, [penalty],
-            pooled=problem.pooled, intercept=problem.intercept,
-        )  # fmt: skip
-        return Fitted(model, learnt, history, ["open_loop"] * n_groups)
+        model = warm_start(problem, learnt, choice.ridge)
+        return Fitted(model, learnt, history, choice, ["open_loop"] * n_groups)
     history.solver = "gradient (AdamW), warm start by least squares"
     settings = options.settings(kind, problem.pooled)
     if forcing is not None:
@@ -137,17 +142,16 @@ def fit_model(
         half = settings.with_steps(settings.max_steps // 2)
         phases = [Phase(OpenLoop(), half), Phase(Curriculum(), half)]
     fit = fit_by_gradient(
-        problem, ridge, partial(_build, kind, problem), phases,
-        n_validation=options.windows(problem.pooled), keep_open=forcing is None,
+        problem, choice.ridge, partial(_build, kind, problem), phases,
+        n_validation=options.windows(problem.pooled, n_series), keep_open=forcing is None, choose_again=ridge is None,
         random_state=options.random_state, history=history,
     )  # fmt: skip
     if forcing is not None:
         kept = [mode if isinstance(mode, str) else type(forcing).__name__] * n_groups
     else:
-        last = len(phases) - 1
-        kept = ["curriculum" if phase == last else "open_loop" for phase in fit.phase]
+        kept = ["curriculum" if steps else "open_loop" for steps in fit.steps[-1]]
         history.notes.append(_what_was_kept(fit, kept))
-    return Fitted(fit.model, fit.learnt, history, kept)
+    return Fitted(fit.model, fit.learnt, history, choice, kept)
 
 
 def _build(kind: str, problem: Problem, start: Linear, keys: Tensor) -> torch.nn.Module:
@@ -158,11 +162,18 @@ def _build(kind: str, problem: Problem, start: Linear, keys: Tensor) -> torch.nn
 
 
 def _what_was_kept(fit: GradientFit, kept: list[str]) -> str:
+    compared = int((fit.n_judged > 1).sum())
+    if compared == 0:
+        return (
+            "auto: no model has two validation windows with a scale to measure them by, so nothing was compared and "
+            "open loop was kept."
+        )
     better = sum(mode == "curriculum" for mode in kept)
-    if not np.isfinite(fit.start_error).any():
-        return "auto: no rows were held out for validation, so nothing was compared and open loop was kept."
-    start, best = (float(errors[np.isfinite(errors)].mean()) for errors in (fit.start_error, fit.best_error))
+    known = np.isfinite(fit.start_error) & np.isfinite(fit.best_error)
+    start, best = (
+        float(errors[known].mean()) if known.any() else np.nan for errors in (fit.start_error, fit.best_error)
+    )
     return (
-        f"auto: {better} of {len(kept)} models kept the curriculum, the others open loop (no gain); closed-loop "
-        f"validation error {start:.4g} at the start, {best:.4g} kept."
+        f"auto: {better} of {len(kept)} models kept the curriculum, the others open loop ({compared} could be compared"
+        f"); closed-loop validation error {start:.4g} at the start, {best:.4g} kept."
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 __all__ = ["History", "Record"]
 
@@ -38,6 +40,12 @@ class Record:
     seconds: float
 
 
+def _mean(records: list[tuple[Record, int]], name: str) -> float:
+    """Return the weighted mean of an attribute over the records that have it."""
+    known = [(getattr(r, name), w) for r, w in records if math.isfinite(getattr(r, name))]
+    return sum(value * w for value, w in known) / sum(w for _, w in known) if known else math.nan
+
+
 @dataclass
 class History:
     """The looks of all runs of one fit, in order.
@@ -49,6 +57,8 @@ class History:
     records : list of Record
     notes : list of str
         What was chosen and why; where training diverged.
+    n_diverged : int
+        Models, counted per run, that met numbers that are not finite.
     on_record : callable, optional
         Called with each record as it is made.
     """
@@ -56,6 +66,7 @@ class History:
     solver: str
     records: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    n_diverged: int = 0
     on_record: Callable[[Record], None] | None = None
 
     def extend_with_mean(self, parts: list[tuple[History, int]]) -> None:
@@ -73,13 +84,11 @@ class History:
             for number in range(max(len(records) for records, _ in own)):
                 now = [(records[min(number, len(records) - 1)], weight) for records, weight in own]
                 longest = max((record for record, _ in now), key=lambda record: record.step)
-                mean = {
-                    name: sum(getattr(r, name) * w for r, w in now) / sum(w for _, w in now)
-                    for name in ("loss", "one_step", "closed_loop")
-                }
+                mean: dict[str, Any] = {name: _mean(now, name) for name in ("loss", "one_step", "closed_loop")}
                 seconds = sum(record.seconds for record, _ in now)
-                self.add(replace(longest, **mean, seconds=seconds))
+                self.records.append(replace(longest, **mean, seconds=seconds))
         self.notes += [note for part, _ in parts for note in part.notes]
+        self.n_diverged += sum(part.n_diverged for part, _ in parts)
 
     def add(self, record: Record) -> None:
         """Append a record and hand it on."""

@@ -61,6 +61,12 @@ class Validation:
     truth: FloatArray
     scale: FloatArray
 
+    @property
+    def has_scale(self) -> npt.NDArray[np.bool_]:
+        """Which series have a scale to divide by, (S,)."""
+        known: npt.NDArray[np.bool_] = np.isfinite(self.scale) & (self.scale > 0)
+        return known
+
     def window_errors(self, yhat: FloatArray) -> FloatArray:
         """Return the mean absolute error of each window, original units, (W,)."""
         error: FloatArray = np.abs(yhat - self.truth).mean(axis=(1, 2))
@@ -78,8 +84,7 @@ class Validation:
 
     def relative(self, errors: FloatArray) -> FloatArray:
         """Return errors (..., S) in units of each series' scale; NaN where it has none."""
-        usable = np.isfinite(self.scale) & (self.scale > 0)
-        return np.where(usable, errors / np.where(usable, self.scale, 1.0), np.nan)
+        return np.where(self.has_scale, errors / np.where(self.has_scale, self.scale, 1.0), np.nan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,8 +145,8 @@ def train(
     stop_at : (G,) int64, optional
         Steps after which each group stops learning (for a final run).
     validate : callable, optional
-        Returns closed-loop and one-step validation errors of each group, (G,) each. With it the weights of each group's
-        lowest closed-loop error are kept.
+        Returns closed-loop and one-step validation errors of each group, (G,) each, NaN for a group that cannot be
+        judged. With it the weights of each group's lowest closed-loop error are kept.
     keep_start : bool
         Whether the weights before the first step may be those.
     """
@@ -159,7 +159,6 @@ def train(
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     average = [p.detach().clone() for p in parameters]
     best = [p.detach().clone() for p in parameters]
-    good = [p.detach().clone() for p in parameters]
     counts = [np.maximum(last - first + 1, 0) for first, last in zip(first_rows, last_rows, strict=True)]
     upto = [np.cumsum(count) for count in counts]
     totals = torch.tensor([int(u[-1]) for u in upto], device=device)
@@ -192,15 +191,16 @@ def train(
         if validate is not None:
             with _weights(parameters, average):
                 closed, one = validate(model)
-            closed = np.where(np.isfinite(closed), closed, np.inf)
-            better = torch.from_numpy((closed < np.where(np.isnan(error), np.inf, error)) | np.isnan(error)).to(device)
+            # A group that cannot be judged keeps its latest weights, and takes every step.
+            unjudged = np.isnan(closed)
+            better = torch.from_numpy(unjudged | (closed < error) | np.isnan(error)).to(device)
             better &= active & (keep_start or step > 0)
             _copy(best, average, better)
             won = better.cpu().numpy()
             error[won], best_step[won] = closed[won], step
             # While truth is still being taken away, a worse look says nothing about what comes after.
             settled = forcing.ratio(moment) == forcing.ratio(Moment(settings.max_steps, settings.max_steps, 0, keys))
-            waited[:] = np.where(won | (not settled), 0, waited + 1)
+            waited[:] = np.where(won | unjudged | (not settled), 0, waited + 1)
             active &= torch.from_numpy(waited < settings.patience).to(device)
         history.add(
             Record(
@@ -234,8 +234,7 @@ def train(
         active, fresh = _clip(parameters, loss.detach(), active, settings.clip)
         diverged |= fresh
         if bool(fresh.any()):
-            for p, g in zip(parameters, good, strict=True):
-                p.data[fresh] = g[fresh]
+            _copy([p.data for p in parameters], average, fresh)
         before = [p.detach()[~active].clone() for p in parameters] if not bool(active.all()) else None
         optimiser.step()
         if before is not None:
@@ -251,13 +250,13 @@ def train(
         last = step + 1 == settings.max_steps or not bool(active.any())
         last |= settings.time_limit is not None and time.process_time() - began > settings.time_limit
         if (step + 1) % every == 0 or last:
-            _copy(good, [p.detach() for p in parameters], torch.ones_like(active))
             look(step + 1)
             if last or not bool(active.any()):
                 break
     if bool(diverged.any()):
+        history.n_diverged += int(diverged.sum())
         history.notes.append(
-            f"{int(diverged.sum())} of {n_groups} models diverged in run {run!r}; last good weights kept."
+            f"{int(diverged.sum())} of {n_groups} models diverged in run {run!r}; their last good weights were kept."
         )
     for p, kept in zip(parameters, average if validate is None else best, strict=True):
         p.data.copy_(kept)

@@ -47,6 +47,11 @@ class RidgeChoice:
         return RidgeChoice(np.full(n_series, ridge), np.zeros(n_series, dtype=np.int64), nothing)
 
 
+def _lowest(errors: FloatArray) -> FloatArray:
+    """Return for each column the ridge with the lowest error; the fallback where every one diverged."""
+    return np.where(np.isfinite(errors).any(axis=0), np.array(RIDGES)[np.argmin(errors, axis=0)], _FALLBACK)
+
+
 def choose_ridge(problem: Problem) -> RidgeChoice:
     """Return the ridge chosen inside the training rows: one per series, or one for all if the problem is pooled.
 
@@ -74,9 +79,9 @@ def choose_ridge(problem: Problem) -> RidgeChoice:
         errors[number, members] = validation.errors(yhat)
     # Pooling over series needs errors without units; a scale that is 0 or unknown has no say in it.
     relative = validation.relative(errors[:, members])
-    counts = np.isfinite(validation.scale) & (validation.scale > 0) & (validation.n_windows > 0)
-    together = np.array(RIDGES)[np.argmin(relative[:, counts].mean(axis=1))] if counts.any() else _FALLBACK
-    ridge = np.full(n_series, together)
+    counts = validation.has_scale & (validation.n_windows > 0)
+    together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(RIDGES), np.inf)
+    ridge = np.full(n_series, _lowest(together[:, None])[0])
     if not problem.pooled:
-        ridge[judged] = np.array(RIDGES)[np.argmin(errors[:, judged], axis=0)]
+        ridge[judged] = _lowest(errors[:, judged])
     return RidgeChoice(ridge, n_windows, errors)
