@@ -87,7 +87,13 @@ def main() -> None:
     arguments.add_argument("--only", default="", help="sets and models whose 'set/model' contains this")
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--out", type=Path, default=RESULTS / "modes.csv")
+    arguments.add_argument(
+        "--table", action="store_true", help="only print the table of the docs page, from the csv files"
+    )
     given = arguments.parse_args()
+    if given.table:
+        print(table(given.out))
+        return
     folder = given.data or Path(os.environ.get("TSFORCE_DATA") or REPOSITORY.parent / "shared" / "data")
     set_threads(1)
     for group, (competition, models) in SETS.items():
@@ -200,6 +206,19 @@ def tests(out):
             )
     if tables:
         pd.concat(tables).to_csv(out.with_name("modes-tests.csv"), index=False, float_format="%.5g")
+
+
+def table(out):
+    """The table of docs/modes.md."""
+    lines = ["| set, model (seeds) | mode | OWA | one-step | p | CPU s |", "|---|---|---|---|---|---|"]
+    for row in pd.read_csv(out.with_name("modes-tests.csv")).itertuples():
+        spread = f" [{row.owa_min:.4f}, {row.owa_max:.4f}]" if row.seeds > 1 else ""
+        name = f"{row.set}, {row.model} ({row.seeds})" if row.mode == "open_loop" else ""
+        p = "" if pd.isna(row.p_holm) else "< .001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}"
+        lines.append(
+            f"| {name} | {row.mode} | {row.owa_mean:.4f}{spread} | {row.one_step:.3f} | {p} | {row.cpu_s:.1f} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.result import BacktestResult, Judged
 from tsforce.evaluation.windows import Plan, plan_windows
-from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
 
 __all__ = ["BacktestResult", "backtest"]
@@ -82,9 +81,8 @@ def backtest(
     panel = model.read(df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     judged = judge(model, panel, plan, steps, refit)
-    if season_length is None:
-        season_length = getattr(judged.fitted[0], "season_length_", None) or model.season_length or 1
-    return BacktestResult.build(panel, plan, steps, {model.name: judged}, check_count("season_length", season_length))
+    season_length = judged.fitted[0].season_length_for_scores(season_length)
+    return BacktestResult.build(panel, plan, steps, {model.name: judged}, season_length)
 
 
 def judge(model: Forecaster, panel: Panel, plan: Plan, horizon: int, refit: bool | int | str) -> Judged:

@@ -9,7 +9,6 @@ from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.result import BacktestResult
 from tsforce.evaluation.windows import plan_windows
-from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
 
 __all__ = ["compare"]
@@ -74,7 +73,5 @@ def compare(
     panel = pairs[0][1].read(df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     judged = {name: judge(model, panel, plan, steps, refit) for name, model in pairs}
-    if season_length is None:
-        first = next(iter(judged.values())).fitted[0]
-        season_length = getattr(first, "season_length_", None) or first.season_length or 1
-    return BacktestResult.build(panel, plan, steps, judged, check_count("season_length", season_length))
+    season_length = next(iter(judged.values())).fitted[0].season_length_for_scores(season_length)
+    return BacktestResult.build(panel, plan, steps, judged, season_length)

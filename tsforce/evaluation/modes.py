@@ -193,7 +193,7 @@ def compare_modes(
             judged = judge(candidate, panel, plan, steps, refit=False)
             cpu = time.process_time() - began
             fitted = judged.fitted[0]
-            season = season_length or getattr(fitted, "season_length_", None) or 1
+            season = fitted.season_length_for_scores(season_length)
             result = BacktestResult.build(panel, plan, steps, {name: judged}, season)
             exposure = result.exposure().assign(mode=name, seed=seed, mase=result.by_horizon()["mase"])
             summary = result.exposure_summary().iloc[0]

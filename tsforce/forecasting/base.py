@@ -166,6 +166,12 @@ class Forecaster(BaseEstimator):
             return season_length_of(panel.clock.freq)
         return check_count("season_length", self.season_length)
 
+    def season_length_for_scores(self, given: Any = None) -> int:
+        """Return the season length of a MASE scale: the one given, else what was fitted with, the parameter, or 1."""
+        if given is not None:
+            return check_count("season_length", given)
+        return getattr(self, "season_length_", None) or self.season_length or 1
+
     @staticmethod
     def check_no_y(y: Any) -> None:
         """Raise if scikit-learn's y was given.
