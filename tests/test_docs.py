@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,9 @@ def test_links_between_pages_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.name)
-def test_an_example_runs_and_is_short(example):
+def test_an_example_runs_and_is_short(example, monkeypatch):
     assert len(example.read_text().splitlines()) <= 80
+    monkeypatch.setattr(sys, "argv", [str(example)])
     runpy.run_path(str(example), run_name="__main__")
 
 
