@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.evaluation.windows import Plan
 from tsforce.forecasting.base import Forecaster
+from tsforce.scoring.metrics import has_scale
 
 __all__ = ["Exposure", "measure_exposure"]
 
@@ -97,7 +98,7 @@ def measure_exposure(
     """
     index = plan.index
     unit = scale[index.series][:, None]
-    usable = np.isfinite(unit) & (unit > 0)
+    usable = has_scale(unit)
     use = known & usable
     last = panel.values[panel.indptr[index.series] + index.rows, 0][:, None]
 

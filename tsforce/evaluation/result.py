@@ -15,7 +15,7 @@ from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.evaluation.exposure import Exposure, measure_exposure
 from tsforce.evaluation.windows import Plan
 from tsforce.forecasting.base import Forecaster
-from tsforce.scoring.metrics import abs_error, seasonal_naive_scale, smape_terms, squared_error
+from tsforce.scoring.metrics import abs_error, has_scale, seasonal_naive_scale, smape_terms, squared_error
 
 __all__ = ["BacktestResult", "Judged"]
 
@@ -192,7 +192,7 @@ class BacktestResult:
         """Return for each metric the error terms of each window and step, and where they count, (W, H) each."""
         yhat, scale = self._models[name].yhat, self._scale[self._plan.index.series][:, None]
         absolute = abs_error(self._truth, yhat)
-        usable = np.isfinite(scale) & (scale > 0)
+        usable = has_scale(scale)
         return {
             "smape": (smape_terms(self._truth, yhat), self._known),
             "mase": (absolute / np.where(usable, scale, 1.0), self._known & usable),
@@ -212,7 +212,7 @@ class BacktestResult:
     def _summary(self, name: str, detail: dict[str, Any]) -> dict[str, Any]:
         """Return the mean over series of what `detail` holds for each."""
         scale = self._scale[np.unique(self._plan.index.series)]
-        with_scale = np.isfinite(scale) & (scale > 0)
+        with_scale = has_scale(scale)
         row: dict[str, Any] = {"model": name}
         for metric in ("smape", "mase", "mae", "rmse"):
             values = detail[metric][with_scale] if metric == "mase" else detail[metric]

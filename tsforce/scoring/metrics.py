@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "abs_error",
+    "has_scale",
     "mae",
     "owa",
     "rmse",
@@ -211,6 +212,23 @@ def seasonal_naive_scale(
         differences = np.abs(y[rows] - y[rows - season_length])
         # bincount adds each series' rows in their order, so neighbours and hidden rows change no bit.
         return np.bincount(series[rows], weights=differences, minlength=len(lengths)) / counts
+
+
+def has_scale(scale: ArrayLike) -> NDArray[np.bool_]:
+    """Return which series have a scale to divide errors by: finite and above 0.
+
+    Parameters
+    ----------
+    scale : array_like, any shape, original units
+        From `seasonal_naive_scale`.
+
+    Examples
+    --------
+    >>> has_scale([2.0, 0.0, np.nan]).tolist()
+    [True, False, False]
+    """
+    values = _float64(scale)
+    return np.isfinite(values) & (values > 0)
 
 
 def owa(smape: float, mase: float, smape_naive2: float, mase_naive2: float) -> float:

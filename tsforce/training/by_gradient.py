@@ -15,7 +15,7 @@ from tsforce.data.panel import IntArray
 from tsforce.dynamics.draws import key_of
 from tsforce.dynamics.forcing import ClosedLoop, Forcing, OpenLoop
 from tsforce.dynamics.models.linear import Linear
-from tsforce.scoring.metrics import seasonal_naive_scale
+from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.history import History
 from tsforce.training.problem import Learnt, Problem, Validation
@@ -282,7 +282,7 @@ def _train(
     if phase.settings.loss_space == "level":
         panel = problem.panel
         scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, problem.season_length, learnt.stops)
-        scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
+        scale = np.where(has_scale(scale), scale, 1.0)
     first = np.full(problem.panel.n_series, store.first + reach - 1)
     last = learnt.stops - 2
     # Windows are drawn from series in the order of their ids, so that the order of the frame changes nothing.

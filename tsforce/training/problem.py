@@ -13,7 +13,7 @@ from tsforce.data.panel import IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.data.transforms import Chain, Transform
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
-from tsforce.scoring.metrics import seasonal_naive_scale
+from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
 from tsforce.training.closed_loop import Guard
 
 __all__ = ["Learnt", "Problem", "Validation"]
@@ -64,8 +64,7 @@ class Validation:
     @property
     def has_scale(self) -> npt.NDArray[np.bool_]:
         """Which series have a scale to divide by, (S,)."""
-        known: npt.NDArray[np.bool_] = np.isfinite(self.scale) & (self.scale > 0)
-        return known
+        return has_scale(self.scale)
 
     def window_errors(self, yhat: FloatArray) -> FloatArray:
         """Return the mean absolute error of each window, original units, (W,)."""
