@@ -137,7 +137,7 @@ def abbreviate(names: Iterable[object], limit: int = 5) -> str:
     return shown if len(listed) <= limit else f"{shown} (and {len(listed) - limit} more)"
 
 
-def check_choice(argument: str, value: object, accepted: Iterable[str]) -> str:
+def check_choice(argument: str, value: object, accepted: Iterable[str | None]) -> str:
     """Return `value` if it is one of the accepted names.
 
     Raises
@@ -153,6 +153,6 @@ def check_choice(argument: str, value: object, accepted: Iterable[str]) -> str:
     names = list(accepted)
     if isinstance(value, str) and value in names:
         return value
-    near = difflib.get_close_matches(str(value), names, n=1)
+    near = difflib.get_close_matches(str(value), [name for name in names if name is not None], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ArgumentError(f"{argument}={value!r} is not known; accepted: {', '.join(map(repr, names))}.{hint}")

@@ -70,6 +70,22 @@ def plot_history(frame: Any, *, ax: Any = None) -> Any:
     """
     ax = _axes(ax, figsize=(7, 4.5))
     part = frame[frame["run"] == frame["run"].iloc[0]] if len(frame) else frame
+    # Phases one behind the other: each counts its steps from 0.
+    turn = part["mode"].ne(part["mode"].shift())
+    before = part.groupby(turn.cumsum())["step"].max().cumsum().shift(fill_value=0)
+    part = part.assign(step=part["step"] + turn.cumsum().map(before))
+    for at, name in zip(part.loc[turn, "step"], part.loc[turn, "mode"], strict=True):
+        ax.axvline(at, color="0.8", linewidth=1)
+        ax.annotate(
+            name,
+            (at, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(1, 3),
+            textcoords="offset points",
+            va="bottom",
+            color="0.4",
+            fontsize="small",
+        )
     for column, style, marker in (("closed_loop", "-", "o"), ("one_step", "--", "s"), ("loss", ":", None)):
         if len(part) and part[column].notna().any():
             label = {

@@ -230,7 +230,7 @@ def test_known_window_scalings_are_handed_through(scaling):
 
 @pytest.mark.parametrize(
     ("given", "fragment"),
-    [("mean-abs", "Did you mean 'mean_abs'"), ("max", "accepted: 'mean_abs', 'standard', 'last'")],
+    [("mean-abs", "Did you mean 'mean_abs'"), ("max", "accepted: 'auto', None, 'mean_abs', 'standard', 'last'")],
 )
 def test_an_unknown_window_scaling_is_refused_with_those_there_are(given, fragment):
     with pytest.raises(ArgumentError, match=fragment):

@@ -100,6 +100,7 @@ def test_the_given_members_are_never_changed(members):
 
 BAD = [
     ({"members": []}, ArgumentError, "at least one"),
+    ({"members": narx(3)}, ArgumentTypeError, "members is a NARXForecaster; expected a list"),
     ({"members": ["naive"]}, ArgumentTypeError, "expected a Forecaster"),
     ({"members": [narx(3)], "combine": "mode"}, ArgumentError, "'median', 'mean'"),
     ({"members": [narx(3)], "weights": [1.0]}, ArgumentError, "combine='mean'"),

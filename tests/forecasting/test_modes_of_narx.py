@@ -65,7 +65,7 @@ def test_the_history_records_both_validation_errors_ratio_and_rate(df):
     history = build(model="mlp", window_scaling="last").fit(df, mode="curriculum").history_
     frame = history.frame
     assert frame.columns.tolist() == [
-        "run", "epoch", "step", "loss", "one_step", "closed_loop", "forcing_ratio", "learning_rate", "seconds",
+        "run", "mode", "epoch", "step", "loss", "one_step", "closed_loop", "forcing_ratio", "learning_rate", "seconds",
     ]  # fmt: skip
     choose = frame[frame["run"] == "choose"]
     assert choose[["one_step", "closed_loop"]].notna().all().all()
@@ -75,10 +75,22 @@ def test_the_history_records_both_validation_errors_ratio_and_rate(df):
     assert "gradient" in repr(history)
 
 
-def test_a_closed_form_has_an_empty_history(df):
-    history = build(scope="local").fit(df, mode="open_loop").history_
-    assert history.frame.empty
-    assert history.solver == "least squares"
+def test_a_closed_form_has_one_row_with_the_errors_of_its_chosen_ridge(df):
+    model = build(scope="local", ridge="auto").fit(df, mode="open_loop")
+    assert model.history_.solver == "least squares"
+    (row,) = model.history_.frame.to_dict("records")
+    assert (row["run"], row["mode"], row["step"], row["forcing_ratio"]) == ("choose", "open_loop", 0, 1.0)
+    chosen = [r[f"error_at_{r['ridge']:g}"] for r in model.ridge_.to_dict("records")]
+    horizon, scales = model.horizon, []
+    for (_, part), n in zip(df.groupby("unique_id"), model.ridge_["n_windows"], strict=True):
+        y = part["y"].to_numpy()[: len(part) - n * horizon]
+        scales.append(np.abs(y[model.season_length_ :] - y[: -model.season_length_]).mean())
+    assert row["closed_loop"] == pytest.approx(np.mean(np.array(chosen) / scales))
+    assert 0 < row["one_step"] < row["closed_loop"]
+
+
+def test_a_closed_form_with_a_given_ridge_holds_nothing_out(df):
+    assert build(scope="local", ridge=1.0).fit(df, mode="open_loop").history_.frame.empty
 
 
 def test_auto_says_what_it_kept(df):
@@ -87,7 +99,7 @@ def test_auto_says_what_it_kept(df):
     assert set(model.kept_mode_) == {"s0", "s1", "s2"}
     assert set(model.kept_mode_.values()) <= {"open_loop", "curriculum"}
     kept = sum(mode == "curriculum" for mode in model.kept_mode_.values())
-    assert f"auto: {kept} of 3 models kept the curriculum" in model.history_.notes[-1]
+    assert f"auto: {kept} of 3 models kept training on own outputs" in model.history_.notes[-1]
 
 
 def test_auto_without_rows_to_validate_on_is_open_loop(df):

@@ -42,10 +42,10 @@ def mlp(start, keys):
     return MLP(LAYOUT, (8, 8), start, keys, dtype=torch.float64)
 
 
-def fit(p, build=linear, phases=None, *, n_validation=2, keep_open=False, random_state=0, history=None):
+def fit(p, build=linear, phases=None, *, n_validation=2, n_trials=0, random_state=0, history=None):
     phases = phases or [Phase(Curriculum(), SETTINGS)]
     return fit_by_gradient(
-        p, np.full(p.panel.n_series, 1.0), build, phases, n_validation=n_validation, keep_open=keep_open,
+        p, np.full(p.panel.n_series, 1.0), build, phases, n_validation=n_validation, n_trials=n_trials,
         random_state=random_state, history=history or History("test"),
     )  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_keeping_open_loop_needs_no_training_where_training_shows_no_gain():
     """Steps so small that they change nothing cannot be better by a standard error."""
     tiny = Phase(Curriculum(), Settings(20, 6, 1e-12, looks=5))
     p = problem()
-    result = fit(p, phases=[tiny], keep_open=True)
+    result = fit(p, phases=[tiny], n_trials=1)
     assert (result.steps == 0).all()
     learnt = p.learn(p.panel.lengths)
     (start,) = fit_linear(learnt.store, p.every, learnt.stops, LAYOUT, [1.0], pooled=False, intercept=True)
@@ -142,9 +142,33 @@ def test_training_is_kept_where_it_clearly_helps():
     def spoilt(start, keys):
         return Linear(LAYOUT, start.weight * 0.2, start.bias)
 
-    result = fit(problem(), spoilt, [Phase(ClosedLoop(), Settings(60, 8, 0.03, looks=6))], keep_open=True)
+    result = fit(problem(), spoilt, [Phase(ClosedLoop(), Settings(60, 8, 0.03, looks=6))], n_trials=1)
     assert (result.steps[0] > 0).sum() >= 4
     assert (result.best_error <= result.start_error).all()
+
+
+def test_of_two_trials_a_group_takes_the_better_one_from_the_same_start():
+    def spoilt(start, keys):
+        return Linear(LAYOUT, start.weight * 0.2, start.bias)
+
+    good, useless = (
+        Phase(ClosedLoop(), Settings(60, 8, 0.03, looks=6), "good"),
+        Phase(OpenLoop(), Settings(60, 8, 1e-9), "bad"),
+    )
+    history = History("test")
+    both = fit(problem(), spoilt, [useless, good], n_trials=2, history=history)
+    assert (both.steps[0] == 0).all()
+    alone = fit(problem(), spoilt, [good], n_trials=1)
+    assert both.steps[1].tolist() == alone.steps[0].tolist()
+    assert torch.equal(weights(both.model), weights(alone.model))
+    assert list(dict.fromkeys((r.run, r.mode) for r in history.records)) == [
+        ("choose", "bad"),
+        ("choose", "good"),
+        ("final", "good"),
+    ]
+    turned = fit(problem(), spoilt, [good, useless], n_trials=2)
+    assert (turned.steps[1] == 0).all()
+    np.testing.assert_array_equal(turned.best_error, alone.best_error)
 
 
 def test_the_rule_of_one_standard_error():
@@ -189,7 +213,7 @@ def test_a_diverging_run_keeps_the_last_good_weights_and_says_so():
     done = train(
         broken, learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
         [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops, H, ClosedLoop(), torch.tensor([1, 2]), SETTINGS,
-        history, run="final",
+        history, run="final", mode="closed_loop",
     )  # fmt: skip
     assert done.diverged.tolist() == [True, False]
     assert torch.isfinite(weights(broken)).all()
@@ -255,7 +279,7 @@ def test_patience_counts_only_once_the_forcing_ratio_has_settled():
         first = [np.array([learnt.store.first + LAGS - 1])]
         train(
             linear(start, None), learnt.store, [np.array([0])], first, [learnt.stops - 2], learnt.stops, H, forcing,
-            torch.tensor([1]), settings, history, run="choose",
+            torch.tensor([1]), settings, history, run="choose", mode="curriculum",
             validate=lambda model: (np.array([float(next(worse))]), np.array([1.0])),
         )  # fmt: skip
         assert history.records[-1].step == last
@@ -298,7 +322,7 @@ def test_a_series_that_cannot_be_judged_takes_every_step_whoever_its_neighbours_
     assert whole.n_judged.tolist() == [2, 2, 0]
     alone = fit(problem(lengths, ids=ids).take(np.array([2])))
     torch.testing.assert_close(weights(whole.model)[2:], weights(alone.model), rtol=1e-9, atol=1e-9)
-    assert fit(problem(lengths, ids=ids), keep_open=True).steps[0, 2] == 0
+    assert fit(problem(lengths, ids=ids), n_trials=1).steps[0, 2] == 0
 
 
 def test_a_series_without_a_scale_takes_every_step():
@@ -315,7 +339,7 @@ def test_one_pooled_series_can_show_that_training_helps():
         return Linear(LAYOUT, start.weight * 0.2, start.bias)
 
     phases = [Phase(ClosedLoop(), Settings(60, 16, 0.03, looks=6))]
-    assert fit(problem((120,), pooled=True), spoilt, phases, n_validation=4, keep_open=True).steps[0, 0] > 0
+    assert fit(problem((120,), pooled=True), spoilt, phases, n_validation=4, n_trials=1).steps[0, 0] > 0
 
 
 def test_the_run_that_holds_windows_out_chooses_its_ridge_without_them(monkeypatch):
@@ -328,7 +352,7 @@ def test_the_run_that_holds_windows_out_chooses_its_ridge_without_them(monkeypat
     monkeypatch.setattr(by_gradient, "choose_ridge", spy)
     p = problem((60, 70))
     fit_by_gradient(
-        p, np.ones(2), linear, [Phase(ClosedLoop(), SETTINGS)], n_validation=2, keep_open=False, choose_again=True,
+        p, np.ones(2), linear, [Phase(ClosedLoop(), SETTINGS)], n_validation=2, choose_again=True,
         random_state=0, history=History("x"),
     )  # fmt: skip
     assert seen == [[60 - 2 * H, 70 - 2 * H]]

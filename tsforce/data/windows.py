@@ -20,7 +20,7 @@ WINDOW_SCALINGS = ("mean_abs", "standard", "last")
 
 def check_window_scaling(scaling: object) -> str | None:
     """Return the window scaling; None means none."""
-    return None if scaling is None else check_choice("window_scaling", scaling, WINDOW_SCALINGS)
+    return None if scaling is None else check_choice("window_scaling", scaling, ("auto", None, *WINDOW_SCALINGS))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tsforce.dynamics.draws import uniform
-from tsforce.dynamics.schedules import Linear, Schedule
+from tsforce.dynamics.schedules import Linear, Schedule, is_number
 from tsforce.errors import ArgumentError, check_choice
 
 __all__ = ["ClosedLoop", "Curriculum", "Forcing", "Moment", "OpenLoop"]
@@ -186,7 +186,7 @@ class Curriculum(Forcing):
             raise ArgumentError(
                 f"schedule={self.schedule!r}: expected a schedule such as Linear() or InverseSigmoid()."
             )
-        if not 0 < self.length <= 1:
+        if not (is_number(self.length) and 0 < self.length <= 1):
             raise ArgumentError(f"length={self.length!r}: expected a part of training above 0 and at most 1.")
         check_choice("direction", self.direction, ("decreasing", "increasing"))
         check_choice("decision", self.decision, ("sampled", "deterministic"))

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from tsforce.errors import ArgumentError
 
 __all__ = ["Cosine", "Cyclic", "Exponential", "InverseSigmoid", "Linear", "Schedule", "Step"]
 
 
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
+def is_number(value: object) -> bool:
+    """Return whether a value is a real number, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _check_share(name: str, value: object) -> None:
+    if not (is_number(value) and 0 <= value <= 1):  # type: ignore[operator]
         raise ArgumentError(f"{name}={value!r}: expected a share between 0 and 1.")
 
 
@@ -157,8 +163,8 @@ class Cyclic(Schedule):
     period: int = 1
 
     def __post_init__(self) -> None:
-        if self.period < 1:
-            raise ArgumentError(f"period={self.period!r}: expected at least 1.")
+        if not (is_number(self.period) and self.period >= 1 and self.period % 1 == 0):
+            raise ArgumentError(f"period={self.period!r}: expected a whole number of steps, at least 1.")
 
     def __call__(self, e: float, end: float) -> float:
         """Return 1 or 0; `end` does not matter."""

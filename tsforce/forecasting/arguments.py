@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 
 from tsforce.data.panel import IntArray, Panel
 from tsforce.dynamics.forcing import Forcing
 from tsforce.dynamics.lags import LagLayout
 from tsforce.errors import ArgumentError, SeriesTooShortError, abbreviate, check_choice
 
-__all__ = ["MODES", "check_count", "check_mode", "check_number", "long_enough", "resolve_lags"]
+__all__ = ["MODES", "check_count", "check_device", "check_mode", "check_number", "long_enough", "resolve_lags"]
 
 MODES = ("auto", "open_loop", "closed_loop", "curriculum")
 
@@ -48,6 +50,25 @@ def check_number(name: str, value: Any, *, auto: bool, above_zero: bool = False)
     return float(value)
 
 
+def check_device(device: Any) -> torch.device:
+    """Return a torch device; "auto" is the CPU.
+
+    Raises
+    ------
+    ArgumentError
+        If torch knows no such device, or this machine does not have it.
+    """
+    try:
+        found = torch.device("cpu" if isinstance(device, str) and device == "auto" else device)
+        torch.empty(0, device=found)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArgumentError(
+            f"device={device!r}: expected 'auto', 'cpu' or a device that this machine has, such as 'cuda' ({reason})."
+        ) from None
+    return found
+
+
 def check_mode(mode: Any) -> str | Forcing:
     """Return a mode: one of `MODES`, or a Forcing."""
     if isinstance(mode, type) and issubclass(mode, Forcing):
@@ -68,7 +89,7 @@ def resolve_lags(lags: Any, horizon: int, panel: Panel, lost: int, pooled: bool)
         rows = float(np.quantile(panel.lengths, 0.1)) if pooled else float(panel.lengths.min())
         return tuple(range(1, max(1, min(4 * horizon, int(rows - lost) // 2)) + 1))
     wanted = "expected 'auto', a whole number L for 1..L, or a list of distinct whole numbers of at least 1"
-    if isinstance(lags, (str, bool, float)) or lags is None:
+    if isinstance(lags, (str, bool, float)) or not isinstance(lags, (int, np.integer, Iterable)):
         raise ArgumentError(f"lags={lags!r}: {wanted}.")
     given = list(range(1, int(lags) + 1)) if isinstance(lags, (int, np.integer)) else list(lags)
     whole = all(isinstance(lag, (int, np.integer)) and not isinstance(lag, bool) and lag >= 1 for lag in given)

@@ -63,6 +63,10 @@ class Ensemble(Forecaster):
 
     def _named_members(self) -> dict[str, Forecaster]:
         members = self.members
+        if not isinstance(members, (Mapping, list, tuple)):
+            raise ArgumentTypeError(
+                f"members is a {type(members).__name__}; expected a list, or a dict of name -> forecaster."
+            )
         named = dict(members) if isinstance(members, Mapping) else {f"member_{i}": m for i, m in enumerate(members)}
         if not named:
             raise ArgumentError("members is empty; an Ensemble needs at least one forecaster.")

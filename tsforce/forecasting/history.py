@@ -21,8 +21,9 @@ class TrainingHistory:
     Attributes
     ----------
     frame : DataFrame
-        run, epoch, step, loss, one_step, closed_loop, forcing_ratio, learning_rate, seconds; see ``Record``. Empty for
-        a closed form, which has no steps.
+        run, mode, epoch, step, loss, one_step, closed_loop, forcing_ratio, learning_rate, seconds; see ``Record``. A
+        closed form has no steps: one row with the validation errors of its chosen ridge; none where ridge was given,
+        as nothing was held out.
     solver : str
         What trained the model.
     notes : tuple of str
@@ -67,7 +68,7 @@ class ProgressLine:
                 f"  validation: one-step {record.one_step:.4f}  closed-loop {record.closed_loop:.4f}  gap {gap:.2f}"
             )
         sys.stderr.write(
-            f"\r{self.name} {record.run:<6} step {record.step:>6}  loss {record.loss:.4f}{errors}  "
+            f"\r{self.name} {record.run:<6} {record.mode:<11} step {record.step:>6}  loss {record.loss:.4f}{errors}  "
             f"ratio {record.forcing_ratio:.2f}\x1b[K"
         )
         sys.stderr.flush()

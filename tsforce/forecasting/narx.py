@@ -7,7 +7,6 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
-import torch
 
 from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
 from tsforce.data.panel import IntArray, Panel, WindowIndex
@@ -23,7 +22,7 @@ from tsforce.errors import (
     abbreviate,
     check_choice,
 )
-from tsforce.forecasting.arguments import check_count, check_mode, check_number, long_enough, resolve_lags
+from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number, long_enough, resolve_lags
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.history import ProgressLine, TrainingHistory
 from tsforce.training.closed_loop import Guard, forecast_windows
@@ -224,8 +223,9 @@ class NARXForecaster(Forecaster):
         options = self._options()
         transforms = check_transforms(self.target_transforms)
         scaling = self.window_scaling
-        scaling = ("mean_abs" if pooled else None) if scaling == "auto" else check_window_scaling(scaling)
-        device = torch.device("cpu" if self.device == "auto" else self.device)
+        automatic = isinstance(scaling, str) and scaling == "auto"
+        scaling = ("mean_abs" if pooled else None) if automatic else check_window_scaling(scaling)
+        device = check_device(self.device)
         panel = self.read(df)
         season_length = self.resolve_season_length(panel)
 

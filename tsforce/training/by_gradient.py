@@ -35,10 +35,11 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training under one policy."""
+    """One stretch of training under one policy, and its name in the history."""
 
     forcing: Forcing
     settings: Settings
+    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ def fit_by_gradient(
     phases: list[Phase],
     *,
     n_validation: int,
-    keep_open: bool,
+    n_trials: int = 0,
     choose_again: bool = False,
     random_state: int,
     history: History,
@@ -83,7 +84,7 @@ def fit_by_gradient(
 
     The steps of each phase are chosen on held-out windows at the end of each series, by a run that has seen nothing of
     them, the ridge of its start included; then all is done once more on all rows. A group that cannot be judged (no
-    window, or no scale) takes every step; with `keep_open`, none of the last phase.
+    window, or no scale) takes every step, but none of a trial.
 
     Parameters
     ----------
@@ -96,8 +97,9 @@ def fit_by_gradient(
         One after the other, each from the best weights of the one before.
     n_validation : int
         Windows held out at the end of each series; 0: none.
-    keep_open : bool
-        mode="auto": what the last phase started from (open loop) stays, unless training shows that it is better.
+    n_trials : int
+        mode="auto": this many of the last phases are alternatives, each from the weights before all of them (open
+        loop), which stay unless one shows that it is better.
     choose_again : bool
         Whether `ridge` was chosen on all rows: then the run that holds windows out chooses its own on the rest.
     random_state : int
@@ -107,7 +109,7 @@ def fit_by_gradient(
     if not problem.pooled and problem.panel.n_series > _CHUNK:
         return _in_chunks(
             problem, ridge, build, phases,
-            n_validation=n_validation, keep_open=keep_open, choose_again=choose_again, random_state=random_state,
+            n_validation=n_validation, n_trials=n_trials, choose_again=choose_again, random_state=random_state,
             history=history,
         )  # fmt: skip
     ids = ["all"] if problem.pooled else [str(name) for name in problem.panel.id_list]
@@ -125,10 +127,10 @@ def fit_by_gradient(
         judge = _Judge(problem, learnt, validation)
         n_judged = np.bincount(judge.unit, minlength=n_groups)
         start_error = judge(model)[0]
-        steps, best_error = _choose(problem, learnt, model, phases, keys, judge, keep_open, history)
-    elif keep_open:
-        # Nothing can show that the last phase is better than what it starts from.
-        steps[-1] = 0
+        steps, best_error = _choose(problem, learnt, model, phases, keys, judge, n_trials, history)
+    elif n_trials:
+        # Nothing can show that a trial is better than what it starts from.
+        steps[-n_trials:] = 0
     learnt = problem.learn(problem.panel.lengths)
     model = build(warm_start(problem, learnt, ridge), keys)
     for part, stop_at in zip(phases, steps, strict=True):
@@ -177,29 +179,37 @@ def _choose(
     phases: list[Phase],
     keys: Tensor,
     judge: _Judge,
-    keep_open: bool,
+    n_trials: int,
     history: History,
 ) -> tuple[IntArray, FloatArray]:
     """Return the steps of each phase for each group, (P, G), and the closed-loop validation error of what was kept,
     (G,).
 
-    With `keep_open`, the last phase must show its worth against what it started from: see `_no_better`.
+    A group takes steps in at most one of the last `n_trials` phases: the one with the lowest error, which must show its
+    worth against what all of them started from (see `_no_better`).
     """
     steps = np.zeros((len(phases), len(keys)), dtype=np.int64)
     error = judge(model)[0]
-    for number, part in enumerate(phases):
-        # A phase may keep its start, where that is what a phase before it has kept, or open loop by least squares.
-        may_stay = number > 0 or keep_open
-        on_trial = keep_open and number == len(phases) - 1
-        reference = judge.detail(model) if on_trial else None
-        if on_trial and (np.bincount(judge.unit, minlength=len(keys)) < 2).all():
-            break
+    first_trial = len(phases) - n_trials
+    for number, part in enumerate(phases[:first_trial]):
+        # A phase may keep its start where that is what a phase before it, or open loop by least squares, has kept.
+        may_stay = number > 0 or n_trials > 0
         done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge, keep_start=may_stay)
         moved = (done.best_step > 0) | (not may_stay)
-        if reference is not None:
-            moved &= ~_no_better(judge.detail(model), reference, judge.unit, len(keys))
         steps[number] = np.where(moved, done.best_step, 0)
         error = np.where(moved, done.error, error)
+    if n_trials == 0 or (np.bincount(judge.unit, minlength=len(keys)) < 2).all():
+        return steps, error
+    reference, start = judge.detail(model), [p.detach().clone() for p in model.parameters()]
+    for number, part in enumerate(phases[first_trial:], first_trial):
+        for parameter, value in zip(model.parameters(), start, strict=True):
+            parameter.data.copy_(value)
+        done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge)
+        won = (done.best_step > 0) & ~_no_better(judge.detail(model), reference, judge.unit, len(keys))
+        won &= (done.error < error) | ~np.isfinite(error)
+        steps[first_trial:, won] = 0
+        steps[number, won] = done.best_step[won]
+        error = np.where(won, done.error, error)
     return steps, error
 
 
@@ -290,6 +300,7 @@ def _train(
     members = [by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
     return train(
         model, store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops, problem.horizon,
-        phase.forcing, keys, phase.settings, history, run=run, scale=scale, stop_at=stop_at, validate=validate,
+        phase.forcing, keys, phase.settings, history, run=run,
+        mode=phase.name or type(phase.forcing).__name__, scale=scale, stop_at=stop_at, validate=validate,
         keep_start=keep_start,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import MLP
 from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient, warm_start
-from tsforce.training.history import History
+from tsforce.training.history import History, Record
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.gradient import Settings
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
@@ -131,27 +132,42 @@ def fit_model(
         history.solver = "least squares"
         learnt = problem.learn(problem.panel.lengths)
         model = warm_start(problem, learnt, choice.ridge)
+        if np.isfinite(choice.closed_loop):
+            nothing = math.nan
+            history.add(
+                Record("choose", "open_loop", 0, 0, nothing, choice.one_step, choice.closed_loop, 1.0, nothing, 0.0)
+            )
         return Fitted(model, learnt, history, choice, ["open_loop"] * n_groups)
     history.solver = "gradient (AdamW), warm start by least squares"
     settings = options.settings(kind, problem.pooled)
-    if forcing is not None:
-        phases = [Phase(forcing, settings)]
-    elif kind == "linear":
-        phases = [Phase(Curriculum(), settings)]  # its start is the open-loop solution
-    else:
-        half = settings.with_steps(settings.max_steps // 2)
-        phases = [Phase(OpenLoop(), half), Phase(Curriculum(), half)]
+    phases, n_trials = _plan(kind, mode, settings, pooled=problem.pooled)
     fit = fit_by_gradient(
         problem, choice.ridge, partial(_build, kind, problem), phases,
-        n_validation=options.windows(problem.pooled, n_series), keep_open=forcing is None, choose_again=ridge is None,
+        n_validation=options.windows(problem.pooled, n_series), n_trials=n_trials, choose_again=ridge is None,
         random_state=options.random_state, history=history,
     )  # fmt: skip
-    if forcing is not None:
-        kept = [mode if isinstance(mode, str) else type(forcing).__name__] * n_groups
-    else:
-        kept = ["curriculum" if steps else "open_loop" for steps in fit.steps[-1]]
-        history.notes.append(_what_was_kept(fit, kept))
+    if n_trials == 0:
+        return Fitted(fit.model, fit.learnt, history, choice, [phases[-1].name] * n_groups)
+    trials = np.array([part.name for part in phases[-n_trials:]])
+    taken = fit.steps[-n_trials:] > 0
+    kept = np.where(taken.any(axis=0), trials[taken.argmax(axis=0)], "open_loop").tolist()
+    history.notes.append(_what_was_kept(fit, kept))
     return Fitted(fit.model, fit.learnt, history, choice, kept)
+
+
+def _plan(kind: str, mode: str | Forcing, settings: Settings, *, pooled: bool) -> tuple[list[Phase], int]:
+    """Return the phases of a mode, and how many of the last ones are alternatives on trial."""
+    if isinstance(mode, Forcing):
+        return [Phase(mode, settings, type(mode).__name__)], 0
+    if mode != "auto":
+        return [Phase(PRESETS[mode], settings, mode)], 0
+    # A pooled model has windows enough to judge two trials; of many looks at the few windows of one series, the lowest
+    # is low by luck.
+    trials = ["curriculum", "closed_loop"] if pooled else ["curriculum"]
+    if kind == "linear":  # whose start is the open-loop solution
+        return [Phase(PRESETS[name], settings, name) for name in trials], len(trials)
+    half = settings.with_steps(settings.max_steps // 2)
+    return [Phase(PRESETS[name], half, name) for name in ("open_loop", *trials)], len(trials)
 
 
 def _build(kind: str, problem: Problem, start: Linear, keys: Tensor) -> torch.nn.Module:
@@ -168,12 +184,14 @@ def _what_was_kept(fit: GradientFit, kept: list[str]) -> str:
             "auto: no model has two validation windows with a scale to measure them by, so nothing was compared and "
             "open loop was kept."
         )
-    better = sum(mode == "curriculum" for mode in kept)
+    better = sum(mode != "open_loop" for mode in kept)
+    own = sorted(set(kept) - {"open_loop"})
     known = np.isfinite(fit.start_error) & np.isfinite(fit.best_error)
     start, best = (
         float(errors[known].mean()) if known.any() else np.nan for errors in (fit.start_error, fit.best_error)
     )
     return (
-        f"auto: {better} of {len(kept)} models kept the curriculum, the others open loop ({compared} could be compared"
-        f"); closed-loop validation error {start:.4g} at the start, {best:.4g} kept."
+        f"auto: {better} of {len(kept)} models kept training on own outputs ({', '.join(own) or 'none'}), the others "
+        f"open loop ({compared} could be compared); closed-loop validation error {start:.4g} "
+        f"at the start, {best:.4g} kept."
     )

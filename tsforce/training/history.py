@@ -18,6 +18,8 @@ class Record:
     ----------
     run : "choose" or "final"
         Whether the validation span was held out.
+    mode : str
+        What the model was fed: "open_loop", "closed_loop", "curriculum", or the name of a policy.
     epoch, step : int
     loss : float
         Forced training loss since the last look, model units; NaN before the first step.
@@ -30,6 +32,7 @@ class Record:
     """
 
     run: str
+    mode: str
     epoch: int
     step: int
     loss: float
@@ -77,9 +80,9 @@ class History:
         parts : list of (History, number of series)
             A part that stopped early counts with its last record.
         """
-        runs = dict.fromkeys(record.run for part, _ in parts for record in part.records)
+        runs = dict.fromkeys((record.run, record.mode) for part, _ in parts for record in part.records)
         for run in runs:
-            own = [([r for r in part.records if r.run == run], weight) for part, weight in parts]
+            own = [([r for r in part.records if (r.run, r.mode) == run], weight) for part, weight in parts]
             own = [(records, weight) for records, weight in own if records]
             for number in range(max(len(records) for records, _ in own)):
                 now = [(records[min(number, len(records) - 1)], weight) for records, weight in own]

@@ -116,6 +116,7 @@ def train(
     history: History,
     *,
     run: str,
+    mode: str,
     scale: FloatArray | None = None,
     stop_at: IntArray | None = None,
     validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
@@ -140,6 +141,8 @@ def train(
         Gets a record per look.
     run : str
         Name of the run in the history.
+    mode : str
+        Name of `forcing` there.
     scale : (S,) float64, optional
         Of each series, for ``loss_space="level"``; above 0.
     stop_at : (G,) int64, optional
@@ -204,7 +207,8 @@ def train(
             active &= torch.from_numpy(waited < settings.patience).to(device)
         history.add(
             Record(
-                run, step // every, step, float(np.mean(losses)) if losses else math.nan, _mean(one), _mean(closed),
+                run, mode, step // every, step, float(np.mean(losses)) if losses else math.nan, _mean(one),
+                _mean(closed),
                 forcing.ratio(moment), rate, time.process_time() - began,
             )
         )  # fmt: skip

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tsforce.data.panel import IntArray
+from tsforce.dynamics.forcing import OpenLoop
+from tsforce.dynamics.models.linear import Linear
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.least_squares import fit_linear
@@ -34,11 +38,15 @@ class RidgeChoice:
         Validation windows of each series; one with none took the panel's choice.
     errors : (5, S) float64
         Mean absolute closed-loop error on original units over those windows, for each of `RIDGES`; NaN without windows.
+    closed_loop, one_step : float
+        Mean over series of what the chosen ridges gave there, in seasonal-naive scales; NaN without windows or scales.
     """
 
     ridge: FloatArray
     n_windows: IntArray
     errors: FloatArray
+    closed_loop: float = math.nan
+    one_step: float = math.nan
 
     @staticmethod
     def fixed(ridge: float, n_series: int) -> RidgeChoice:
@@ -84,4 +92,16 @@ def choose_ridge(problem: Problem) -> RidgeChoice:
     ridge = np.full(n_series, _lowest(together[:, None])[0])
     if not problem.pooled:
         ridge[judged] = _lowest(errors[:, judged])
-    return RidgeChoice(ridge, n_windows, errors)
+    if not counts.any():
+        return RidgeChoice(ridge, n_windows, errors)
+    # The chosen models once more, one step ahead, for the history.
+    best = np.searchsorted(RIDGES, ridge[members[: len(models[0].weight)]])
+    own = torch.arange(len(best))
+    weight, bias = (torch.stack([getattr(m, name) for m in models])[best, own] for name in ("weight", "bias"))
+    yhat, _ = forecast_windows(
+        learnt.store, Linear(part.layout, weight, bias), learnt.guard, validation.index, part.horizon,
+        groups=part.groups, forcing=OpenLoop(),
+    )  # fmt: skip
+    closed = relative[np.searchsorted(RIDGES, ridge[members]), np.arange(len(members))]
+    one = validation.relative(validation.errors(yhat))
+    return RidgeChoice(ridge, n_windows, errors, float(closed[counts].mean()), float(one[counts].mean()))
