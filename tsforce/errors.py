@@ -8,6 +8,7 @@
     ├── FrameError             (ValueError)        the data frame breaks the long-frame contract; lists every fault
     ├── SeriesTooShortError    (ValueError)        a series has fewer rows than the setting needs
     ├── UnseenSeriesError      (LookupError)       a series the model has learnt nothing about
+    ├── FutureExogError        (ValueError)        known future inputs are missing or too short
     ├── MissingTruthError      (ValueError)        a forcing wants observed targets where there are none
     ├── NumericalError         (ArithmeticError)   a fit met numbers it cannot compute with
     ├── MissingExtraError      (ImportError)       an optional dependency is not installed
@@ -17,6 +18,7 @@
     ├── UnusedColumnWarning    columns that no argument names
     ├── FrequencyAliasWarning  an old pandas alias was mapped to the current one
     ├── DivergenceWarning      training met numbers that are not finite; the last good weights were kept
+    ├── UnknownCategoryWarning a category of a static column that no fitted series had
     └── HorizonWarning         a forecast goes past the horizon that was trained
 
 A forecaster that was not fitted raises scikit-learn's own ``NotFittedError``.
@@ -35,6 +37,7 @@ __all__ = [
     "DivergenceWarning",
     "FrameError",
     "FrequencyAliasWarning",
+    "FutureExogError",
     "HorizonWarning",
     "MissingExtraError",
     "MissingTruthError",
@@ -42,6 +45,7 @@ __all__ = [
     "SeriesTooShortError",
     "TsforceError",
     "TsforceWarning",
+    "UnknownCategoryWarning",
     "UnseenSeriesError",
     "UnusedColumnWarning",
     "abbreviate",
@@ -88,6 +92,10 @@ class UnseenSeriesError(TsforceError, LookupError):
     """A forecast was asked for a series the model has learnt nothing about."""
 
 
+class FutureExogError(TsforceError, ValueError):
+    """Inputs that are known over the horizon were not given, or not for every step of it."""
+
+
 class MissingTruthError(TsforceError, ValueError):
     """A forcing feeds observed targets, but the windows carry none after the cutoff."""
 
@@ -118,6 +126,10 @@ class FrequencyAliasWarning(TsforceWarning):
 
 class DivergenceWarning(TsforceWarning):
     """Training met numbers that are not finite; the last good weights were kept."""
+
+
+class UnknownCategoryWarning(TsforceWarning):
+    """A static column holds a category that no fitted series had; it is read as none of the known ones."""
 
 
 class HorizonWarning(TsforceWarning):

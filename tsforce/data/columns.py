@@ -18,7 +18,7 @@ from tsforce.data.frequency import is_finer
 from tsforce.data.panel import Columns, IntArray
 from tsforce.errors import abbreviate
 
-__all__ = ["check_names", "no_frame", "read_ids", "read_stamps", "read_target"]
+__all__ = ["check_names", "no_frame", "read_ids", "read_input", "read_stamps", "read_static", "read_target"]
 
 
 def no_frame(df: Any, columns: Columns) -> str:
@@ -39,17 +39,24 @@ def no_frame(df: Any, columns: Columns) -> str:
 def check_names(df: pd.DataFrame, columns: Columns) -> list[str]:
     """Return the faults of the column names, and of a frame without rows."""
     faults, names = [], list(df.columns)
-    named = [columns.id, columns.time, *columns.targets]
-    if len(set(named)) < len(named):
+    named = list(columns.named)
+    if len(set(named)) < len(named) and len(named) > 3:
+        twice = [name for name in dict.fromkeys(named) if named.count(name) > 1]
+        faults.append(
+            f"column {abbreviate(twice)} is named more than once among id_col, time_col, target_col, past_exog, "
+            f"future_exog and static; each has one part to play."
+        )
+    elif len(set(named)) < len(named):
         faults.append(
             f"id_col={columns.id!r}, time_col={columns.time!r}, target_col={columns.targets[0]!r} name a column twice; "
             f"expected three columns."
         )
     missing = [name for name in dict.fromkeys(named) if name not in names and name != "unique_id"]
     if missing:
+        arguments = "id_col=, time_col=, target_col=" + ", past_exog=, future_exog=, static=" * (len(named) > 3)
         faults.append(
             f"column {abbreviate(missing)} not in the frame, which has {abbreviate(names, limit=12) or 'none'}. Name "
-            f"your columns with id_col=, time_col=, target_col=."
+            f"your columns with {arguments}."
         )
     twice = [name for name in dict.fromkeys(named) if names.count(name) > 1]
     if twice:
@@ -173,8 +180,65 @@ def read_target(column: pd.Series, faults: list[str]) -> Any:
     return column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
 
 
+def read_input(column: pd.Series, faults: list[str]) -> Any:
+    """Return an input as float64; what is wrong, absent or infinite values too, is added to `faults`.
+
+    Truth values read 0 and 1: unlike for a target, that is what a holiday means.
+    """
+    kind, here = column.dtype, f"df[{column.name!r}]"
+    if kind.kind not in "iufb":
+        text = kind.kind in "OUT" or isinstance(kind, (pd.CategoricalDtype, pd.StringDtype))
+        if text and column.notna().any() and not _succeeds(lambda v: v.astype("float64"), column.dropna()):
+            faults.append(
+                f"{_holds(column)}; an input is a column of numbers. Make one of each category: df = "
+                f"df.join(pd.get_dummies({here}, prefix={column.name!r})), and name those columns; or use static=, if "
+                f"it never changes within a series."
+            )
+            return None
+        faults.append(_not_real(column))
+        return None
+    values: Any = (
+        column.to_numpy(dtype=np.float64, copy=True)
+        if isinstance(kind, np.dtype)
+        else column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    )
+    rows = np.flatnonzero(~np.isfinite(values))
+    if len(rows):
+        faults.append(
+            f"input column {column.name!r} is missing or infinite in {counted(len(rows), 'row')}, first in "
+            f"{place(int(rows[0]), column.index)}. Fill them, for example from their neighbours: {here} = "
+            f"{here}.replace([float('inf'), float('-inf')], float('nan')).interpolate(limit_direction='both')."
+        )
+        return None
+    return values
+
+
+def read_static(column: pd.Series, codes: IntArray, n_series: int, faults: list[str]) -> Any:
+    """Return one value per series of a column that never changes within one: float64, or objects (categories)."""
+    absent = column.isna().to_numpy()
+    if absent.any():
+        faults.append(_empty_rows(column, absent))
+        return None
+    first = np.full(n_series, len(codes), dtype=np.int64)
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    number, _ = pd.factorize(column)
+    changed = np.flatnonzero(number != number[first[codes]])
+    if len(changed):
+        k = int(changed[0])
+        faults.append(
+            f"static column {column.name!r} changes within {len(np.unique(codes[changed]))} series, first in "
+            f"{place(k, column.index)} from {column.iloc[first[codes[k]]]!r} to {column.iloc[k]!r}. Name it in "
+            f"future_exog= if it is known in advance, else in past_exog=."
+        )
+        return None
+    values = column.iloc[first]
+    if values.dtype.kind in "iuf":
+        return values.to_numpy(dtype=np.float64)
+    return values.astype(object).to_numpy()
+
+
 def _not_real(column: pd.Series) -> str:
-    """Return the fault of a target that holds no real numbers."""
+    """Return the fault of a column that holds no real numbers."""
     kind, here = column.dtype, f"df[{column.name!r}]"
     if kind.kind == "c":
         return f"{_holds(column)}; expected real numbers. Keep the real part: {here} = {here}.map(lambda v: v.real)."

@@ -7,13 +7,14 @@ pass frames through. Rows in messages are counted from 0, as by ``df.iloc``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tsforce.data.columns import check_names, no_frame, read_ids, read_stamps, read_target
+from tsforce.data.columns import check_names, no_frame, read_ids, read_input, read_stamps, read_static, read_target
 from tsforce.data.faults import SortedRows, duplicate_faults, place, target_faults, time_faults
 from tsforce.data.frequency import Clock, check_freq, infer_offset
 from tsforce.data.panel import Columns, IntArray, Panel, WindowIndex, ragged_rows
@@ -27,6 +28,7 @@ from tsforce.errors import (
 )
 
 __all__ = [
+    "as_stamps",
     "cutoff_rows",
     "panel_to_frame",
     "read_panel",
@@ -44,6 +46,9 @@ def read_panel(
     time_col: str = "ds",
     target_col: str = "y",
     freq: Any = "infer",
+    past_exog: Sequence[str] = (),
+    future_exog: Sequence[str] = (),
+    static: Sequence[str] = (),
 ) -> Panel:
     """Return the panel of a long frame, sorted by series and time, leading NaN of the target trimmed.
 
@@ -55,6 +60,8 @@ def read_panel(
     id_col, time_col, target_col : str
     freq : str, offset or int
         "infer", a pandas alias or offset, or the step of whole-number stamps.
+    past_exog, future_exog, static : sequence of str
+        Columns of inputs: known up to the cutoff, known over the horizon, constant within each series.
 
     Returns
     -------
@@ -77,8 +84,8 @@ def read_panel(
         If the frame has columns that no argument names.
     """
     if isinstance(df, Panel):
-        return df
-    columns = Columns(id_col, time_col, (target_col,))
+        return df.select(past_exog, future_exog, static)
+    columns = Columns(id_col, time_col, (target_col,), tuple(past_exog), tuple(future_exog), tuple(static))
     if not isinstance(df, pd.DataFrame):
         raise ArgumentTypeError(no_frame(df, columns))
     offset = check_freq(freq)
@@ -91,10 +98,18 @@ def read_panel(
         codes, ids = read_ids(df[id_col], faults)
     stamps = read_stamps(df[time_col], offset, faults) if time_col in sound else None
     target = read_target(df[target_col], faults) if target_col in sound else None
+    single = [name for name in names if names.count(name) == 1]
+    found = [read_input(df[name], faults) for name in (*past_exog, *future_exog) if len(df) and name in single]
+    fixed = [
+        read_static(df[name], np.maximum(codes, 0), 0 if ids is None else len(ids), faults)
+        for name in static
+        if len(df) and name in single and ids is not None
+    ]
     if faults:
         raise FrameError(faults)
-    panel = _assemble(df, columns, codes, ids, stamps, target, offset)
-    unused = [name for name in df.columns if name not in (id_col, time_col, target_col)]
+    inputs = np.stack(found, axis=1) if found else np.empty((len(df), 0))
+    panel = replace(_assemble(df, columns, codes, ids, stamps, target, offset, inputs), static=tuple(fixed))
+    unused = [name for name in df.columns if name not in columns.named]
     if unused:
         warnings.warn(
             f"columns {abbreviate(unused)} are named by no argument and are ignored.", UnusedColumnWarning, stacklevel=3
@@ -103,7 +118,7 @@ def read_panel(
 
 
 def _assemble(
-    df: pd.DataFrame, columns: Columns, codes: IntArray, ids: Any, stamps: Any, target: Any, offset: Any
+    df: pd.DataFrame, columns: Columns, codes: IntArray, ids: Any, stamps: Any, target: Any, offset: Any, inputs: Any
 ) -> Panel:
     """Sort, choose the clock, look for faults between rows, trim; the columns by themselves are sound."""
     raw = stamps.asi8 if isinstance(stamps, pd.DatetimeIndex) else stamps.to_numpy(np.int64)
@@ -111,7 +126,7 @@ def _assemble(
     order: IntArray | None = None
     if not ordered.all():
         order = np.lexsort((raw, codes)).astype(np.int64)
-        codes, raw, target, stamps = codes[order], raw[order], target[order], stamps[order]
+        codes, raw, target, stamps, inputs = codes[order], raw[order], target[order], stamps[order], inputs[order]
     indptr = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
     rows = SortedRows(columns, columns.id in df.columns, ids, codes, indptr, stamps, raw, order, df.index)
     leading, infinite, faults = target_faults(rows, target)
@@ -132,10 +147,11 @@ def _assemble(
         raise FrameError(faults)
     counts = np.diff(indptr) - leading
     if leading.any():
-        target = target[ragged_rows(indptr[:-1] + leading, counts)]
+        kept_rows = ragged_rows(indptr[:-1] + leading, counts)
+        target, inputs = target[kept_rows], inputs[kept_rows]
     kept = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     start = ticks[indptr[:-1] + leading]
-    return Panel(ids, target[:, None], kept, start, clock, columns, was_unsorted=order is not None)
+    return Panel(ids, target[:, None], kept, start, clock, columns, was_unsorted=order is not None, inputs=inputs)
 
 
 def _no_frequency(rows: SortedRows, longest: int) -> str:
@@ -157,6 +173,10 @@ def panel_to_frame(panel: Panel) -> pd.DataFrame:
     data = {columns.id: panel.ids.take(series), columns.time: panel.clock.stamps(panel.ticks(series, within))}
     for channel, name in enumerate(columns.targets):
         data[name] = panel.values[:, channel]
+    for number, name in enumerate((*columns.past_exog, *columns.future_exog)):
+        data[name] = panel.inputs[:, number]
+    for name, values in zip(columns.static, panel.static, strict=True):
+        data[name] = values[series]
     return pd.DataFrame(data)
 
 
@@ -223,7 +243,7 @@ def cutoff_rows(panel: Panel, stamps: pd.DataFrame) -> IntArray:
     found = np.flatnonzero(where >= 0)
     rows = np.full(panel.n_series, -1, dtype=np.int64)
     if len(found):
-        rows[found] = _rows_at(panel, _as_stamps(panel, stamps["cutoff"].iloc[where[found]]), found)
+        rows[found] = _rows_at(panel, as_stamps(panel, stamps["cutoff"].iloc[where[found]]), found)
     return rows
 
 
@@ -256,7 +276,7 @@ def resolve_cutoffs(panel: Panel, cutoffs: Any) -> WindowIndex:
     if isinstance(cutoffs, pd.DataFrame):
         return _cutoffs_by_series(panel, cutoffs)
     given: Iterable[Any] = [cutoffs] if pd.api.types.is_scalar(cutoffs) else cutoffs
-    stamps = _as_stamps(panel, given)
+    stamps = as_stamps(panel, given)
     rows = _rows_at(panel, stamps, np.arange(panel.n_series)[:, None])
     series, which = np.nonzero((rows >= 0) & (rows < panel.lengths[:, None]))
     lost = np.setdiff1d(np.arange(len(stamps)), which)
@@ -302,7 +322,7 @@ def _cutoffs_by_series(panel: Panel, cutoffs: pd.DataFrame) -> WindowIndex:
             f"{abbreviate(panel.id_list, limit=3)}. Leave them out, or give their rows in df."
         )
     series = np.array([panel.position[name] for name in cutoffs[id_col]], dtype=np.int64)
-    rows = _rows_at(panel, _as_stamps(panel, cutoffs["cutoff"]), series)
+    rows = _rows_at(panel, as_stamps(panel, cutoffs["cutoff"]), series)
     outside = np.flatnonzero((rows < 0) | (rows >= panel.lengths[series]))
     if len(outside):
         k = int(outside[0])
@@ -316,7 +336,7 @@ def _cutoffs_by_series(panel: Panel, cutoffs: pd.DataFrame) -> WindowIndex:
     return _in_order(series, rows)
 
 
-def _as_stamps(panel: Panel, given: Any) -> Any:
+def as_stamps(panel: Panel, given: Any, what: str = "cutoffs") -> Any:
     """Return stamps of the user as an Index of the panel's dtype."""
     kind = panel.clock.dtype
     given = pd.Index(given)
@@ -336,7 +356,7 @@ def _as_stamps(panel: Panel, given: Any) -> Any:
     except (TypeError, ValueError) as error:
         expected = "whole numbers" if isinstance(panel.clock.freq, int) else f"time stamps ({kind})"
         raise ArgumentError(
-            f"cutoffs: {abbreviate(given, limit=3)} ({given.dtype}) do not fit the stamps of {panel.columns.time!r}; "
+            f"{what}: {abbreviate(given, limit=3)} ({given.dtype}) do not fit the stamps of {panel.columns.time!r}; "
             f"expected {expected}."
         ) from error
     return stamps

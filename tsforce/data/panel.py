@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Columns", "IntArray", "Panel", "WindowIndex", "ragged_rows"]
+from tsforce.errors import ArgumentError, abbreviate
+
+__all__ = ["Columns", "FloatArray", "IntArray", "Panel", "WindowIndex", "ragged_rows"]
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -23,6 +25,14 @@ class Columns:
     id: str = "unique_id"
     time: str = "ds"
     targets: tuple[str, ...] = ("y",)
+    past_exog: tuple[str, ...] = ()
+    future_exog: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.id, self.time, *self.targets, *self.past_exog, *self.future_exog, *self.static)
 
 
 def ragged_rows(starts: IntArray, counts: IntArray) -> IntArray:
@@ -78,6 +88,12 @@ class Panel:
     columns : Columns
     was_unsorted : bool
         Whether the frame's rows had to be sorted by series and time.
+    inputs : (N, P + F) float64
+        The P ``past_exog``, then the F ``future_exog`` columns, original units.
+    static : tuple of arrays of length S
+        One per ``static`` column: float64, or objects (categories).
+    kind : "pandas" or "polars"
+        What the user handed over, and gets back.
     """
 
     ids: Any
@@ -87,6 +103,13 @@ class Panel:
     clock: Any
     columns: Columns = field(default_factory=Columns)
     was_unsorted: bool = False
+    inputs: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    static: tuple[Any, ...] = ()
+    kind: str = "pandas"
+
+    def __post_init__(self) -> None:
+        if self.inputs.shape[1] == 0:
+            object.__setattr__(self, "inputs", np.empty((len(self.values), 0)))
 
     def __getstate__(self) -> dict[str, Any]:
         # What was looked up and cached is no part of the panel: a model that has predicted pickles as one that has not.
@@ -141,14 +164,14 @@ class Panel:
             counts = np.minimum(counts, length)
         first = index.rows + 1 - counts
         rows = ragged_rows(self.indptr[index.series] + first, counts)
-        return Panel(
+        return replace(
+            self,
             ids=self.ids.take(index.series),
             values=self.values[rows],
             indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             start=self.ticks(index.series, first),
-            clock=self.clock,
-            columns=self.columns,
-            was_unsorted=self.was_unsorted,
+            inputs=self.inputs[rows],
+            static=tuple(values[index.series] for values in self.static),
         )
 
     def head(self, stops: IntArray) -> Panel:
@@ -160,3 +183,48 @@ class Panel:
         """Return the panel of some series, in the order given."""
         chosen = np.asarray(series, dtype=np.int64)
         return self.windows(WindowIndex(chosen, self.lengths[chosen] - 1))
+
+    def extended(self, horizon: int, future: FloatArray | None = None) -> Panel:
+        """Return the panel with `horizon` rows more at the end of each series, their targets and past inputs NaN.
+
+        Parameters
+        ----------
+        horizon : int
+        future : (S, horizon, F) float64, optional
+            Future inputs of the new rows; NaN by default.
+        """
+        new = np.full((self.n_series, horizon, self.inputs.shape[1]), np.nan)
+        if future is not None:
+            new[:, :, len(self.columns.past_exog) :] = future
+        counts = self.lengths + horizon
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        values, inputs = (np.full((int(indptr[-1]), part.shape[1]), np.nan) for part in (self.values, self.inputs))
+        old = ragged_rows(indptr[:-1], self.lengths)
+        values[old], inputs[old] = self.values, self.inputs
+        inputs[ragged_rows(indptr[:-1] + self.lengths, np.full(self.n_series, horizon))] = new.reshape(-1, new.shape[2])
+        return replace(self, values=values, inputs=inputs, indptr=indptr)
+
+    def select(self, past_exog: Sequence[str], future_exog: Sequence[str], static: Sequence[str]) -> Panel:
+        """Return the panel with some of its inputs.
+
+        Raises
+        ------
+        ArgumentError
+            If it lacks one of them.
+        """
+        own = self.columns
+        wanted = replace(own, past_exog=tuple(past_exog), future_exog=tuple(future_exog), static=tuple(static))
+        if wanted == own:
+            return self
+        for kind in ("past_exog", "future_exog", "static"):
+            missing = [name for name in getattr(wanted, kind) if name not in getattr(own, kind)]
+            if missing:
+                raise ArgumentError(
+                    f"{kind}={list(getattr(wanted, kind))!r}: the data was read without {abbreviate(missing)}; read it "
+                    f"with these columns."
+                )
+        shift = len(own.past_exog)
+        columns = [own.past_exog.index(name) for name in wanted.past_exog]
+        columns += [shift + own.future_exog.index(name) for name in wanted.future_exog]
+        kept = tuple(self.static[own.static.index(name)] for name in wanted.static)
+        return replace(self, columns=wanted, inputs=self.inputs[:, columns], static=kept)

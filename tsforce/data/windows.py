@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tsforce.data.inputs import InputCoder, InputTable
 from tsforce.data.panel import IntArray, Panel
 from tsforce.data.transforms import Chain
 from tsforce.errors import check_choice
 
-__all__ = ["WINDOW_SCALINGS", "SeriesStore", "WindowBatch", "check_window_scaling"]
+__all__ = ["WINDOW_SCALINGS", "SeriesStore", "WindowBatch", "WindowInputs", "check_window_scaling"]
 
 WINDOW_SCALINGS = ("mean_abs", "standard", "last")
 
@@ -21,6 +23,26 @@ WINDOW_SCALINGS = ("mean_abs", "standard", "last")
 def check_window_scaling(scaling: object) -> str | None:
     """Return the window scaling; None means none."""
     return None if scaling is None else check_choice("window_scaling", scaling, ("auto", None, *WINDOW_SCALINGS))
+
+
+class WindowInputs(NamedTuple):
+    """What windows know beside the target, model units; what ``lags.known_inputs`` takes.
+
+    Attributes
+    ----------
+    past_exog : (G, B, L, P)
+        Up to and with the cutoff.
+    future_exog : (G, B, L + H, F)
+        Up to and with the last step.
+    static : (G, B, K)
+    calendar : (G, B, H, Q)
+        Of the steps themselves.
+    """
+
+    past_exog: Tensor
+    future_exog: Tensor
+    static: Tensor
+    calendar: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +65,8 @@ class WindowBatch:
         Position of each window's series in the panel.
     centre, scale : (G, B, 1, C)
         Of the window scaling, learnt from `past` only; 0 and 1 without one.
+    inputs : WindowInputs or None
+        What is known beside the target; None without inputs.
     """
 
     past: Tensor
@@ -52,6 +76,7 @@ class WindowBatch:
     series: Tensor
     centre: Tensor
     scale: Tensor
+    inputs: WindowInputs | None = None
 
 
 class SeriesStore:
@@ -68,6 +93,8 @@ class SeriesStore:
     context_length : int
         L, the observed steps a window shows.
     device : torch.device, optional
+    coder : InputCoder, optional
+        What was learnt about the panel's inputs, its series in the panel's order.
     """
 
     def __init__(
@@ -77,6 +104,7 @@ class SeriesStore:
         scaling: str | None,
         context_length: int,
         device: torch.device | None = None,
+        coder: InputCoder | None = None,
     ) -> None:
         self.indptr = panel.indptr
         self.lengths = panel.lengths
@@ -85,6 +113,7 @@ class SeriesStore:
         self.context_length = context_length
         self.device = device or torch.device("cpu")
         self.first = chain.rows_lost
+        self.inputs: InputTable | None = None if coder is None else coder.table(panel, self.device)
         self.stages: list[Tensor] = [s.to(self.device) for s in chain.stages(panel.values, panel.indptr)]
 
     @property
@@ -137,7 +166,28 @@ class SeriesStore:
         """Return the last `length` original values up to and with each row, and which exist, (..., length, C)."""
         return self._cut(self.stages[0], series, rows, length, 0)
 
-    def batch(self, series: IntArray, rows: IntArray, horizon: int = 0) -> WindowBatch:
+    def inputs_of(self, series: IntArray, rows: IntArray, horizon: int) -> WindowInputs | None:
+        """Return what is known beside the target of some windows; absent values read 0.
+
+        Inputs that are known in advance are read up to the last step, past ones up to the row.
+        """
+        if self.inputs is None:
+            return None
+        table, length = self.inputs, self.context_length
+
+        def cut(values: Tensor, at: IntArray, count: int) -> Tensor:
+            if values.shape[1] == 0:
+                return values.new_zeros(*series.shape, count, 0)
+            return self._cut(values, series, at, count, 0)[0]
+
+        return WindowInputs(
+            cut(table.past_exog, rows, length),
+            cut(table.future_exog, rows + horizon, length + horizon),
+            table.static[torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)],
+            cut(table.calendar, rows + horizon, horizon),
+        )
+
+    def batch(self, series: IntArray, rows: IntArray, horizon: int = 0, *, truth: bool = True) -> WindowBatch:
         """Return the windows whose cutoffs are the given rows.
 
         Parameters
@@ -145,19 +195,22 @@ class SeriesStore:
         series, rows : (G, B) int64
             Series in the panel, and the row of the last visible value.
         horizon : int
-            Observed steps after the cutoff to include; 0 for none: then no row after a cutoff is read.
+            Steps after the cutoff to include.
+        truth : bool
+            Whether to include their observed targets; if not, no target after a cutoff is read.
         """
         past, past_mask = self.cut(series, rows, self.context_length)
         centre, scale = self._scaling_of(past, past_mask)
         if self.scaling is not None:
             past = torch.where(past_mask, (past - centre) / scale, 0.0)
         future = future_mask = None
-        if horizon:
+        if horizon and truth:
             future, future_mask = self.cut(series, rows + horizon, horizon)
             if self.scaling is not None:
                 future = torch.where(future_mask, (future - centre) / scale, 0.0)
         where = torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)
-        return WindowBatch(past, past_mask, future, future_mask, where, centre, scale)
+        inputs = self.inputs_of(series, rows, horizon) if horizon else None
+        return WindowBatch(past, past_mask, future, future_mask, where, centre, scale, inputs)
 
     def _scaling_of(self, past: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return centre and scale of each window from its context, (G, B, 1, C) each."""

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCKS", "LagLayout", "TargetFeature", "lag_vector"]
+__all__ = ["BLOCKS", "Inputs", "LagLayout", "TargetFeature", "known_inputs", "lag_vector"]
+
+# past_exog, future_exog, static, calendar of windows: see `known_inputs`.
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 BLOCKS = ("target_lags", "target_features", "past_exog", "future_exog", "static", "calendar")
 
@@ -43,7 +46,7 @@ class LagLayout:
     """Which columns a lag vector has, in fixed blocks.
 
     Target lags run from the oldest to the newest, channel fastest: a contiguous set of lags is then a view of the
-    buffer. Blocks that are not built yet (inputs, statics, calendar) are empty.
+    buffer.
 
     Attributes
     ----------
@@ -52,16 +55,35 @@ class LagLayout:
     channels : tuple of str
         Names of the C targets.
     features : tuple of TargetFeature
+    past_exog, future_exog : tuple of (name, offsets)
+        Inputs and the offsets at which each is read, ascending; 0 is the step to be predicted itself.
+    static, calendar : tuple of str
+        Columns that say the same at every step, and what the stamp itself says.
     """
 
     lags: tuple[int, ...]
     channels: tuple[str, ...] = ("y",)
     features: tuple[TargetFeature, ...] = ()
+    past_exog: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    future_exog: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    static: tuple[str, ...] = ()
+    calendar: tuple[str, ...] = ()
 
     @property
     def reach(self) -> int:
-        """Steps of the buffer that one lag vector reads."""
-        return max((*self.lags, *(f.reach for f in self.features)))
+        """Steps before the one to be predicted that one lag vector reads."""
+        offsets = (lag for _, lags in (*self.past_exog, *self.future_exog) for lag in lags)
+        return max((*self.lags, *(f.reach for f in self.features), *offsets))
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether anything beside the target is read."""
+        return bool(self.past_exog or self.future_exog or self.static or self.calendar)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether anything is read that belongs to a step after the cutoff."""
+        return bool(self.future_exog or self.calendar)
 
     @property
     def is_contiguous(self) -> bool:
@@ -74,6 +96,10 @@ class LagLayout:
         filled = {
             "target_lags": tuple(f"{c}_lag{lag}" for lag in reversed(self.lags) for c in self.channels),
             "target_features": tuple(name for f in self.features for name in f.names),
+            "past_exog": tuple(f"{name}_lag{lag}" for name, lags in self.past_exog for lag in reversed(lags)),
+            "future_exog": tuple(f"{name}_lag{lag}" for name, lags in self.future_exog for lag in reversed(lags)),
+            "static": self.static,
+            "calendar": self.calendar,
         }
         return {block: filled.get(block, ()) for block in BLOCKS}
 
@@ -83,7 +109,53 @@ class LagLayout:
         return tuple(name for names in self.blocks.values() for name in names)
 
 
-def lag_vector(layout: LagLayout, fed: Tensor, now: int) -> Tensor:
+def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int) -> Tensor | None:
+    """Return the part of the lag vectors of every step that does not depend on what is fed, (G, B, H, Dk).
+
+    Parameters
+    ----------
+    layout : LagLayout
+    inputs : (past_exog, future_exog, static, calendar) or None
+        (G, B, L, P) up to and with the cutoff: a step h that looks at a row after it (offset < h) reads the last one
+        observed, so it is at prediction, and so it is in every training window. (G, B, L + H, F) up to and with the
+        last step. (G, B, K). (G, B, H, Q) of the steps themselves.
+    horizon : int
+        H.
+
+    Returns
+    -------
+    Tensor or None
+        None where the layout has no inputs.
+
+    Examples
+    --------
+    >>> layout = LagLayout((1,), future_exog=(("x", (0, 2)),))
+    >>> x = torch.arange(5.0).view(1, 1, 5, 1)
+    >>> none = x.new_zeros(1, 1, 3, 0)
+    >>> known_inputs(layout, (none, x, x.new_zeros(1, 1, 0), x.new_zeros(1, 1, 2, 0)), 2).tolist()
+    [[[[1.0, 3.0], [2.0, 4.0]]]]
+    """
+    if not layout.has_inputs:
+        return None
+    assert inputs is not None
+    past_exog, future_exog, static, calendar = inputs
+    length = future_exog.shape[2] - horizon
+    steps = torch.arange(horizon, device=future_exog.device)
+    parts = []
+    for block, source in ((layout.past_exog, past_exog), (layout.future_exog, future_exog)):
+        if block:
+            column = torch.tensor([c for c, (_, lags) in enumerate(block) for _ in lags], device=source.device)
+            offset = torch.tensor([lag for _, lags in block for lag in reversed(lags)], device=source.device)
+            row = (length + steps[:, None] - offset).clamp(max=source.shape[2] - 1)
+            parts.append(source[:, :, row, column])
+    if layout.static:
+        parts.append(static[:, :, None].expand(-1, -1, horizon, -1))
+    if layout.calendar:
+        parts.append(calendar)
+    return torch.cat(parts, dim=-1)
+
+
+def lag_vector(layout: LagLayout, fed: Tensor, now: int, known: Tensor | None = None) -> Tensor:
     """Return the model's input for one step.
 
     The only place where an input is assembled: training, validation, predict and backtest all call it.
@@ -95,6 +167,8 @@ def lag_vector(layout: LagLayout, fed: Tensor, now: int) -> Tensor:
         The lag buffer: what was fed so far, oldest first, model units. Rows from `now` on are not read.
     now : int
         The row of the buffer that is to be predicted.
+    known : (G, B, Dk), optional
+        That step's part of `known_inputs`, where the layout has inputs.
 
     Returns
     -------
@@ -113,7 +187,7 @@ def lag_vector(layout: LagLayout, fed: Tensor, now: int) -> Tensor:
     else:
         lags = fed[:, :, [now - lag for lag in reversed(layout.lags)]]
     target = lags.flatten(start_dim=2)
-    if not layout.features:
+    if not layout.features and known is None:
         return target
     features = [f.function(fed[:, :, now - f.reach : now]) for f in layout.features]
-    return torch.cat([target, *features], dim=-1)
+    return torch.cat([target, *features, *([] if known is None else [known])], dim=-1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tsforce.dynamics.forcing import Forcing, Moment
-from tsforce.dynamics.lags import LagLayout, lag_vector
+from tsforce.dynamics.lags import Inputs, LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import ArgumentError
 
@@ -56,6 +56,7 @@ def parallel_rollout(
     moment: Moment | None = None,
     passes: int | None = None,
     gradient: str = "all",
+    inputs: Inputs | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return what ``rollout`` returns, from `passes` parallel passes; the same at full depth.
 
@@ -63,7 +64,7 @@ def parallel_rollout(
     ----------
     model : StepModel
         Without a state: its ``init_state`` gives None.
-    past, horizon, forcing, future, future_mask, moment
+    past, horizon, forcing, future, future_mask, moment, inputs
         As in ``rollout``; masks and draws are the same in every pass.
     passes : int, optional
         Full depth by default. Fewer are an approximation (parallel scheduled sampling, Duckworth et al. 2019, Mihaylova
@@ -94,6 +95,7 @@ def parallel_rollout(
     if count < 1:
         raise ArgumentError(f"passes={passes!r}: expected at least 1.")
     truth = torch.where(future_mask, future, 0.0)
+    known = known_inputs(model.layout, inputs, horizon)
     groups, windows, length, channels = past.shape
     outputs = fed = truth
     for number in range(count):
@@ -101,7 +103,13 @@ def parallel_rollout(
         with torch.set_grad_enabled(keeps):
             buffer = torch.cat([past, fed], dim=2)
             # Every step's input beside the others: (G, B * H, D), step by step along the windows.
-            x = torch.cat([lag_vector(model.layout, buffer, length + h) for h in range(horizon)], dim=1)
+            x = torch.cat(
+                [
+                    lag_vector(model.layout, buffer, length + h, None if known is None else known[:, :, h])
+                    for h in range(horizon)
+                ],
+                dim=1,
+            )
             y, _ = model.step(x, None)
             outputs = y[..., 0].view(groups, horizon, windows, channels).transpose(1, 2)
             own = outputs.detach() if forcing.detaches else outputs

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tsforce.dynamics.forcing import Forcing, Moment
-from tsforce.dynamics.lags import lag_vector
+from tsforce.dynamics.lags import Inputs, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import MissingTruthError
 
@@ -23,6 +23,7 @@ def rollout(
     future_mask: Tensor | None = None,
     moment: Moment | None = None,
     bounds: tuple[Tensor, Tensor] | None = None,
+    inputs: Inputs | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Predict every step of the horizon, feeding back what `forcing` chooses.
 
@@ -45,6 +46,8 @@ def rollout(
         When in training this happens: policies that change or draw need it.
     bounds : (low, high), each broadcastable to (G, B, C), optional
         Guard at prediction: outputs are clipped to it before they are returned and fed back. Never in training.
+    inputs : (past_exog, future_exog, static, calendar), optional
+        What is known beside the target (see ``lags.known_inputs``), where the model's layout has such columns.
 
     Returns
     -------
@@ -77,6 +80,7 @@ def rollout(
         if future_mask is None:
             future_mask = torch.ones_like(future, dtype=torch.bool)
         share = forcing.share(future_mask, moment).to(past.dtype)
+    known = known_inputs(model.layout, inputs, horizon)
     length = past.shape[2]
     fed = past
     if horizon > 1:
@@ -87,7 +91,7 @@ def rollout(
     state = model.init_state(past)
     outputs = []
     for h in range(horizon):
-        x = lag_vector(model.layout, fed, length + h)
+        x = lag_vector(model.layout, fed, length + h, None if known is None else known[:, :, h])
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
         if bounds is not None:

@@ -9,7 +9,7 @@ from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.result import BacktestResult
 from tsforce.evaluation.windows import plan_windows
-from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.base import Forecaster, read_for
 
 __all__ = ["compare"]
 
@@ -70,7 +70,7 @@ def compare(
         horizon = own.pop()
     (steps,) = {model.check_horizon(horizon) for _, model in pairs}
     # One reading serves all, so that all see the same windows.
-    panel = pairs[0][1].read(df)
+    panel = read_for([model for _, model in pairs], df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     judged = {name: judge(model, panel, plan, steps, refit) for name, model in pairs}
     season_length = next(iter(judged.values())).fitted[0].season_length_for_scores(season_length)

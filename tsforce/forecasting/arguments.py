@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,17 @@ from tsforce.dynamics.forcing import Forcing
 from tsforce.dynamics.lags import LagLayout
 from tsforce.errors import ArgumentError, SeriesTooShortError, abbreviate, check_choice
 
-__all__ = ["MODES", "check_count", "check_device", "check_mode", "check_number", "long_enough", "resolve_lags"]
+__all__ = [
+    "MODES",
+    "check_columns",
+    "check_count",
+    "check_device",
+    "check_mode",
+    "check_number",
+    "long_enough",
+    "resolve_exog_lags",
+    "resolve_lags",
+]
 
 MODES = ("auto", "open_loop", "closed_loop", "curriculum")
 
@@ -48,6 +58,67 @@ def check_number(name: str, value: Any, *, auto: bool, above_zero: bool = False)
         alternative = "'auto' or " if auto else ""
         raise ArgumentError(f"{name}={value!r}: expected {alternative}{wanted}.")
     return float(value)
+
+
+def check_columns(name: str, value: Any) -> tuple[str, ...]:
+    """Return column names; one string stands for one column.
+
+    Raises
+    ------
+    ArgumentError
+        If a column is named twice, or the value is no list of names.
+    """
+    listed = (value,) if isinstance(value, str) else value
+    if not isinstance(listed, (list, tuple, set, frozenset)) and not hasattr(listed, "tolist"):
+        raise ArgumentError(f"{name}={value!r}: expected a list of column names.")
+    columns = tuple(listed)
+    if len(set(columns)) < len(columns):
+        raise ArgumentError(f"{name}={value!r} names a column twice.")
+    return columns
+
+
+def resolve_exog_lags(
+    exog_lags: Any, past_exog: tuple[str, ...], future_exog: tuple[str, ...]
+) -> tuple[tuple[tuple[str, tuple[int, ...]], ...], tuple[tuple[str, tuple[int, ...]], ...]]:
+    """Return the offsets at which past and future inputs are read, each as (column, ascending offsets).
+
+    Parameters
+    ----------
+    exog_lags : None, int, sequence of int, or dict of column -> one of these
+        None: 0 for a future input (the step itself), 1 for a past one (the last value). An int L: 0..L of a future
+        input, 1..L of a past one. A sequence: exactly those; 0 is for future inputs only.
+
+    Raises
+    ------
+    ArgumentError
+        If a column is unknown, or offsets are none.
+    """
+    given = exog_lags if isinstance(exog_lags, Mapping) else dict.fromkeys((*past_exog, *future_exog), exog_lags)
+    unknown = [name for name in given if name not in (*past_exog, *future_exog)]
+    if unknown:
+        raise ArgumentError(
+            f"exog_lags names {abbreviate(unknown)}, which is neither in past_exog={list(past_exog)!r} nor in "
+            f"future_exog={list(future_exog)!r}."
+        )
+
+    def offsets(name: str, least: int) -> tuple[int, ...]:
+        value = given.get(name)
+        if value is None:
+            return (least,)
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        listed = list(range(least, int(value) + 1)) if whole else list(value) if isinstance(value, Iterable) else []
+        good = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= least for k in listed)
+        if not listed or not good or isinstance(value, str) or len(set(listed)) < len(listed):
+            kind = "past" if least else "future"
+            raise ArgumentError(
+                f"exog_lags={value!r} for {kind}_exog {name!r}: expected None, a whole number L for {least}..L, or a "
+                f"list of distinct whole numbers of at least {least}"
+                + (" (a past input is not known at the step itself)." if least else ".")
+            )
+        return tuple(sorted(int(k) for k in listed))
+
+    past = tuple((name, offsets(name, 1)) for name in past_exog)
+    return past, tuple((name, offsets(name, 0)) for name in future_exog)
 
 
 def check_device(device: Any) -> torch.device:

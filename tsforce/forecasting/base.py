@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -20,9 +21,9 @@ from tsforce.data.frame import (
 from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning
-from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.arguments import check_columns, check_count
 
-__all__ = ["Forecaster"]
+__all__ = ["Forecaster", "read_for"]
 
 
 class Forecaster(BaseEstimator):
@@ -46,6 +47,9 @@ class Forecaster(BaseEstimator):
     id_col: str = "unique_id"
     time_col: str = "ds"
     target_col: str = "y"
+    past_exog: Any = ()
+    future_exog: Any = ()
+    static: Any = ()
 
     # ---- for subclasses to implement
 
@@ -53,13 +57,15 @@ class Forecaster(BaseEstimator):
         """Learn from a long frame and return the forecaster itself."""
         raise NotImplementedError
 
-    def predict(self, horizon: int | None = None, *, history: Any = None) -> Any:
+    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
         """Return closed-loop forecasts after the last row of the training frame, or of `history`.
 
         Parameters
         ----------
         horizon : int, optional
             H, steps after the cutoff; the forecaster's own by default.
+        future_df : DataFrame, optional
+            Long frame with the ``future_exog`` columns of those steps, for a forecaster that has any.
         history : DataFrame, optional
             Long frame that replaces what the forecaster saw last; nothing is learnt from it.
 
@@ -78,7 +84,7 @@ class Forecaster(BaseEstimator):
         Parameters
         ----------
         df : DataFrame
-            Long frame; rows of the target after a cutoff are not read for it.
+            Long frame; rows of the target and of past inputs after a cutoff are not read for it, future inputs are.
         cutoffs : stamps or DataFrame
             Stamps for all series, or a frame with the id column and ``cutoff``.
         horizon : int, optional
@@ -87,7 +93,8 @@ class Forecaster(BaseEstimator):
         Returns
         -------
         DataFrame
-            unique_id, ds, cutoff, horizon (1..H), <name>; original units, ordered by series, cutoff, horizon.
+            unique_id, ds, cutoff, horizon (1..H), <name>; original units, ordered by series, cutoff, horizon. NaN from
+            the first step on whose future inputs `df` does not hold.
 
         Notes
         -----
@@ -96,13 +103,22 @@ class Forecaster(BaseEstimator):
         self.check_fitted()
         panel, steps = self.read(df), self.check_horizon(horizon)
         index = resolve_cutoffs(panel, cutoffs)
-        yhat = np.empty((len(index), steps))
+        yhat = np.full((len(index), steps), np.nan)
         # One call of predict takes at most one cutoff of each series.
         nth = np.arange(len(index)) - np.searchsorted(index.series, index.series)
-        for k in range(int(nth.max(initial=-1)) + 1):
-            now = nth == k
-            history = panel_to_frame(panel.windows(WindowIndex(index.series[now], index.rows[now])))
-            yhat[now] = self.predict(steps, history=history)[self.name].to_numpy().reshape(-1, steps)
+        # Of future inputs, only steps that the frame holds.
+        rest = panel.lengths[index.series] - 1 - index.rows
+        able = np.minimum(rest, steps) if panel.columns.future_exog else np.full(len(index), steps)
+        for k, ahead in sorted(set(zip(nth.tolist(), able.tolist(), strict=True))):
+            if ahead == 0:
+                continue
+            now = (nth == k) & (able == ahead)
+            seen = WindowIndex(index.series[now], index.rows[now])
+            given = {}
+            if panel.columns.future_exog:
+                given = {"future_df": panel_to_frame(panel.windows(WindowIndex(seen.series, seen.rows + ahead)))}
+            forecast = self.predict(ahead, history=panel_to_frame(panel.windows(seen)), **given)
+            yhat[now, :ahead] = forecast[self.name].to_numpy().reshape(-1, ahead)
         return write_forecasts(panel, index, yhat, self.name, with_cutoff=True)
 
     @property
@@ -133,10 +149,29 @@ class Forecaster(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return self.is_fitted
 
-    def read(self, df: Any) -> Panel:
-        """Return the panel of a long frame under this forecaster's column names and frequency."""
+    def read(self, df: Any, inputs: dict[str, tuple[str, ...]] | None = None) -> Panel:
+        """Return the panel of a long frame under this forecaster's column names and frequency.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Or a Panel, from which the inputs are picked.
+        inputs : dict, optional
+            From `inputs`: the columns to read; this forecaster's own by default.
+        """
         freq = getattr(self, "freq_", self.freq)
-        return read_panel(df, id_col=self.id_col, time_col=self.time_col, target_col=self.target_col, freq=freq)
+        return read_panel(
+            df,
+            id_col=self.id_col,
+            time_col=self.time_col,
+            target_col=self.target_col,
+            freq=freq,
+            **(inputs or self.inputs()),
+        )
+
+    def inputs(self) -> dict[str, tuple[str, ...]]:
+        """Return the input columns this forecaster reads, by kind."""
+        return {kind: check_columns(kind, getattr(self, kind)) for kind in ("past_exog", "future_exog", "static")}
 
     def check_horizon(self, horizon: int | None) -> int:
         """Return the horizon to forecast, warning when it goes past the trained one.
@@ -196,3 +231,18 @@ class Forecaster(BaseEstimator):
     def last_stamps(panel: Panel) -> Any:
         """Return the id column and ``cutoff``: the stamp of each series' last row."""
         return series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})
+
+
+def read_for(models: Iterable[Forecaster], df: Any) -> Panel:
+    """Return the panel of a long frame with the inputs that any of some forecasters reads; the first names the rest.
+
+    Each forecaster picks its own inputs from it.
+    """
+    listed = list(models)
+    if isinstance(df, Panel):
+        return df
+    union = {
+        kind: tuple(dict.fromkeys(name for model in listed for name in model.inputs()[kind]))
+        for kind in ("past_exog", "future_exog", "static")
+    }
+    return listed[0].read(df, union)

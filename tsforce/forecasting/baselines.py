@@ -98,7 +98,7 @@ class Baseline(Forecaster):
         self.train_end_ = self.last_stamps(panel)
         return self
 
-    def predict(self, horizon: int | None = None, *, history: Any = None) -> Any:
+    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
         """Return forecasts after the last training row of each series, or the last row of `history`.
 
         Returns

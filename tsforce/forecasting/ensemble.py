@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
+from tsforce.data.future import join_scenarios, read_future
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import (
     ArgumentError,
@@ -150,17 +151,25 @@ class Ensemble(Forecaster):
     def _left_out(member: Forecaster) -> list[Any]:
         return list(getattr(member, "short_series_", []))
 
-    def read(self, df: Any) -> Panel:
-        """Return the panel of a long frame, read as the members read it."""
+    def read(self, df: Any, inputs: dict[str, tuple[str, ...]] | None = None) -> Panel:
+        """Return the panel of a long frame, read as the members read it, with the inputs of all of them."""
         members = getattr(self, "members_", None) or self._named_members()
-        return next(iter(members.values())).read(df)
+        return next(iter(members.values())).read(df, inputs or self.inputs())
+
+    def inputs(self) -> dict[str, tuple[str, ...]]:
+        """Return the input columns that any member reads, by kind."""
+        members = [member.inputs() for member in self._named_members().values()]
+        return {
+            kind: tuple(dict.fromkeys(name for own in members for name in own[kind]))
+            for kind in ("past_exog", "future_exog", "static")
+        }
 
     def check_horizon(self, horizon: int | None) -> int:
         """Return the horizon to forecast: the argument, else the members' own."""
         own = [member for member in self._named_members().values() if member.horizon is not None]
         return own[0].check_horizon(horizon) if own else super().check_horizon(horizon)
 
-    def predict(self, horizon: int | None = None, *, history: Any = None) -> Any:
+    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
         """Return combined forecasts after the last training row of each series, or the last row of `history`.
 
         Returns
@@ -170,15 +179,25 @@ class Ensemble(Forecaster):
         """
         self.check_fitted()
         steps = self.check_horizon(horizon)
+        if isinstance(future_df, Mapping):
+            several = [
+                self.predict(steps, future_df=frame, history=history).assign(scenario=name)
+                for name, frame in future_df.items()
+            ]
+            return join_scenarios(several)
         if history is not None:
             panel = self.read(history)
-            return self._combined(panel, panel.last_rows(), steps, with_cutoff=False)
+            index = panel.last_rows()
+            if panel.columns.future_exog:
+                panel = panel.extended(steps, read_future(panel, future_df, steps))
+            return self._combined(panel, index, steps, with_cutoff=False)
         index = self.ends_.last_rows()
         stack = np.full((len(self.members_), len(index), steps), np.nan)
         for number, member in enumerate(self.members_.values()):
             out = set(self._left_out(member))
             mine = np.array([name not in out for name in self.ends_.id_list])
-            stack[number, mine] = member.predict(steps)[member.name].to_numpy().reshape(-1, steps)
+            given = {"future_df": future_df} if member.inputs()["future_exog"] else {}
+            stack[number, mine] = member.predict(steps, **given)[member.name].to_numpy().reshape(-1, steps)
         return write_forecasts(self.ends_, index, self._combine(stack), self.name, with_cutoff=False)
 
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 
+from tsforce.data.calendar import check_calendar
 from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
+from tsforce.data.future import read_future
+from tsforce.data.inputs import InputCoder
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.data.transforms import Chain, Difference, MeanScale, Standardize, check_transforms
 from tsforce.data.windows import SeriesStore, check_window_scaling
@@ -19,10 +23,19 @@ from tsforce.errors import (
     DivergenceWarning,
     SeriesTooShortError,
     UnseenSeriesError,
+    UnusedColumnWarning,
     abbreviate,
     check_choice,
 )
-from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number, long_enough, resolve_lags
+from tsforce.forecasting.arguments import (
+    check_count,
+    check_device,
+    check_mode,
+    check_number,
+    long_enough,
+    resolve_exog_lags,
+    resolve_lags,
+)
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.history import ProgressLine, TrainingHistory
 from tsforce.training.closed_loop import Guard, forecast_windows
@@ -52,6 +65,20 @@ class NARXForecaster(Forecaster):
         A linear map, or a perceptron (two hidden layers of 128) beside one.
     scope : "global" or "local"
         One model for all series, or one per series.
+    past_exog : sequence of str
+        Input columns that are known up to the cutoff. Where a step looks at one after the cutoff, it reads the last
+        value observed, in training as in forecasts.
+    future_exog : sequence of str
+        Input columns that are known over the horizon: given to ``predict`` as ``future_df``, read from the frame itself
+        in backtests.
+    static : sequence of str
+        Columns of numbers or categories that never change within a series (scope="global").
+    calendar : sequence of str
+        What the stamps say: "hour", "dayofweek", "hourofweek", "month", "quarter" (an indicator per value),
+        "timeofday", "dayofmonth", "dayofyear", "weekofyear" (sines and cosines), "weekend", "monthstart", "monthend".
+    exog_lags : None, int, sequence of int, or dict of column -> one of these
+        Offsets at which inputs are read, 0 being the step itself. None: 0 of future inputs, 1 of past ones. An int L:
+        0..L, or 1..L of past ones.
     target_transforms : sequence of Transform
         Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``.
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
@@ -132,6 +159,11 @@ class NARXForecaster(Forecaster):
         freq: Any = "infer",
         model: str = "linear",
         scope: str = "global",
+        past_exog: Any = (),
+        future_exog: Any = (),
+        static: Any = (),
+        calendar: Any = (),
+        exog_lags: Any = None,
         target_transforms: Any = (),
         window_scaling: str | None = "auto",
         mode: Any = "auto",
@@ -158,6 +190,11 @@ class NARXForecaster(Forecaster):
         self.freq = freq
         self.model = model
         self.scope = scope
+        self.past_exog = past_exog
+        self.future_exog = future_exog
+        self.static = static
+        self.calendar = calendar
+        self.exog_lags = exog_lags
         self.target_transforms = target_transforms
         self.window_scaling = window_scaling
         self.mode = mode
@@ -230,7 +267,24 @@ class NARXForecaster(Forecaster):
         season_length = self.resolve_season_length(panel)
 
         lost = sum(t.rows_lost for t in transforms)
-        layout = LagLayout(resolve_lags(self.lags, horizon, panel, lost, pooled))
+        columns = panel.columns
+        if columns.static and not pooled:
+            raise ArgumentError(
+                f"static={list(columns.static)!r} tells series apart, and scope='local' has a model for each already; "
+                f"use scope='global', or leave it out."
+            )
+        past_exog, future_exog = resolve_exog_lags(self.exog_lags, columns.past_exog, columns.future_exog)
+        calendar = check_calendar(self.calendar, panel.clock)
+        coder = None
+        if past_exog or future_exog or columns.static or calendar:
+            coder = InputCoder.learn(panel, panel.lengths, calendar, pooled=pooled)
+        layout = LagLayout(
+            resolve_lags(self.lags, horizon, panel, lost, pooled),
+            past_exog=past_exog,
+            future_exog=future_exog,
+            static=() if coder is None else coder.static_columns,
+            calendar=() if coder is None else coder.calendar_columns,
+        )
         context_length = layout.reach
         if self.context_length is not None:
             context_length = check_count("context_length", self.context_length)
@@ -247,7 +301,7 @@ class NARXForecaster(Forecaster):
             # Gradient steps need units of about 1; least squares does not care.
             transforms = (*transforms, Standardize() if intercept else MeanScale())
         problem = Problem(
-            kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept, device
+            kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept, device, coder
         )
         history = History("", on_record=ProgressLine(self.name) if self.verbose else None)
         fitted = fit_model(problem, kind, trained_mode, ridge, options, history)
@@ -268,6 +322,7 @@ class NARXForecaster(Forecaster):
         self.history_ = TrainingHistory(history)
         self.chain_ = fitted.learnt.chain
         self.guard_ = fitted.learnt.guard
+        self.coder_ = fitted.learnt.coder
         self.scaling_ = scaling
         self.model_ = fitted.model
         self.fitted_ids_ = {name: i for i, name in enumerate(kept.id_list)}
@@ -301,13 +356,17 @@ class NARXForecaster(Forecaster):
 
     # ---- predict
 
-    def predict(self, horizon: int | None = None, *, history: Any = None) -> Any:
+    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
         """Return closed-loop forecasts after the last training row of each series, or the last row of `history`.
 
         Parameters
         ----------
         horizon : int, optional
             H, steps after the cutoff; the constructor's by default. Longer is allowed, with a warning.
+        future_df : DataFrame, or dict of name -> DataFrame
+            Long frame with the id and time columns and every ``future_exog`` column for the H steps after each cutoff;
+            further rows and columns are not read. Several frames are scenarios, forecast side by side: the result then
+            has the column ``scenario`` in front.
         history : DataFrame, optional
             Long frame that replaces the context of known series (nothing is learnt again). A series that was not fitted
             is forecast for scope="global", its transforms learnt from `history`.
@@ -324,11 +383,30 @@ class NARXForecaster(Forecaster):
             scikit-learn's, before `fit`.
         UnseenSeriesError
             If `history` has a series that was not fitted and scope="local".
+        FutureExogError
+            If inputs that must be known over the horizon are missing: says which columns and stamps.
         """
         self.check_fitted()
         steps = self.check_horizon(horizon)
         panel = self.tail_ if history is None else self.read(history)
-        return self._forecast(panel, panel.last_rows(), steps, with_cutoff=False)
+        if not panel.columns.future_exog:
+            if future_df is not None:
+                warnings.warn(
+                    f"future_df is not read: this {self.name} has no future_exog.", UnusedColumnWarning, stacklevel=2
+                )
+            return self._forecast(panel, panel.last_rows(), steps, with_cutoff=False)
+        several = isinstance(future_df, Mapping)
+        scenarios = dict(future_df) if several else {"": future_df}
+        if not scenarios:
+            raise ArgumentError("future_df is an empty dict; give at least one scenario, name -> frame.")
+        values = [read_future(panel, frame, steps) for frame in scenarios.values()]
+        copies = panel.take(np.tile(np.arange(panel.n_series), len(values)))
+        forecast = self._forecast(
+            copies.extended(steps, np.concatenate(values)), copies.last_rows(), steps, with_cutoff=False
+        )
+        if several:
+            forecast.insert(0, "scenario", np.repeat(list(scenarios), panel.n_series * steps))
+        return forecast
 
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
         """Return closed-loop forecasts at many cutoffs of many series at once; nothing is learnt.
@@ -337,7 +415,11 @@ class NARXForecaster(Forecaster):
         """
         self.check_fitted()
         panel, steps = self.read(df), self.check_horizon(horizon)
-        return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
+        index = resolve_cutoffs(panel, cutoffs)
+        if self.model_.layout.looks_ahead and (panel.lengths[index.series] - 1 - index.rows < steps).any():
+            # Steps after the frame's end: the calendar knows them, future inputs are NaN there, and so is the forecast.
+            panel = panel.extended(steps)
+        return self._forecast(panel, index, steps, with_cutoff=True)
 
     def _forecast(self, panel: Panel, index: WindowIndex, horizon: int, *, with_cutoff: bool) -> Any:
         used = np.unique(index.series)
@@ -367,9 +449,11 @@ class NARXForecaster(Forecaster):
             yhat[~fresh] = self._roll(panel, part, horizon, chain, guard, learnt, counts)
         if fresh.any():
             # What an unseen series has to teach its transforms is what it shows up to each cutoff.
-            alone = panel.windows(WindowIndex(index.series[fresh], index.rows[fresh]))
-            chain = Chain.learn(self.chain_.transforms, alone.values, alone.indptr, alone.lengths)
-            yhat[fresh] = self._roll(alone, alone.last_rows(), horizon, chain, None, None, counts)
+            series, rows = index.series[fresh], index.rows[fresh]
+            alone = panel.windows(WindowIndex(series, np.minimum(rows + horizon, panel.lengths[series] - 1)))
+            chain = Chain.learn(self.chain_.transforms, alone.values, alone.indptr, rows + 1)
+            each = WindowIndex(np.arange(len(rows)), rows)
+            yhat[fresh] = self._roll(alone, each, horizon, chain, None, None, counts)
         return write_forecasts(panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts)
 
     def _roll(
@@ -383,11 +467,16 @@ class NARXForecaster(Forecaster):
         counts: dict[str, int],
     ) -> Any:
         """Return forecasts (W, H), adding to `counts`."""
-        store = SeriesStore(panel, chain, self.scaling_, self.context_length_, next(self.model_.parameters()).device)
+        device = next(self.model_.parameters()).device
+        coder = self.coder_
+        if coder is not None and learnt is not None:
+            coder = coder.take(learnt)
+        store = SeriesStore(panel, chain, self.scaling_, self.context_length_, device, coder)
         if guard is None:
-            guard = Guard.learn(store, np.arange(panel.n_series), panel.lengths)
+            guard = Guard.learn(store, index.series, index.rows + 1)
         groups = learnt if self.scope == "local" else None
         yhat, clipped = forecast_windows(store, self.model_, guard, index, horizon, groups=groups)
+        clipped &= ~np.isnan(yhat).any(axis=(1, 2)) if self.model_.layout.future_exog else True
         counts["clipped_windows"] += int(clipped.sum())
         last = panel.indptr[index.series] + index.rows
         first = np.maximum(last + 1 - self.context_length_ - chain.rows_lost, panel.indptr[index.series])

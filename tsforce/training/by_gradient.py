@@ -167,7 +167,7 @@ def warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray) -> Linear:
     penalty: Any = float(ridge[0]) if problem.pooled else torch.from_numpy(ridge).to(problem.device)
     (model,) = fit_linear(
         learnt.store, problem.every, learnt.stops, problem.layout, [penalty],
-        pooled=problem.pooled, intercept=problem.intercept,
+        pooled=problem.pooled, intercept=problem.intercept, horizon=problem.horizon,
     )  # fmt: skip
     return model
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from tsforce.data.panel import IntArray, WindowIndex, ragged_rows
 from tsforce.data.windows import SeriesStore, WindowBatch
 from tsforce.dynamics.forcing import ClosedLoop, Forcing
+from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.rollout import rollout
 
-__all__ = ["Guard", "forecast_windows"]
+__all__ = ["Guard", "as_dtype", "forecast_windows"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -58,6 +59,14 @@ class Guard:
         return (low - centre) / scale, (high - centre) / scale
 
 
+def as_dtype(inputs: Inputs | None, dtype: torch.dtype) -> Inputs | None:
+    """Return inputs in a model's precision."""
+    if inputs is None:
+        return None
+    past_exog, future_exog, static, calendar = (part.to(dtype) for part in inputs)
+    return past_exog, future_exog, static, calendar
+
+
 def forecast_windows(
     store: SeriesStore,
     model: Any,
@@ -91,24 +100,25 @@ def forecast_windows(
     yhat : (W, H, C) float64
         Original units, after the cutoff.
     clipped : (W,) bool
-        Where the guard clipped, or a value is not finite.
+        Where the guard clipped, or a value is not finite (which it is also where an input is not).
     """
     yhat = np.empty((len(index), horizon, store.values.shape[1]))
     clipped = np.zeros(len(index), dtype=bool)
-    window_bytes = 8 * (store.context_length + horizon) * store.values.shape[1]
+    columns = store.values.shape[1] if store.inputs is None else store.values.shape[1] + store.inputs.width
+    window_bytes = 8 * (store.context_length + horizon) * columns
     at_once = max(1, _CHUNK_BYTES // window_bytes)
 
     forcing = forcing or ClosedLoop()
     dtype = next(model.parameters()).dtype
 
     def run(part_model: Any, series: IntArray, rows: IntArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-        batch = store.batch(series, rows, horizon if forcing.needs_truth else 0)
+        batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)
         low, high = guard.in_model_units(batch)
         bounds = low.to(dtype), high.to(dtype)
         future = None if batch.future is None else batch.future.to(dtype)
         z, fed = rollout(
             part_model, batch.past.to(dtype), horizon, forcing,
-            future=future, future_mask=batch.future_mask, bounds=bounds,
+            future=future, future_mask=batch.future_mask, bounds=bounds, inputs=as_dtype(batch.inputs, dtype),
         )  # fmt: skip
         hit = ((z <= bounds[0][:, :, None]) | (z >= bounds[1][:, :, None])).flatten(start_dim=2).any(dim=2)
         hit |= ~torch.isfinite(z).flatten(start_dim=2).all(dim=2)

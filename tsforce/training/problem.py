@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tsforce.data.inputs import InputCoder
 from tsforce.data.panel import IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.data.transforms import Chain, Transform
 from tsforce.data.windows import SeriesStore
@@ -31,12 +32,14 @@ class Learnt:
     store : SeriesStore
     guard : Guard
     stops : (S,) int64
+    coder : InputCoder or None
     """
 
     chain: Chain
     store: SeriesStore
     guard: Guard
     stops: IntArray
+    coder: InputCoder | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +108,8 @@ class Problem:
     intercept : bool
         Whether closed forms fit one.
     device : torch.device
+    coder : InputCoder or None
+        Static codes and calendar, where there are inputs; their scales are learnt with the rest.
     """
 
     panel: Panel
@@ -117,6 +122,7 @@ class Problem:
     pooled: bool
     intercept: bool
     device: torch.device
+    coder: InputCoder | None = None
 
     @property
     def rows_lost(self) -> int:
@@ -141,8 +147,9 @@ class Problem:
         """Return what the rows before `stops` teach."""
         panel = self.panel
         chain = Chain.learn(self.transforms, panel.values, panel.indptr, stops)
-        store = SeriesStore(panel, chain, self.scaling, self.context_length, self.device)
-        return Learnt(chain, store, Guard.learn(store, self.every, stops), stops)
+        coder = None if self.coder is None else self.coder.with_scales_of(panel, stops, pooled=self.pooled)
+        store = SeriesStore(panel, chain, self.scaling, self.context_length, self.device, coder)
+        return Learnt(chain, store, Guard.learn(store, self.every, stops), stops, coder)
 
     def n_windows(self, most: int) -> IntArray:
         """Return how many validation windows each series spares beyond lags + differences + horizon rows."""

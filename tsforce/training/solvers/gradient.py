@@ -23,6 +23,7 @@ from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import Forcing, Moment
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.rollout import rollout
+from tsforce.training.closed_loop import as_dtype
 from tsforce.training.history import History, Record
 from tsforce.training.losses import multi_step_loss
 
@@ -226,7 +227,10 @@ def train(
         known = batch.future_mask & seen[..., None]
         past, future = batch.past.to(dtype), torch.where(known, batch.future, 0.0).to(dtype)
         moment = Moment(step, settings.max_steps, step // every, keys)
-        yhat, fed = rollout(step_model, past, horizon, forcing, future=future, future_mask=known, moment=moment)
+        yhat, fed = rollout(
+            step_model, past, horizon, forcing,
+            future=future, future_mask=known, moment=moment, inputs=as_dtype(batch.inputs, dtype),
+        )  # fmt: skip
         if settings.loss_space == "level":
             assert scale is not None
             unit = torch.from_numpy(scale[chosen]).to(device)[..., None, None]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tsforce.data.panel import IntArray, ragged_rows
-from tsforce.data.windows import SeriesStore
-from tsforce.dynamics.lags import LagLayout, lag_vector
+from tsforce.data.windows import SeriesStore, WindowBatch
+from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
 
@@ -135,7 +135,14 @@ def _factor(matrices: Tensor, rows: Tensor) -> Tensor:
 
 
 def accumulate(
-    store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, *, pooled: bool, intercept: bool
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    *,
+    pooled: bool,
+    intercept: bool,
+    horizon: int = 1,
 ) -> Gram:
     """Return the moments of every training row with a complete lag vector.
 
@@ -152,6 +159,9 @@ def accumulate(
         One group over all series (scope="global"), else one group per series (scope="local").
     intercept : bool
         Whether the solution will have one; without, moments are about 0.
+    horizon : int
+        H, which matters with ``past_exog``: what a model reads of it then depends on the step, so that rows are those
+        of every step 1..H after every cutoff, not of step 1 alone.
 
     Notes
     -----
@@ -159,9 +169,9 @@ def accumulate(
     only by the rows that enter and leave, so its edge (correlations, by FFT) gives the rest. Everything else goes
     through `accumulate_rows`.
     """
-    has_shifts = not layout.features and len(layout.channels) == 1 and store.scaling is None
+    has_shifts = not layout.features and not layout.has_inputs and len(layout.channels) == 1 and store.scaling is None
     if not has_shifts or layout.reach > _SPARSE * len(layout.lags):
-        return accumulate_rows(store, series, stops, layout, pooled=pooled, intercept=intercept)
+        return accumulate_rows(store, series, stops, layout, pooled=pooled, intercept=intercept, horizon=horizon)
     origin = None
     if intercept and pooled:
         origin = store.values[
@@ -276,7 +286,14 @@ def _shift_moments(
 
 
 def accumulate_rows(
-    store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, *, pooled: bool, intercept: bool
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    *,
+    pooled: bool,
+    intercept: bool,
+    horizon: int = 1,
 ) -> Gram:
     """Return the moments by building lag vectors in chunks: the slow twin, and the path for everything else.
 
@@ -285,8 +302,11 @@ def accumulate_rows(
     width, channels = len(layout.columns), len(layout.channels)
     counts = np.maximum(stops - store.first - layout.reach, 0)
     first_cutoff = store.first + layout.reach - 1
-    at_once = max(1, _CHUNK_BYTES // (8 * (store.context_length + width + channels)))
+    steps = horizon if layout.past_exog else 1
+    at_once = max(1, _CHUNK_BYTES // (8 * (store.context_length + (width + channels) * steps)))
     members = [np.arange(len(series))] if pooled else [np.array([i]) for i in range(len(series))]
+    stops_of = np.zeros(len(store.lengths), dtype=np.int64)
+    stops_of[series] = stops
     grams = []
     for chosen in members:
         which = np.repeat(series[chosen], counts[chosen])
@@ -296,13 +316,18 @@ def accumulate_rows(
             "xx": zero(1, width, width), "xy": zero(1, width, channels),
             "x_sum": zero(1, width), "y_sum": zero(1, channels),
             "x_origin": zero(1, width), "y_origin": zero(1, channels),
-            "rows": zero(1) + len(which),
+            "rows": zero(1),
         }  # fmt: skip
         for start in range(0, len(which), at_once):
             part = slice(start, start + at_once)
-            batch = store.batch(which[None, part], cutoffs[None, part], horizon=1)
+            batch = store.batch(which[None, part], cutoffs[None, part], horizon=steps)
             assert batch.future is not None
-            x, y = lag_vector(layout, batch.past, batch.past.shape[2]), batch.future[:, :, 0]
+            x, y = _rows_of(layout, batch, steps)
+            if steps > 1:
+                ends = cutoffs[part, None] + np.arange(1, steps + 1) < stops_of[which[part], None]
+                inside = torch.from_numpy(ends.T.ravel()).to(x.device)
+                x, y = x[:, inside], y[:, inside]
+            gram["rows"] += x.shape[1]
             if intercept and start == 0:
                 gram["x_origin"], gram["y_origin"] = x.mean(dim=1), y.mean(dim=1)
             x, y = x - gram["x_origin"][:, None], y - gram["y_origin"][:, None]
@@ -314,6 +339,16 @@ def accumulate_rows(
     return Gram(*(torch.cat([getattr(gram, field.name) for gram in grams]) for field in fields(Gram)))
 
 
+def _rows_of(layout: LagLayout, batch: WindowBatch, steps: int) -> tuple[Tensor, Tensor]:
+    """Return lag vectors and targets of every step of windows fed with truth, step by step: (1, steps * B, ...)."""
+    assert batch.future is not None
+    known = known_inputs(layout, batch.inputs, steps)
+    length = batch.past.shape[2]
+    fed = batch.past if steps == 1 else torch.cat([batch.past, batch.future], dim=2)
+    x = [lag_vector(layout, fed, length + h, None if known is None else known[:, :, h]) for h in range(steps)]
+    return torch.cat(x, dim=1), torch.cat([batch.future[:, :, h] for h in range(steps)], dim=1)
+
+
 def fit_linear(
     store: SeriesStore,
     series: IntArray,
@@ -323,6 +358,7 @@ def fit_linear(
     *,
     pooled: bool,
     intercept: bool,
+    horizon: int = 1,
 ) -> list[Linear]:
     """Return the linear models of the given rows, one for each ridge, from one Gram.
 
@@ -334,13 +370,13 @@ def fit_linear(
         With G = 1 if `pooled`, else G = S in the order of `series`.
     """
     if pooled:
-        gram = accumulate(store, series, stops, layout, pooled=True, intercept=intercept)
+        gram = accumulate(store, series, stops, layout, pooled=True, intercept=intercept, horizon=horizon)
         return [Linear(layout, *solution) for solution in solve(gram, ridges, intercept=intercept)]
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
     for part in _by_length(stops):
-        gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=intercept)
+        gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=intercept, horizon=horizon)
         place = torch.from_numpy(part)
         own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
         for model, (weight, bias) in zip(models, solve(gram, own, intercept=intercept), strict=True):

@@ -78,8 +78,9 @@ def choose_ridge(problem: Problem) -> RidgeChoice:
     validation = part.validation(_MOST_WINDOWS)
     learnt = part.learn(validation.stops)
     models = fit_linear(
-        learnt.store, part.every, learnt.stops, part.layout, RIDGES, pooled=part.pooled, intercept=part.intercept
-    )
+        learnt.store, part.every, learnt.stops, part.layout, RIDGES,
+        pooled=part.pooled, intercept=part.intercept, horizon=part.horizon,
+    )  # fmt: skip
     for number, model in enumerate(models):
         yhat, _ = forecast_windows(
             learnt.store, model, learnt.guard, validation.index, part.horizon, groups=part.groups

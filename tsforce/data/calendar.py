@@ -1,0 +1,112 @@
+"""Calendar features: what a stamp itself says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tsforce.errors import ArgumentError, check_choice
+
+__all__ = ["CALENDAR", "calendar_columns", "calendar_values", "check_calendar"]
+
+FloatArray = npt.NDArray[np.float64]
+
+# One indicator per value: how many values, and the first of them.
+_INDICATORS = {"hour": (24, 0), "dayofweek": (7, 0), "month": (12, 1), "quarter": (4, 1), "hourofweek": (168, 0)}
+# Sines and cosines: the period, and how many harmonics.
+_WAVES = {"timeofday": (1.0, 4), "dayofmonth": (31.0, 2), "dayofyear": (365.25, 3), "weekofyear": (365.25 / 7, 3)}
+_FLAGS = ("weekend", "monthstart", "monthend")
+
+CALENDAR = (*_INDICATORS, *_WAVES, *_FLAGS)
+
+
+def check_calendar(names: Any, clock: Any) -> tuple[str, ...]:
+    """Return the names of calendar features.
+
+    Raises
+    ------
+    ArgumentError
+        If a name is not known, or stamps are whole numbers, which have no calendar.
+    """
+    listed = (names,) if isinstance(names, str) else tuple(names)
+    for name in listed:
+        check_choice("calendar", name, CALENDAR)
+    if len(set(listed)) < len(listed):
+        raise ArgumentError(f"calendar={names!r} names a feature twice.")
+    if listed and isinstance(clock.freq, int):
+        raise ArgumentError(
+            f"calendar={names!r}: the stamps are whole numbers, which have no calendar; give time stamps, or the "
+            f"feature as a column with future_exog=."
+        )
+    return listed
+
+
+def calendar_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the columns that some features give.
+
+    Examples
+    --------
+    >>> calendar_columns(("quarter", "weekend"))
+    ('quarter_1', 'quarter_2', 'quarter_3', 'quarter_4', 'weekend')
+    """
+    columns: list[str] = []
+    for name in names:
+        if name in _INDICATORS:
+            count, first = _INDICATORS[name]
+            columns += [f"{name}_{first + value}" for value in range(count)]
+        elif name in _WAVES:
+            columns += [f"{name}_{wave}{k}" for k in range(1, _WAVES[name][1] + 1) for wave in ("sin", "cos")]
+        else:
+            columns.append(name)
+    return tuple(columns)
+
+
+def calendar_values(stamps: Any, names: tuple[str, ...]) -> FloatArray:
+    """Return the features of stamps, one row each.
+
+    Parameters
+    ----------
+    stamps : DatetimeIndex of length N
+        Read by the wall clock of their own zone.
+    names : tuple of str
+        "hour", "dayofweek" (Monday 0), "month", "quarter", "hourofweek": one indicator per value. "timeofday",
+        "dayofmonth", "dayofyear", "weekofyear": sines and cosines of the first harmonics. "weekend", "monthstart",
+        "monthend": 0 or 1.
+
+    Returns
+    -------
+    (N, Q) float64
+        Columns as in `calendar_columns`.
+    """
+    parts = []
+    for name in names:
+        if name in _INDICATORS:
+            count, first = _INDICATORS[name]
+            value = stamps.dayofweek * 24 + stamps.hour if name == "hourofweek" else getattr(stamps, name)
+            parts.append(np.eye(count)[np.asarray(value, dtype=np.int64) - first])
+        elif name in _WAVES:
+            period, harmonics = _WAVES[name]
+            angle = 2 * np.pi * _phase(stamps, name) / period
+            waves = [wave(k * angle) for k in range(1, harmonics + 1) for wave in (np.sin, np.cos)]
+            parts.append(np.stack(waves, axis=1))
+        else:
+            flag = {
+                "weekend": stamps.dayofweek >= 5,
+                "monthstart": stamps.is_month_start,
+                "monthend": stamps.is_month_end,
+            }[name]
+            parts.append(np.asarray(flag, dtype=np.float64)[:, None])
+    return np.concatenate(parts, axis=1) if parts else np.empty((len(stamps), 0))
+
+
+def _phase(stamps: Any, name: str) -> FloatArray:
+    """Return how far along its cycle each stamp is, in the unit of the cycle's period."""
+    day = np.asarray((stamps.hour * 60 + stamps.minute) * 60 + stamps.second, dtype=np.float64) / 86_400
+    if name == "timeofday":
+        return day
+    if name == "dayofmonth":
+        return np.asarray(stamps.day - 1, dtype=np.float64)
+    ordinal = np.asarray(stamps.dayofyear - 1, dtype=np.float64) + day
+    return ordinal if name == "dayofyear" else np.floor(ordinal / 7)
