@@ -84,7 +84,9 @@ def calendar_values(stamps: Any, names: tuple[str, ...]) -> FloatArray:
     for name in names:
         if name in _INDICATORS:
             count, first = _INDICATORS[name]
-            value = stamps.dayofweek * 24 + stamps.hour if name == "hourofweek" else getattr(stamps, name)
+            value = getattr(stamps, {"dayofweek": "day_of_week", "hourofweek": "day_of_week"}.get(name, name))
+            if name == "hourofweek":
+                value = value * 24 + stamps.hour
             parts.append(np.eye(count)[np.asarray(value, dtype=np.int64) - first])
         elif name in _WAVES:
             period, harmonics = _WAVES[name]
@@ -93,7 +95,7 @@ def calendar_values(stamps: Any, names: tuple[str, ...]) -> FloatArray:
             parts.append(np.stack(waves, axis=1))
         else:
             flag = {
-                "weekend": stamps.dayofweek >= 5,
+                "weekend": stamps.day_of_week >= 5,
                 "monthstart": stamps.is_month_start,
                 "monthend": stamps.is_month_end,
             }[name]
@@ -108,5 +110,5 @@ def _phase(stamps: Any, name: str) -> FloatArray:
         return day
     if name == "dayofmonth":
         return np.asarray(stamps.day - 1, dtype=np.float64)
-    ordinal = np.asarray(stamps.dayofyear - 1, dtype=np.float64) + day
+    ordinal = np.asarray(stamps.day_of_year - 1, dtype=np.float64) + day
     return ordinal if name == "dayofyear" else np.floor(ordinal / 7)

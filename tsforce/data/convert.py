@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tsforce.data.columns import check_names, no_frame, read_ids, read_stamps, read_target
-from tsforce.data.faults import BoolArray, SortedRows, duplicate_faults, target_faults, time_faults
+from tsforce.data.faults import BoolArray, SortedRows, counted, duplicate_faults, target_faults, time_faults
 from tsforce.data.frequency import Clock, check_freq, infer_offset, season_length_of
 from tsforce.data.panel import Columns, IntArray, ragged_rows
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, abbreviate, check_choice
@@ -61,7 +61,7 @@ def as_pandas_long(df: Any, id_col: str, time_col: str, target_col: str) -> tupl
             df = df.reset_index(level=free).rename(columns=single)
         elif numbered or _is_timed(index):
             df = df.reset_index(drop=True).rename(columns=single)
-            df.insert(0, time_col, index)
+            df.insert(0, time_col, index, allow_duplicates=True)
     if list(df.columns).count(time_col) == 1 and isinstance(df[time_col].dtype, pd.PeriodDtype):
         df = df.assign(**{time_col: df[time_col].dt.to_timestamp(how="start")})
     return df, "pandas"
@@ -155,7 +155,7 @@ def _column_to_polars(name: str, column: pd.Series) -> Any:
     if isinstance(kind, np.dtype) and kind.kind in "iufbm":
         return polars.Series(name, column.to_numpy(), nan_to_null=True)
     dtype = None
-    if isinstance(kind, pd.CategoricalDtype) and isinstance(kind.categories.dtype, pd.StringDtype):
+    if isinstance(kind, pd.CategoricalDtype) and all(isinstance(name, str) for name in kind.categories):
         dtype = polars.Enum(kind.categories.tolist()) if kind.ordered else polars.Categorical
     elif isinstance(kind, pd.StringDtype):
         dtype = polars.String
@@ -210,8 +210,7 @@ def to_long(wide: Any, *, id_col: str = "unique_id", time_col: str = "ds", targe
             f"series, and the time in its index or in the column {time_col!r}.{hint}"
         )
     _check_wide_names(frame, id_col, time_col, target_col)
-    inside = time_col in frame.columns
-    index = frame.index
+    inside, index = time_col in frame.columns, frame.index
     numbered = kind == "pandas" and pd.api.types.is_integer_dtype(index.dtype)
     if not (inside or numbered or _is_timed(index)):
         raise ArgumentError(
@@ -223,16 +222,14 @@ def to_long(wide: Any, *, id_col: str = "unique_id", time_col: str = "ds", targe
     if isinstance(time.dtype, pd.PeriodDtype):
         time = time.dt.to_timestamp(how="start")
     faults: list[str] = []
-    stamps = read_stamps(time, None, faults) if len(time) else pd.Index(time)
-    if faults and not inside:
-        faults = [
-            f"the index of wide is empty in {index.isna().sum()} rows. Drop them: wide = wide[wide.index.notna()]."
-        ]
+    stamps = read_stamps(time, None, faults)
     if faults:
-        raise ArgumentError(re.sub(r"\bdf\b", "wide", faults[0]))
+        missing = counted(int(time.isna().sum()), "row")
+        in_index = f"wide has no time in {missing}. Drop them: wide = wide[wide.index.notna()]."
+        raise ArgumentError(re.sub(r"\bdf\b", "wide", faults[0]) if inside else in_index)
     values = frame.drop(columns=time_col) if inside else frame
     _check_wide_values(values)
-    order = np.argsort(stamps, kind="stable")
+    order = stamps.argsort(kind="stable")
     stamps, values = stamps[order], values.iloc[order]
     known = values.notna().to_numpy()
     # Of a column without any value, argmax says 0 from either end: all of its rows.
@@ -257,19 +254,19 @@ def _check_wide_names(wide: pd.DataFrame, id_col: str, time_col: str, target_col
         )
     if wide.columns.nlevels > 1:
         raise ArgumentError(
-            f"wide has columns of {wide.columns.nlevels} levels, first {wide.columns[0]!r}; expected one name for each "
-            f"series. Join them: wide.columns = ['_'.join(map(str, name)) for name in wide.columns]."
+            f"wide has columns of {wide.columns.nlevels} levels, first {abbreviate(wide.columns[0])}; expected one "
+            f"name for each series. Join them: wide.columns = ['_'.join(map(str, name)) for name in wide.columns]."
         )
     twice = wide.columns[wide.columns.duplicated()]
     if len(twice):
         raise ArgumentError(
-            f"column {abbreviate(dict.fromkeys(twice))} stands in wide more than once; expected a name for each series. "
-            f"Keep the first of each: wide = wide.loc[:, ~wide.columns.duplicated()]."
+            f"column {abbreviate(dict.fromkeys(twice))} stands in wide more than once; expected one name for each "
+            f"series. Keep the first of each: wide = wide.loc[:, ~wide.columns.duplicated()]."
         )
-    if not names:
+    if not names or not len(wide):
         raise ArgumentError(
-            f"wide has no series: its columns are {abbreviate(wide.columns) or 'none'}; expected one for each series "
-            f"beside the time."
+            f"wide has {counted(len(wide), 'row')}, and {abbreviate(names) or 'no column'} beside the time; expected "
+            f"rows, and a column for each series."
         )
 
 
@@ -277,18 +274,14 @@ def _check_wide_values(values: pd.DataFrame) -> None:
     odd = [name for name in values.columns if values[name].dtype.kind not in "iuf"]
     if not odd:
         return
-    name, column = odd[0], values[odd[0]]
-    repair = f"leave {'it' if len(odd) == 1 else 'them'} out: wide = wide.drop(columns={odd!r})"
-    try:
-        column.astype("float64")
-        if column.dtype.kind not in "mM":
-            repair = f"convert it: wide[{name!r}] = wide[{name!r}].astype('float64')"
-    except (TypeError, ValueError):
-        pass
+    column, here = values[odd[0]], f"wide[{odd[0]!r}]"
+    repair = f"leave out what is no series: wide = wide.drop(columns={odd!r})"
+    if column.dtype.kind not in "mM" and pd.to_numeric(column, errors="coerce").notna().equals(column.notna()):
+        repair = f"convert it: {here} = pd.to_numeric({here}).astype('float64')"
     raise ArgumentError(
-        f"column {abbreviate(odd)} of wide holds no numbers, but {column.dtype}"
-        f"{f', first {column.iloc[0]!r}' if len(column) else ''}; expected a column of numbers for each series. If it "
-        f"holds the time, say time_col={name!r}; else {repair}."
+        f"column {abbreviate(odd)} of wide holds no numbers: the first is {column.dtype}, and starts with "
+        f"{column.iloc[0]!r}; expected a column of numbers for each series. If it holds the time, say "
+        f"time_col={odd[0]!r}; else {repair}."
     )
 
 
@@ -304,8 +297,8 @@ def fill_gaps(
     """Return the frame with the rows that are missing between each series' first and last one, with values.
 
     Rows that are there keep their values, but for a missing target between observed ones, which is filled the same
-    way. Nothing is added before a series' first row or after its last, nor a target before its first value or after
-    its last.
+    way. Nothing is added before a series' first row or after its last, and no number before the first one that its
+    column has in the series or after the last.
 
     Parameters
     ----------
@@ -356,6 +349,7 @@ def fill_gaps(
             f"method='seasonal': freq={clock.freq!r} has no season (its length is 1); expected a frequency with one, "
             f"such as 'h', 'D' or 'MS'. Write method='interpolate'."
         )
+    _check_number(method, frame[target_col])
     grid, stamps = _Grid.over(rows, clock, ticks)
     # Every row that is added starts as a copy of the one before it, whatever its columns hold.
     filled = frame.iloc[grid.source].reset_index(drop=True)
@@ -378,6 +372,17 @@ def _check_method(method: Any) -> None:
         raise ArgumentError(f"method={method!r}: expected a finite number, such as method=0, or 'interpolate'.")
 
 
+def _check_number(method: Any, target: pd.Series) -> None:
+    dtype = getattr(target.dtype, "numpy_dtype", target.dtype)
+    with np.errstate(invalid="ignore"):
+        if isinstance(method, str) or dtype.kind == "f" or np.float64(method).astype(dtype) == method:
+            return
+    raise ArgumentError(
+        f"method={method!r} does not fit column {target.name!r} of {target.dtype}; expected a whole number in its "
+        f"range. Write one, or make room for it: df[{target.name!r}] = df[{target.name!r}].astype('float64')."
+    )
+
+
 def _read(frame: pd.DataFrame, columns: Columns, offset: Any) -> tuple[SortedRows, Clock, IntArray]:
     """Return the sorted rows, the clock, and the (N,) ticks of the rows; gaps and missing targets are no faults."""
     id_col, time_col, target_col = columns.id, columns.time, columns.targets[0]
@@ -386,8 +391,8 @@ def _read(frame: pd.DataFrame, columns: Columns, offset: Any) -> tuple[SortedRow
     codes, ids = np.zeros(len(frame), dtype=np.int64), pd.Index(["y"])
     if id_col in sound:
         codes, ids = read_ids(frame[id_col], faults)
-    stamps = read_stamps(frame[time_col], offset, faults) if time_col in sound else None
-    target = read_target(frame[target_col], faults) if target_col in sound else None
+    stamps: Any = read_stamps(frame[time_col], offset, faults) if time_col in sound else None
+    target: Any = read_target(frame[target_col], faults) if target_col in sound else None
     if faults:
         raise FrameError(faults)
     raw = stamps.asi8 if isinstance(stamps, pd.DatetimeIndex) else stamps.to_numpy(np.int64)
@@ -396,10 +401,9 @@ def _read(frame: pd.DataFrame, columns: Columns, offset: Any) -> tuple[SortedRow
     indptr = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
     rows = SortedRows(columns, id_col in names, ids, codes, indptr, stamps, raw, order, frame.index)
     _, infinite, _ = target_faults(rows, target[order])
+    offset, told_by = _told(rows) if offset is None else (offset, "")
     if offset is None:
-        offset, unclear = _told(rows)
-        if unclear:
-            raise FrameError([*infinite, *duplicate_faults(rows), unclear])
+        raise FrameError([*infinite, *duplicate_faults(rows), told_by])
     clock = Clock.for_stamps(stamps, offset)
     ticks, on_grid = clock.ticks(stamps)
     # Gaps are what is to be filled, not what is to be reported: closed up, only duplicates and stamps off the grid
@@ -407,30 +411,30 @@ def _read(frame: pd.DataFrame, columns: Columns, offset: Any) -> tuple[SortedRow
     step = np.diff(ticks)
     wide = rows.same & (step > clock.step)
     closed = np.cumsum(np.concatenate([ticks[:1], np.where(wide, (step - 1) % clock.step + 1, step)]))
-    faults = [*infinite, *time_faults(rows, clock, closed, on_grid, "")]
+    faults = [*infinite, *time_faults(rows, clock, closed, on_grid, told_by)]
     if faults:
         raise FrameError(faults)
     return rows, clock, ticks
 
 
 def _told(rows: SortedRows) -> tuple[Any, str]:
-    """Return the frequency of the longest series, as the reader tells it, or what to say where it is unclear."""
+    """Return the frequency of the longest series, as the reader tells it, and by what; or None and what is unclear."""
     name = rows.columns.time
     if not isinstance(rows.stamps, pd.DatetimeIndex):
         wider = int(np.gcd.reduce(np.diff(rows.raw)[rows.same]))
-        if wider <= 1:
-            return 1, ""
-        return None, (
-            f"the step of {name!r} cannot be told: all stamps are multiples of {wider} apart, but none of {wider} ones. "
-            f"Say freq={wider} if that is the step, or freq=1 if there is a row for every whole number."
-        )
+        return (1 if wider <= 1 else None), (
+            f"the step of {name!r} cannot be told: all stamps are multiples of {wider} apart. Say freq={wider} if that "
+            f"is the step, or freq=1 if there is to be a row for every whole number."
+        ) * (wider > 1)
     longest = int(np.argmax(np.diff(rows.indptr)))
     stamps = rows.stamps[rows.indptr[longest] : rows.indptr[longest + 1]]
+    offset, series = infer_offset(stamps), f"series {str(rows.ids[longest])!r}, the one with most rows"
+    if offset is not None:
+        return offset, f" (told by {series}; say another with freq=)"
     shown = ", ".join(map(str, stamps[:4])) + ", ..." * (len(stamps) > 4)
-    offset = infer_offset(stamps)
-    return offset, "" if offset is not None else (
-        f"the frequency of {name!r} cannot be told from series {str(rows.ids[longest])!r}, the one with most rows "
-        f"({len(stamps)}): {shown}. Say it with freq=, such as freq='h', 'D', 'W-SUN' or 'MS'."
+    return None, (
+        f"the frequency of {name!r} cannot be told from {series} ({len(stamps)}): {shown}. Say it with freq=, such as "
+        f"freq='h', 'D', 'W-SUN' or 'MS'."
     )
 
 
@@ -468,74 +472,49 @@ class _Grid:
         return grid, pd.Series(clock.stamps(np.repeat(start, counts) + clock.step * within))
 
     def fill(self, column: pd.Series, method: Any, season: int, *, is_target: bool) -> pd.Series:
-        """Return a column of length M with values where it was missing.
+        """Return a column of length M, whose added rows are copies of the row before, with values in them.
 
-        Parameters
-        ----------
-        column : Series of length M
-            Its added rows are copies of the row before.
-        method, season
-        is_target : bool
-            Whether missing values of rows that were there are filled too.
+        Of the target, missing values of rows that were there are filled too.
         """
-        flat, numeric = np.arange(len(column)), column.dtype.kind in "iuf"
-        values = column.astype("float64").to_numpy() if numeric else np.empty(0)
+        copied, numeric = np.arange(len(column)), column.dtype.kind in "iuf"
         absent = column.isna().to_numpy()
+        values = column.astype("float64").to_numpy() if numeric else np.empty(0)
         known = self.here & (np.isfinite(values) if numeric else ~absent)
-        left = np.maximum.accumulate(np.where(known, flat, -1))
-        right = np.minimum.accumulate(np.where(known, flat, len(flat))[::-1])[::-1]
-        wanted = ~self.here | (absent & is_target)
-        if not numeric:
-            rows = np.flatnonzero(wanted & (left >= self.first))
-            flat[rows] = left[rows]
-            return column.take(flat).reset_index(drop=True)
-        inside = (left >= self.first) & (right < self.stop)
-        rows = np.flatnonzero(wanted & inside)
-        if method == "seasonal":
-            flat[rows], rows = self._other_seasons(rows, known, season)
-        elif method == "ffill" or (not is_target and not isinstance(method, str)):
-            flat[rows], rows = left[rows], rows[:0]
-        if isinstance(method, str) and len(rows):
+        left = np.maximum.accumulate(np.where(known, copied, -1))
+        right = np.minimum.accumulate(np.where(known, copied, len(known))[::-1])[::-1]
+        inside = (left >= self.first) & ((right < self.stop) | (not numeric))
+        rows = np.flatnonzero(inside & (~self.here | (absent & is_target)))
+        ends = np.flatnonzero(~inside & ~self.here)
+        by_number = numeric and is_target and not isinstance(method, str)
+        if method == "seasonal" and numeric:
+            copied[rows], rows = self._other_seasons(rows, known, season)
+        elif not (by_number or (method == "interpolate" and numeric)):
+            copied[rows], rows = left[rows], rows[:0]
+        if not by_number and len(rows):
             # Equal neighbours are copied: whole numbers beyond 2**53 are no float64.
             same = values[left[rows]] == values[right[rows]]
-            flat[rows[same]], rows = left[rows[same]], rows[~same]
-        filled = column.take(flat).reset_index(drop=True)
-        before, after = left[rows], right[rows]
-        weight = (rows - before) / (after - before)
-        between = values[before] + (values[after] - values[before]) * weight
-        _put(filled, rows, between if isinstance(method, str) else np.full(len(rows), method), method)
-        outside = np.flatnonzero(~self.here & ~inside)
-        if len(outside):
-            # Only a column that can miss values gets here: the first and last row of a series are there.
-            filled.iloc[outside] = np.nan if isinstance(column.dtype, np.dtype) else pd.NA
+            copied[rows[same]], rows = left[rows[same]], rows[~same]
+        filled = column.take(copied).reset_index(drop=True)
+        if len(rows):
+            before, after = left[rows], right[rows]
+            slope = (values[after] - values[before]) / (after - before)
+            new = np.full(len(rows), float(method)) if by_number else values[before] + slope * (rows - before)
+            new = new if filled.dtype.kind == "f" else np.rint(new)
+            filled.iloc[rows] = pd.Series(new).astype(filled.dtype).array
+        if numeric and len(ends):
+            # The first and the last row of a series are there: where no value is known on one side, one of them is
+            # missing or infinite, so that the dtype has a missing value.
+            filled.iloc[ends] = np.nan if isinstance(filled.dtype, np.dtype) else pd.NA
         return filled
 
     def _other_seasons(self, rows: IntArray, known: BoolArray, season: int) -> tuple[IntArray, IntArray]:
         """Return the row to copy for each of some rows (itself if there is none), and those that have none."""
-        copied, away, open_ = rows.copy(), season, np.arange(len(rows))
-        longest = int((self.stop - self.first).max())
-        while len(open_) and away < longest:
+        copied, todo = rows.copy(), np.arange(len(rows))
+        for away in range(season, int((self.stop - self.first).max()), season):
             for shift in (-away, away):
-                at = rows[open_] + shift
-                found = (at >= self.first[rows[open_]]) & (at < self.stop[rows[open_]])
+                at = rows[todo] + shift
+                found = (at >= self.first[rows[todo]]) & (at < self.stop[rows[todo]])
                 found[found] = known[at[found]]
-                copied[open_[found]] = at[found]
-                open_ = open_[~found]
-            away += season
-        return copied, rows[open_]
-
-
-def _put(column: pd.Series, rows: IntArray, values: Any, method: Any) -> None:
-    """Write values into some rows, in the dtype of the column."""
-    dtype = getattr(column.dtype, "numpy_dtype", column.dtype)
-    if dtype.kind in "iu":
-        if not isinstance(method, str) and not (
-            method == int(method) and np.iinfo(dtype).min <= method <= np.iinfo(dtype).max
-        ):
-            raise ArgumentError(
-                f"method={method!r} does not fit column {column.name!r} of {column.dtype}; expected a whole number in its "
-                f"range. Write one, or convert the column: df[{column.name!r}] = df[{column.name!r}].astype('float64')."
-            )
-        values = np.rint(values)
-    if len(rows):
-        column.iloc[rows] = pd.Series(values).astype(dtype).astype(column.dtype).array
+                copied[todo[found]] = at[found]
+                todo = todo[~found]
+        return copied, rows[todo]

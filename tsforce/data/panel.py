@@ -201,7 +201,9 @@ class Panel:
         values, inputs = (np.full((int(indptr[-1]), part.shape[1]), np.nan) for part in (self.values, self.inputs))
         old = ragged_rows(indptr[:-1], self.lengths)
         values[old], inputs[old] = self.values, self.inputs
-        inputs[ragged_rows(indptr[:-1] + self.lengths, np.full(self.n_series, horizon))] = new.reshape(-1, new.shape[2])
+        inputs[ragged_rows(indptr[:-1] + self.lengths, np.full(self.n_series, horizon))] = new.reshape(
+            self.n_series * horizon, new.shape[2]
+        )
         return replace(self, values=values, inputs=inputs, indptr=indptr)
 
     def select(self, past_exog: Sequence[str], future_exog: Sequence[str], static: Sequence[str]) -> Panel:

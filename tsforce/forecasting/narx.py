@@ -415,13 +415,12 @@ class NARXForecaster(Forecaster):
         """
         self.check_fitted()
         panel, steps = self.read(df), self.check_horizon(horizon)
-        index = resolve_cutoffs(panel, cutoffs)
-        if self.model_.layout.looks_ahead and (panel.lengths[index.series] - 1 - index.rows < steps).any():
-            # Steps after the frame's end: the calendar knows them, future inputs are NaN there, and so is the forecast.
-            panel = panel.extended(steps)
-        return self._forecast(panel, index, steps, with_cutoff=True)
+        return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
     def _forecast(self, panel: Panel, index: WindowIndex, horizon: int, *, with_cutoff: bool) -> Any:
+        if self.model_.layout.looks_ahead and (panel.lengths[index.series] - 1 - index.rows < horizon).any():
+            # Steps after the frame's end: the calendar knows them; future inputs are NaN there, and so is the forecast.
+            panel = panel.extended(horizon)
         used = np.unique(index.series)
         known = np.array([self.fitted_ids_.get(panel.id_list[i], -1) for i in used], dtype=np.int64)
         lost = self.chain_.rows_lost
