@@ -11,6 +11,7 @@ from tsforce.dynamics.forcing import ClosedLoop, Curriculum, OpenLoop
 from tsforce.evaluation.backtest import BacktestResult, backtest
 from tsforce.evaluation.compare import compare
 from tsforce.evaluation.modes import ModeComparison, compare_modes
+from tsforce.evaluation.split import ClosedLoopSplit
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.baselines import Baseline
 from tsforce.forecasting.ensemble import Ensemble
@@ -21,6 +22,7 @@ __all__ = [
     "Baseline",
     "BoxCox",
     "ClosedLoop",
+    "ClosedLoopSplit",
     "Curriculum",
     "Difference",
     "Ensemble",

@@ -30,6 +30,7 @@ from tsforce.errors import (
 __all__ = [
     "as_stamps",
     "cutoff_rows",
+    "locate_rows",
     "panel_to_frame",
     "read_panel",
     "resolve_cutoffs",
@@ -217,6 +218,18 @@ def write_forecasts(
 def stamps_at(panel: Panel, index: WindowIndex) -> Any:
     """Return the stamps of the windows' cutoffs, a pandas Index of length W."""
     return panel.clock.stamps(panel.ticks(index.series, index.rows))
+
+
+def locate_rows(panel: Panel, df: Any) -> tuple[IntArray, IntArray]:
+    """Return the series and the row within it of every row of the frame that a panel was read from, (N,) each.
+
+    Rows of a series before its first observed target have negative numbers.
+    """
+    columns = panel.columns
+    series = np.zeros(len(df), dtype=np.int64)
+    if columns.id in df.columns:
+        series = np.array([panel.position[name] for name in df[columns.id]], dtype=np.int64)
+    return series, _rows_at(panel, as_stamps(panel, df[columns.time]), series)
 
 
 def series_frame(panel: Panel, values: dict[str, Any]) -> pd.DataFrame:

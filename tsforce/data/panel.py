@@ -184,6 +184,50 @@ class Panel:
         chosen = np.asarray(series, dtype=np.int64)
         return self.windows(WindowIndex(chosen, self.lengths[chosen] - 1))
 
+    def followed_by(self, later: Panel) -> Panel:
+        """Return this panel's series, each followed by those of its rows in `later` that come after its last row.
+
+        Only series that are in both; `later` may repeat rows of this panel, which are not read again.
+
+        Raises
+        ------
+        ArgumentError
+            If rows are missing in between.
+        """
+        both = [i for i, name in enumerate(self.id_list) if name in later.position]
+        # Clocks may count from different origins, and none before its own.
+        begins = self.clock.ticks(later.clock.stamps(later.start))[0]
+        ends = self.ticks(np.arange(self.n_series), self.lengths - 1)
+        seen = later.clock.ticks(self.clock.stamps(ends))[0]
+        step = int(self.clock.step)
+        values: list[FloatArray] = []
+        inputs: list[FloatArray] = []
+        counts = []
+        for i in both:
+            k = later.position[self.id_list[i]]
+            gap = int(begins[k] - ends[i]) // step - 1
+            ahead = 0 if gap >= 0 else int(seen[i] - later.start[k]) // step + 1
+            if gap > 0:
+                raise ArgumentError(
+                    f"series {str(self.id_list[i])!r}: {gap} rows are missing between the last row that was learnt "
+                    f"from and the first one given; the rows must follow one another."
+                )
+            for parts, array in ((values, "values"), (inputs, "inputs")):
+                own, other = getattr(self, array), getattr(later, array)
+                first = min(later.indptr[k] + ahead, later.indptr[k + 1])
+                parts += [own[self.indptr[i] : self.indptr[i + 1]], other[first : later.indptr[k + 1]]]
+            counts.append(len(values[-1]) + len(values[-2]))
+        empty = np.empty((0, self.n_channels)), np.empty((0, self.inputs.shape[1]))
+        return replace(
+            self,
+            ids=self.ids.take(both),
+            values=np.concatenate([empty[0], *values]),
+            inputs=np.concatenate([empty[1], *inputs]),
+            indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            start=self.start[both],
+            static=tuple(column[both] for column in self.static),
+        )
+
     def extended(self, horizon: int, future: FloatArray | None = None) -> Panel:
         """Return the panel with `horizon` rows more at the end of each series, their targets and past inputs NaN.
 

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
 from tsforce.data.frame import (
+    cutoff_rows,
     panel_to_frame,
     read_panel,
     resolve_cutoffs,
@@ -19,9 +20,10 @@ from tsforce.data.frame import (
     write_forecasts,
 )
 from tsforce.data.frequency import season_length_of
-from tsforce.data.panel import Panel, WindowIndex
+from tsforce.data.panel import Panel, WindowIndex, ragged_rows
 from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning
 from tsforce.forecasting.arguments import check_columns, check_count
+from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
 
 __all__ = ["Forecaster", "read_for"]
 
@@ -120,6 +122,54 @@ class Forecaster(BaseEstimator):
             forecast = self.predict(ahead, history=panel_to_frame(panel.windows(seen)), **given)
             yhat[now, :ahead] = forecast[self.name].to_numpy().reshape(-1, ahead)
         return write_forecasts(panel, index, yhat, self.name, with_cutoff=True)
+
+    def score(self, df: Any, y: None = None) -> float:
+        """Return minus the closed-loop error on the rows that follow the training rows; higher is better.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Long frame with rows after those that were learnt from, one right after the other (earlier ones may be there
+            too). They are forecast in windows of the horizon, each from the rows before it; future inputs are read from
+            the frame. Series that were not fitted, or have no later rows, are left out.
+        y : None
+            scikit-learn's slot.
+
+        Returns
+        -------
+        float
+            Minus the mean over series of mean ``|y - yhat|`` over the in-sample seasonal-naive scale of the training
+            rows; series without a scale are left out.
+
+        Raises
+        ------
+        ArgumentError
+            If no row follows, or rows are missing in between.
+        """
+        self.check_no_y(y)
+        self.check_fitted()
+        steps = self.check_horizon(None)
+        learnt = self.tail_ if hasattr(self, "tail_") else self.panel_
+        panel = learnt.followed_by(self.read(df))
+        first = cutoff_rows(panel, self.train_end_)
+        counts = -(-(panel.lengths - 1 - first) // steps)
+        series = np.repeat(np.arange(panel.n_series), counts)
+        rows = first[series] + ragged_rows(np.zeros_like(counts), counts) * steps
+        if len(rows) == 0:
+            raise ArgumentError("score: df has no row after those that were learnt from, of any fitted series.")
+        yhat = self.predict_at(panel, WindowIndex(series, rows))[self.name].to_numpy().reshape(-1, steps)
+        ahead = rows[:, None] + np.arange(1, steps + 1)
+        known = ahead < panel.lengths[series][:, None]
+        truth = panel.values[np.minimum(panel.indptr[series][:, None] + ahead, len(panel.values) - 1), 0]
+        error = np.where(known, np.abs(truth - yhat), 0.0).sum(axis=1)
+        mean = np.bincount(series, error, panel.n_series) / np.maximum(panel.lengths - 1 - first, 1)
+        scale = np.array([self.naive_scale_[name] for name in panel.id_list])
+        usable = (counts > 0) & has_scale(scale)
+        if not usable.any():
+            raise ArgumentError(
+                "score: no series has a seasonal-naive scale in its training rows to measure errors by."
+            )
+        return -float((mean[usable] / scale[usable]).mean())
 
     @property
     def name(self) -> str:
@@ -227,10 +277,11 @@ class Forecaster(BaseEstimator):
         for attribute in [a for a in vars(self) if a.endswith("_") and not a.startswith("_")]:
             delattr(self, attribute)
 
-    @staticmethod
-    def last_stamps(panel: Panel) -> Any:
-        """Return the id column and ``cutoff``: the stamp of each series' last row."""
-        return series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})
+    def remember_ends(self, panel: Panel, season_length: int) -> None:
+        """Keep what every fit leaves behind: each series' last stamp, and its scale for scores."""
+        scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, season_length, panel.lengths)
+        self.naive_scale_ = dict(zip(panel.id_list, scale.tolist(), strict=True))
+        self.train_end_ = series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})
 
 
 def read_for(models: Iterable[Forecaster], df: Any) -> Panel:

@@ -142,9 +142,8 @@ class Ensemble(Forecaster):
         self.coverage_ = series_frame(panel, {"n_members": count})
         self.short_series_ = [panel.id_list[i] for i in np.flatnonzero(count == 0)]
         covered = panel if (count > 0).all() else panel.take(np.flatnonzero(count > 0))
-        # Where each series ended, for the stamps of forecasts.
-        self.ends_ = covered.windows(covered.last_rows(), length=1)
-        self.train_end_ = self.last_stamps(covered)
+        self.panel_ = covered
+        self.remember_ends(covered, self.season_length_)
         return self
 
     @staticmethod
@@ -191,14 +190,14 @@ class Ensemble(Forecaster):
             if panel.columns.future_exog:
                 panel = panel.extended(steps, read_future(panel, future_df, steps))
             return self._combined(panel, index, steps, with_cutoff=False)
-        index = self.ends_.last_rows()
+        index = self.panel_.last_rows()
         stack = np.full((len(self.members_), len(index), steps), np.nan)
         for number, member in enumerate(self.members_.values()):
             out = set(self._left_out(member))
-            mine = np.array([name not in out for name in self.ends_.id_list])
+            mine = np.array([name not in out for name in self.panel_.id_list])
             given = {"future_df": future_df} if member.inputs()["future_exog"] else {}
             stack[number, mine] = member.predict(steps, **given)[member.name].to_numpy().reshape(-1, steps)
-        return write_forecasts(self.ends_, index, self._combine(stack), self.name, with_cutoff=False)
+        return write_forecasts(self.panel_, index, self._combine(stack), self.name, with_cutoff=False)
 
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
         """Return combined forecasts at many cutoffs; parameters, result, numbers as ``Forecaster.predict_at``."""

@@ -327,7 +327,7 @@ class NARXForecaster(Forecaster):
         self.model_ = fitted.model
         self.fitted_ids_ = {name: i for i, name in enumerate(kept.id_list)}
         self.tail_ = kept.windows(kept.last_rows(), length=context_length + lost)
-        self.train_end_ = self.last_stamps(kept)
+        self.remember_ends(kept, season_length)
         return self
 
     def _options(self) -> Options:

@@ -1,0 +1,118 @@
+"""score and ClosedLoopSplit: closed-loop errors as scikit-learn's searches see them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+from tests.forecasting.test_inputs import frame
+from tests.makers import make_frame
+from tsforce import Baseline, ClosedLoopSplit, Ensemble, NARXForecaster, backtest
+from tsforce.errors import ArgumentError, ArgumentTypeError
+
+H = 4
+
+
+def narx(**settings):
+    return NARXForecaster(**{"horizon": H, "lags": 7, "season_length": 7, "mode": "open_loop"} | settings)
+
+
+def head(df, rows):
+    return df.groupby("unique_id", sort=False).head(rows).reset_index(drop=True)
+
+
+MODELS = [narx(), narx(scope="local"), Baseline("naive2", horizon=H, season_length=7), Ensemble([narx(), narx(lags=3)])]
+
+
+@pytest.mark.parametrize("freq", [None, "D", "W-SUN", "MS", "B"])
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+def test_a_score_is_the_error_of_a_backtest_over_the_rows_that_follow(model, freq):
+    df = make_frame((60, 60, 60), freq=freq)
+    learnt = head(df, 60 - 2 * H - 1)
+    model = model.clone_unfitted().fit(learnt)
+    tail = df.merge(learnt[["unique_id", "ds"]], how="left", indicator=True)
+    later = tail[tail["_merge"] == "left_only"].drop(columns="_merge")
+    got = model.score(later)
+    assert got == pytest.approx(model.score(df), rel=1e-12)
+    errors = []
+    for name, part in df.groupby("unique_id", sort=False):
+        y = part["y"].to_numpy()
+        n = 60 - 2 * H - 1
+        scale = np.abs(y[7:n] - y[: n - 7]).mean()
+        mine = []
+        for start in range(n - 1, 59, H):
+            stamps = pd.DataFrame({"unique_id": [name], "cutoff": [part["ds"].iloc[start]]})
+            yhat = model.predict_at(df, stamps)[model.name].to_numpy()[: 59 - start]
+            mine += np.abs(y[start + 1 : start + 1 + H] - yhat).tolist()
+        assert len(mine) == 2 * H + 1
+        errors.append(np.mean(mine) / scale)
+    assert got == pytest.approx(-np.mean(errors), rel=1e-9)
+
+
+def test_a_score_reads_future_inputs_from_the_frame():
+    df = frame()[["unique_id", "ds", "y", "price"]]
+    cut = df["ds"].max() - pd.Timedelta(days=H)
+    model = narx(future_exog="price").fit(df[df["ds"] <= cut])
+    good = model.score(df[df["ds"] > cut])
+    wrong = df.assign(price=df["price"] + 5.0 * (df["ds"] > cut))
+    assert model.score(wrong[wrong["ds"] > cut]) < good
+
+
+def test_what_cannot_be_scored_is_named():
+    df = make_frame((60, 50))
+    model = narx().fit(head(df, 40))
+    with pytest.raises(ArgumentError, match="no row after"):
+        model.score(head(df, 40))
+    with pytest.raises(ArgumentError, match="'s0': 5 rows are missing"):
+        model.score(df[df["ds"] > 45])
+    with pytest.raises(ArgumentTypeError, match="target is a column"):
+        model.score(df, df["y"])
+    level = df.assign(y=np.where(df["unique_id"] == "s0", 1.0, 2.0))
+    with pytest.raises(ArgumentError, match="scale"):
+        Baseline("naive", horizon=H).fit(head(level, 40)).score(level)
+
+
+@pytest.mark.parametrize("align", ["series", "calendar"])
+def test_folds_are_the_windows_of_a_backtest(align):
+    df = make_frame((60, 50, 70), freq="D").sample(frac=1, random_state=1)
+    split = ClosedLoopSplit(H, 3, align=align)
+    result = backtest(Baseline("naive"), df, horizon=H, n_windows=3, align=align)
+    folds = list(split.split(df))
+    assert len(folds) == split.get_n_splits() == 3
+    for (train, test), (_, fold) in zip(folds, result.frame.groupby("cutoff"), strict=True):
+        seen, scored = df.iloc[train], df.iloc[test]
+        assert not set(train) & set(test)
+        key = ["unique_id", "ds"]
+        assert sorted(map(tuple, scored[key].to_numpy())) == sorted(map(tuple, fold[key].to_numpy()))
+        for name, part in scored.groupby("unique_id"):
+            assert seen.loc[seen["unique_id"] == name, "ds"].max() == part["ds"].min() - pd.Timedelta(days=1)
+
+
+def test_a_search_picks_what_backtests_best():
+    df = make_frame((120, 120, 120))
+    cv = ClosedLoopSplit(H, 3)
+    search = GridSearchCV(narx(), {"lags": [1, 7, 14], "mode": ["open_loop"]}, cv=cv).fit(df)
+    for lags, mean in zip((1, 7, 14), search.cv_results_["mean_test_score"], strict=True):
+        by_hand = []
+        for train, test in cv.split(df):
+            by_hand.append(narx(lags=lags).fit(df.iloc[train]).score(df.iloc[test]))
+        assert mean == pytest.approx(np.mean(by_hand), rel=1e-12)
+    assert search.best_params_["lags"] != 1
+    assert search.best_estimator_.predict().shape[0] == 3 * H
+
+
+def test_ensembles_can_be_cross_validated():
+    scores = cross_val_score(Ensemble([narx(), narx(lags=3)]), make_frame(), cv=ClosedLoopSplit(H, 2))
+    assert (scores < 0).all()
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"horizon": 0}, "horizon=0"), ({"n_windows": 0}, "n_windows=0"), ({"align": "end"}, "'series', 'calendar'")],
+)
+def test_bad_folds_are_named(settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        list(ClosedLoopSplit(**{"horizon": H} | settings).split(make_frame()))
