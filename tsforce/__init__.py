@@ -6,6 +6,8 @@ Public names only; everything else is private. ``tsforce.datasets`` and ``tsforc
 # First, not nested below our own modules: importing scipy.stats from deep inside an import costs half as much again.
 import sklearn.base  # noqa: F401
 
+from tsforce.data.convert import to_long
+from tsforce.data.gaps import fill_gaps
 from tsforce.data.transforms import BoxCox, Difference, Log, MeanScale, Standardize
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, OpenLoop
 from tsforce.evaluation.backtest import BacktestResult, backtest
@@ -37,6 +39,8 @@ __all__ = [
     "backtest",
     "compare",
     "compare_modes",
+    "fill_gaps",
+    "to_long",
 ]
 
 __version__ = "0.1.0.dev0"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tsforce
 from tsforce.data.frame import panel_to_frame, read_panel
 from tsforce.errors import (
     ArgumentError,
@@ -65,7 +66,7 @@ def repairs_in(fault):
 
 def typed(df, faults):
     """Return the frame after the repairs of some faults have been typed one after another."""
-    scope = {"df": df.copy(), "pd": pd}
+    scope = {"df": df.copy(), "pd": pd, "tsforce": tsforce}
     for fault in faults:
         for statement in repairs_in(fault):
             exec(statement, scope)
@@ -108,7 +109,11 @@ ROWS = {
     ),
     "gap in days": (
         GAP,
-        ["series 'b': 2 missing time stamps at freq='D'", "first 2024-01-03 00:00:00 before row 8", "asfreq('D')"],
+        [
+            "series 'b': 2 missing time stamps at freq='D'",
+            "first 2024-01-03 00:00:00 before row 8",
+            "tsforce.fill_gaps(df, freq='D')",
+        ],
     ),
     "gap in days without an id column": (
         without(series("a"), 2).drop(columns="unique_id"),
@@ -116,7 +121,7 @@ ROWS = {
     ),
     "gap in whole numbers": (
         panel(numbered(1, 2, 3), numbered(4, 5, 8, 9, name="b")),
-        ["series 'b': 2 missing time stamps at freq=1, first 6 before row 5", "range("],
+        ["series 'b': 2 missing time stamps at freq=1, first 6 before row 5", "tsforce.fill_gaps(df, freq=1)"],
     ),
     "gap in months": (
         panel(series(ds=MONTHS), without(series("b", ds=MONTHS), 3)),
@@ -206,7 +211,6 @@ COLUMNS = {
     ),
     "dates as objects": (with_ds(list(DAYS.date), object), ["column 'ds' holds object", "datetime.date(2024, 1, 1)"]),
     "whole numbers as objects": (with_ds([1, 2, 3], object), ["column 'ds' holds object", "astype('int64')"]),
-    "periods in ds": (with_ds(pd.period_range("2024-01", periods=4, freq="M")), ["period[M]", ".dt.to_timestamp()"]),
     "NaT in ds": (with_ds([*DAYS[:3], pd.NaT, pd.NaT]), ["column 'ds' is empty in 2 rows, first in row 3", "dropna"]),
     "hole in whole numbers": (with_ds([1, 2, None, 3], "Int64"), ["column 'ds' is empty in 1 row, first in row 2"]),
     "missing ids": (
@@ -470,12 +474,18 @@ def test_columns_of_other_names_stand_in_the_messages_and_in_the_repairs():
 # ---- what is no frame, and no frequency
 
 
-def test_a_series_gets_the_statement_that_makes_a_frame_of_it():
-    df = pd.Series([1.0, 2.0, 3.0], index=DAYS[:3])
+def test_a_series_without_stamps_gets_the_statement_that_makes_a_frame_of_it():
+    df = pd.Series([1.0, 2.0, 3.0], index=["a", "b", "c"])
     with pytest.raises(ArgumentTypeError, match=r"df is a pandas.*Series; expected a pandas DataFrame") as caught:
         read_panel(df)
     fixed = typed(df, [str(caught.value)])
-    assert read_panel(fixed).id_list == ["y"]
+    assert fixed.columns.tolist() == ["ds", "y"]
+
+
+def test_repairs_of_a_series_begin_with_the_statement_that_makes_a_frame_of_it():
+    df = pd.Series([1.0, float("nan"), 3.0, 4.0, 5.0], index=DAYS[[0, 1, 2, 4, 5]])
+    assert len(read_panel(df.iloc[2:3], freq="D").values) == 1
+    assert repaired(df).values[:, 0].tolist() == [1.0, 2.0, 3.0, 3.5, 4.0, 5.0]
 
 
 class Foreign:

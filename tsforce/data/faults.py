@@ -190,18 +190,18 @@ def _grid_repair(rows: SortedRows, clock: Any) -> str:
 
 
 def _gap_repair(rows: SortedRows, clock: Any) -> str:
-    inside = "interpolate(limit_area='inside')"
-    if not isinstance(clock.freq, int):
-        return f"Add the rows with values: {rows.reshaped(f's.asfreq({clock.freq!r}).{inside}')}"
-    every = f"range(s.index.min(), s.index.max() + 1, {clock.freq})"
-    wider = _steps(rows)
-    hint = (
-        ""
-        if wider <= clock.step
-        else f"All stamps are multiples of {wider} apart: if that is the step, say freq={wider}. "
-    )
-    call = rows.reshaped(f"s.reindex({every}).rename_axis({rows.columns.time!r}).{inside}")
-    return f"{hint}Add the rows with values: {call}"
+    hint, names = "", ""
+    if isinstance(clock.freq, int) and _steps(rows) > clock.step:
+        wider = _steps(rows)
+        hint = f"All stamps are multiples of {wider} apart: if that is the step, say freq={wider}. "
+    columns = rows.columns
+    for argument, name, default in (
+        ("id_col", columns.id, "unique_id"),
+        ("time_col", columns.time, "ds"),
+        ("target_col", columns.targets[0], "y"),
+    ):
+        names += "" if name == default else f", {argument}={name!r}"
+    return f"{hint}Add the rows with values: df = tsforce.fill_gaps(df, freq={clock.freq!r}{names})"
 
 
 def target_faults(rows: SortedRows, target: npt.NDArray[np.float64]) -> tuple[IntArray, list[str], list[str]]:

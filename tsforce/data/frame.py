@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsforce.data.columns import check_names, no_frame, read_ids, read_input, read_stamps, read_static, read_target
+from tsforce.data.columns import check_names, read_ids, read_input, read_stamps, read_static, read_target
+from tsforce.data.convert import as_pandas_long, in_kind, long_first
 from tsforce.data.faults import SortedRows, duplicate_faults, place, target_faults, time_faults
 from tsforce.data.frequency import Clock, check_freq, infer_offset
 from tsforce.data.panel import Columns, IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.errors import (
     ArgumentError,
-    ArgumentTypeError,
     FrameError,
     UnseenSeriesError,
     UnusedColumnWarning,
@@ -56,8 +56,9 @@ def read_panel(
     Parameters
     ----------
     df : DataFrame
-        Long frame: series id, time stamp (or whole-number step), target in original units. Without the default id
-        column ``unique_id`` the frame is one series, named "y". Never modified.
+        Long frame of pandas or polars: series id, time stamp (or whole-number step), target in original units; or with
+        the time in its index; or a Series. Without the default id column ``unique_id`` it is one series, named "y".
+        Never modified.
     id_col, time_col, target_col : str
     freq : str, offset or int
         "infer", a pandas alias or offset, or the step of whole-number stamps.
@@ -72,7 +73,7 @@ def read_panel(
     Raises
     ------
     ArgumentTypeError
-        If `df` is no pandas DataFrame.
+        If `df` is none of these.
     ArgumentError
         If `freq` is no frequency.
     FrameError
@@ -87,8 +88,8 @@ def read_panel(
     if isinstance(df, Panel):
         return df.select(past_exog, future_exog, static)
     columns = Columns(id_col, time_col, (target_col,), tuple(past_exog), tuple(future_exog), tuple(static))
-    if not isinstance(df, pd.DataFrame):
-        raise ArgumentTypeError(no_frame(df, columns))
+    given = df
+    df, kind = as_pandas_long(df, id_col, time_col, target_col)
     offset = check_freq(freq)
     faults = check_names(df, columns)
     names = list(df.columns)
@@ -106,10 +107,15 @@ def read_panel(
         for name in static
         if len(df) and name in single and ids is not None
     ]
-    if faults:
-        raise FrameError(faults)
-    inputs = np.stack(found, axis=1) if found else np.empty((len(df), 0))
-    panel = replace(_assemble(df, columns, codes, ids, stamps, target, offset, inputs), static=tuple(fixed))
+    try:
+        if faults:
+            raise FrameError(faults)
+        inputs = np.stack(found, axis=1) if found else np.empty((len(df), 0))
+        panel = _assemble(df, columns, codes, ids, stamps, target, offset, inputs)
+    except FrameError as error:
+        # Repairs are statements for a long pandas frame.
+        raise FrameError([*long_first(given, id_col, time_col, target_col), *error.faults]) from None
+    panel = replace(panel, static=tuple(fixed), kind=kind)
     unused = [name for name in df.columns if name not in columns.named]
     if unused:
         warnings.warn(
@@ -182,9 +188,16 @@ def panel_to_frame(panel: Panel) -> pd.DataFrame:
 
 
 def write_forecasts(
-    panel: Panel, index: WindowIndex, yhat: Any, name: str, *, with_cutoff: bool, counts: dict[str, int] | None = None
-) -> pd.DataFrame:
-    """Return the frame of some forecasts, ordered as `index`, then by horizon.
+    panel: Panel,
+    index: WindowIndex,
+    yhat: Any,
+    name: str,
+    *,
+    with_cutoff: bool,
+    counts: dict[str, int] | None = None,
+    scenarios: Sequence[str] | None = None,
+) -> Any:
+    """Return the frame of some forecasts in the user's kind, ordered as `index`, then by horizon.
 
     Parameters
     ----------
@@ -198,11 +211,14 @@ def write_forecasts(
     with_cutoff : bool
         Whether to add the column ``cutoff``.
     counts : dict, optional
-        Kept in ``frame.attrs`` under the same keys, such as the number of clipped windows.
+        Kept in ``frame.attrs`` under the same keys, such as the number of clipped windows (pandas only).
+    scenarios : sequence of str, optional
+        Names for as many equal parts of the windows: the column ``scenario`` in front.
     """
     horizon = yhat.shape[1]
     ticks = panel.ticks(index.series[:, None], index.rows[:, None] + np.arange(1, horizon + 1))
-    data = {
+    data = {} if scenarios is None else {"scenario": np.repeat(list(scenarios), yhat.size // len(scenarios))}
+    data |= {
         panel.columns.id: panel.ids.take(np.repeat(index.series, horizon)),
         panel.columns.time: panel.clock.stamps(ticks.ravel()),
     }
@@ -212,7 +228,7 @@ def write_forecasts(
     data[name] = np.ascontiguousarray(yhat).ravel()
     frame = pd.DataFrame(data, copy=False)
     frame.attrs.update(counts or {})
-    return frame
+    return in_kind(frame, panel.kind)
 
 
 def stamps_at(panel: Panel, index: WindowIndex) -> Any:
@@ -226,6 +242,7 @@ def locate_rows(panel: Panel, df: Any) -> tuple[IntArray, IntArray]:
     Rows of a series before its first observed target have negative numbers.
     """
     columns = panel.columns
+    df, _ = as_pandas_long(df, columns.id, columns.time, columns.targets[0])
     series = np.zeros(len(df), dtype=np.int64)
     if columns.id in df.columns:
         series = np.array([panel.position[name] for name in df[columns.id]], dtype=np.int64)
@@ -286,8 +303,9 @@ def resolve_cutoffs(panel: Panel, cutoffs: Any) -> WindowIndex:
     """
     if isinstance(cutoffs, WindowIndex):
         return cutoffs
-    if isinstance(cutoffs, pd.DataFrame):
-        return _cutoffs_by_series(panel, cutoffs)
+    if hasattr(cutoffs, "columns"):
+        columns = panel.columns
+        return _cutoffs_by_series(panel, as_pandas_long(cutoffs, columns.id, "cutoff", columns.targets[0])[0])
     given: Iterable[Any] = [cutoffs] if pd.api.types.is_scalar(cutoffs) else cutoffs
     stamps = as_stamps(panel, given)
     rows = _rows_at(panel, stamps, np.arange(panel.n_series)[:, None])

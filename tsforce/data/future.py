@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tsforce.data.columns import no_frame, read_input
+from tsforce.data.columns import read_input
+from tsforce.data.convert import as_pandas_long
 from tsforce.data.faults import counted, place
 from tsforce.data.frame import as_stamps
 from tsforce.data.panel import FloatArray, Panel
 from tsforce.errors import ArgumentTypeError, FrameError, FutureExogError, abbreviate
 
-__all__ = ["join_scenarios", "read_future"]
-
-
-def join_scenarios(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return forecasts of several scenarios one after another, the column ``scenario`` in front."""
-    joined = pd.concat(frames, ignore_index=True)
-    return joined[["scenario", *(name for name in joined.columns if name != "scenario")]]
+__all__ = ["read_future"]
 
 
 def read_future(panel: Panel, future_df: Any, horizon: int) -> FloatArray:
@@ -52,8 +46,10 @@ def read_future(panel: Panel, future_df: Any, horizon: int) -> FloatArray:
             f"future_exog={list(wanted)!r} must be known over the horizon, and no future_df was given. Pass "
             f"predict(future_df=df) with the columns {all_columns} and {needed} ({stamps_needed})."
         )
-    if not isinstance(future_df, pd.DataFrame):
-        raise ArgumentTypeError(no_frame(future_df, columns).replace("df is", "future_df is", 1))
+    try:
+        future_df, _ = as_pandas_long(future_df, columns.id, columns.time, wanted[0])
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(str(error).replace("df is", "future_df is", 1)) from None
     missing = [name for name in (columns.time, *wanted) if name not in future_df.columns]
     if columns.id not in future_df.columns and panel.n_series > 1:
         missing.insert(0, columns.id)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tsforce.data.convert import as_pandas_long, in_kind
 from tsforce.data.frame import write_forecasts
 from tsforce.data.panel import IntArray, Panel
 from tsforce.errors import ArgumentError, abbreviate, check_choice
@@ -69,7 +70,7 @@ class BacktestResult:
     ----------
     frame : DataFrame
         unique_id, ds, cutoff, horizon, y, one column per model[, in_sample]; original units, ordered by series, cutoff,
-        horizon; rows without truth are left out.
+        horizon; rows without truth are left out. Of the kind that the data was; scores are pandas.
     align : "series", "calendar" or "cutoffs"
         How the cutoffs were found.
     horizon, season_length : int
@@ -115,7 +116,7 @@ class BacktestResult:
         if not complete:
             ahead = np.minimum(ahead, panel.lengths[index.series][:, None] - 1)
         truth = panel.values[panel.indptr[index.series][:, None] + ahead, 0]
-        frame = write_forecasts(panel, index, truth, columns.targets[0], with_cutoff=True)
+        frame = write_forecasts(replace(panel, kind="pandas"), index, truth, columns.targets[0], with_cutoff=True)
         for name, judged in models.items():
             frame[name] = judged.yhat.ravel()
         seen = [judged.learnt for judged in models.values() if judged.learnt is not None]
@@ -130,7 +131,7 @@ class BacktestResult:
         left_out = [panel.id_list[i] for i in np.flatnonzero(first < 0)]
         notes = _notes(panel, plan, left_out, bool(seen))
         return BacktestResult(
-            frame,
+            in_kind(frame, panel.kind),
             plan.align,
             horizon,
             season_length,
@@ -222,8 +223,8 @@ class BacktestResult:
             "n_windows": len(self._plan.index),
             "season_length": self.season_length,
         }
-        if "in_sample" in self.frame:
-            row["in_sample"] = bool(self.frame["in_sample"].any())
+        if "in_sample" in self.frame.columns:
+            row["in_sample"] = bool(np.any(self.frame["in_sample"].to_numpy()))
         return row | {"n_left_out": int((~with_scale).sum())}
 
     def by_horizon(self) -> pd.DataFrame:
@@ -319,6 +320,49 @@ class BacktestResult:
             for name, e in self._exposures(baselines).items()
         ]
         return pd.DataFrame(rows, columns=["model", "drift_horizon", "naive_horizon", "diverged_share"])
+
+    # ---- pictures
+
+    def plot(self, kind: str = "horizon", *, series: Any = None, baselines: bool = False, ax: Any = None) -> Any:
+        """Return a figure of the errors at each step, or of the forecasts themselves (extra ``plot``).
+
+        Parameters
+        ----------
+        kind : "horizon" or "windows"
+            "horizon": ``exposure()``, closed-loop and one-step errors at each step after the cutoff, repeating the last
+            value beside them; MASE at each step where there is nothing but reference methods. "windows": truth and
+            forecasts of each window of one series.
+        series : optional
+            For "windows": the series' id; by default the first.
+        baselines : bool
+            For "horizon": whether to include reference methods; their one-step errors cost a forecast per row.
+        ax : matplotlib Axes, optional
+
+        Raises
+        ------
+        ArgumentError
+            If the kind or the series is not known.
+        """
+        from tsforce.plotting import plot_backtest, plot_horizon
+
+        if check_choice("kind", kind, ("horizon", "windows")) == "windows":
+            columns = self._panel.columns
+            return plot_backtest(
+                as_pandas_long(self.frame, columns.id, columns.time, columns.targets[0])[0],
+                series=series,
+                ax=ax,
+                id_col=columns.id,
+                time_col=columns.time,
+                target_col=columns.targets[0],
+            )
+        if series is not None:
+            raise ArgumentError(
+                f"series={series!r}: errors at each step are pooled over all series; for one series' forecasts say "
+                f"plot(kind='windows', series=...)."
+            )
+        if not baselines and all(judged.is_baseline for judged in self._models.values()):
+            return plot_horizon(self.by_horizon(), ax=ax)
+        return plot_horizon(self.exposure(baselines=baselines), ax=ax)
 
 
 def _ratio(total: Any, count: Any) -> FloatArray:

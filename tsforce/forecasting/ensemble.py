@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
-from tsforce.data.future import join_scenarios, read_future
+from tsforce.data.future import read_future
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import (
     ArgumentError,
@@ -179,11 +179,15 @@ class Ensemble(Forecaster):
         self.check_fitted()
         steps = self.check_horizon(horizon)
         if isinstance(future_df, Mapping):
-            several = [
-                self.predict(steps, future_df=frame, history=history).assign(scenario=name)
-                for name, frame in future_df.items()
-            ]
-            return join_scenarios(several)
+            if not future_df:
+                raise ArgumentError("future_df is an empty dict; give at least one scenario, name -> frame.")
+            each = [self.predict(steps, future_df=frame, history=history) for frame in future_df.values()]
+            panel = self.panel_ if history is None else self.read(history)
+            copies = panel.take(np.tile(np.arange(panel.n_series), len(each)))
+            yhat = np.concatenate([part[self.name].to_numpy().reshape(-1, steps) for part in each])
+            return write_forecasts(
+                copies, copies.last_rows(), yhat, self.name, with_cutoff=False, scenarios=list(future_df)
+            )
         if history is not None:
             panel = self.read(history)
             index = panel.last_rows()

@@ -401,12 +401,10 @@ class NARXForecaster(Forecaster):
             raise ArgumentError("future_df is an empty dict; give at least one scenario, name -> frame.")
         values = [read_future(panel, frame, steps) for frame in scenarios.values()]
         copies = panel.take(np.tile(np.arange(panel.n_series), len(values)))
-        forecast = self._forecast(
-            copies.extended(steps, np.concatenate(values)), copies.last_rows(), steps, with_cutoff=False
-        )
-        if several:
-            forecast.insert(0, "scenario", np.repeat(list(scenarios), panel.n_series * steps))
-        return forecast
+        return self._forecast(
+            copies.extended(steps, np.concatenate(values)), copies.last_rows(), steps,
+            with_cutoff=False, scenarios=list(scenarios) if several else None,
+        )  # fmt: skip
 
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
         """Return closed-loop forecasts at many cutoffs of many series at once; nothing is learnt.
@@ -417,7 +415,15 @@ class NARXForecaster(Forecaster):
         panel, steps = self.read(df), self.check_horizon(horizon)
         return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
-    def _forecast(self, panel: Panel, index: WindowIndex, horizon: int, *, with_cutoff: bool) -> Any:
+    def _forecast(
+        self,
+        panel: Panel,
+        index: WindowIndex,
+        horizon: int,
+        *,
+        with_cutoff: bool,
+        scenarios: list[str] | None = None,
+    ) -> Any:
         if self.model_.layout.looks_ahead and (panel.lengths[index.series] - 1 - index.rows < horizon).any():
             # Steps after the frame's end: the calendar knows them; future inputs are NaN there, and so is the forecast.
             panel = panel.extended(horizon)
@@ -453,7 +459,9 @@ class NARXForecaster(Forecaster):
             chain = Chain.learn(self.chain_.transforms, alone.values, alone.indptr, rows + 1)
             each = WindowIndex(np.arange(len(rows)), rows)
             yhat[fresh] = self._roll(alone, each, horizon, chain, None, None, counts)
-        return write_forecasts(panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts)
+        return write_forecasts(
+            panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts, scenarios=scenarios
+        )
 
     def _roll(
         self,
