@@ -62,9 +62,10 @@ class Drawn(Baseline):
         super().__init__("naive", season_length=season_length)
         self.random_state = random_state
 
-    def _forecast(self, panel, index, horizon):
-        noise = np.random.default_rng(self.random_state).normal(size=(len(index), horizon))
-        return super()._forecast(panel, index, horizon) + noise
+    def predict(self, horizon=None, **given):
+        forecast = super().predict(horizon, **given)
+        noise = np.random.default_rng(self.random_state).normal(size=len(forecast))
+        return forecast.assign(naive=forecast["naive"] + noise)
 
 
 class Broken(Baseline):
@@ -195,10 +196,9 @@ def test_a_forecast_that_is_not_finite_yields_no_finite_score():
         def __init__(self):
             super().__init__("naive")
 
-        def _forecast(self, panel, index, horizon):
-            yhat = super()._forecast(panel, index, horizon)
-            yhat[0] = np.inf
-            return yhat
+        def predict(self, horizon=None, **given):
+            forecast = super().predict(horizon, **given)
+            return forecast.assign(naive=forecast["naive"].where(forecast["horizon"] > 1, np.inf))
 
     row = run(toy(), [("diverged", Diverged())]).iloc[0]
     assert row["status"] == "ok, 1 series not finite"

@@ -9,7 +9,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from tests.forecasting.test_inputs import frame
 from tests.makers import make_frame
-from tsforce import Baseline, ClosedLoopSplit, Ensemble, NARXForecaster, backtest
+from tsforce import Baseline, ClosedLoopSplit, Ensemble, Forecaster, NARXForecaster, backtest
+from tsforce.data.frame import write_forecasts
 from tsforce.errors import ArgumentError, ArgumentTypeError
 
 H = 4
@@ -116,3 +117,25 @@ def test_ensembles_can_be_cross_validated():
 def test_bad_folds_are_named(settings, message):
     with pytest.raises(ArgumentError, match=message):
         list(ClosedLoopSplit(**{"horizon": H} | settings).split(make_frame()))
+
+
+class Last(Forecaster):
+    """A forecaster of the smallest kind: no rows kept, no scale."""
+
+    def __init__(self, horizon):
+        self.horizon = horizon
+
+    def fit(self, df, y=None, *, mode=None):
+        self.train_end_ = self.last_stamps(self.read(df))
+        return self
+
+    def predict(self, horizon=None, *, future_df=None, history=None):
+        panel = self.read(history)
+        last = panel.values[panel.indptr[1:] - 1]
+        return write_forecasts(panel, panel.last_rows(), np.repeat(last, horizon, axis=1), self.name, with_cutoff=False)
+
+
+def test_a_forecaster_that_keeps_nothing_is_scored_from_the_frame():
+    df = make_frame((60, 60))
+    naive = Baseline("naive", horizon=H, season_length=1).fit(head(df, 50))
+    assert Last(H).fit(head(df, 50)).score(df) == pytest.approx(naive.score(df), rel=1e-12)

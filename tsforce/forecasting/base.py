@@ -149,10 +149,15 @@ class Forecaster(BaseEstimator):
         self.check_no_y(y)
         self.check_fitted()
         steps = self.check_horizon(None)
-        learnt = self.tail_ if hasattr(self, "tail_") else self.panel_
-        panel = learnt.followed_by(self.read(df))
+        panel = self.read(df)
+        learnt = getattr(self, "tail_", getattr(self, "panel_", None))
+        if learnt is not None:
+            panel = learnt.followed_by(panel)
         first = cutoff_rows(panel, self.train_end_)
-        counts = -(-(panel.lengths - 1 - first) // steps)
+        if learnt is None:
+            # A forecaster that keeps no rows of its own is scored on those in the frame.
+            panel, first = panel.take(np.flatnonzero(first >= 0)), first[first >= 0]
+        counts = np.maximum(-(-(panel.lengths - 1 - first) // steps), 0)
         series = np.repeat(np.arange(panel.n_series), counts)
         rows = first[series] + ragged_rows(np.zeros_like(counts), counts) * steps
         if len(rows) == 0:
@@ -163,7 +168,11 @@ class Forecaster(BaseEstimator):
         truth = panel.values[np.minimum(panel.indptr[series][:, None] + ahead, len(panel.values) - 1), 0]
         error = np.where(known, np.abs(truth - yhat), 0.0).sum(axis=1)
         mean = np.bincount(series, error, panel.n_series) / np.maximum(panel.lengths - 1 - first, 1)
-        scale = np.array([self.naive_scale_[name] for name in panel.id_list])
+        if hasattr(self, "naive_scale_"):
+            scale = np.array([self.naive_scale_[name] for name in panel.id_list])
+        else:
+            season = self.season_length_for_scores()
+            scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, season, first + 1)
         usable = (counts > 0) & has_scale(scale)
         if not usable.any():
             raise ArgumentError(
@@ -281,7 +290,12 @@ class Forecaster(BaseEstimator):
         """Keep what every fit leaves behind: each series' last stamp, and its scale for scores."""
         scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, season_length, panel.lengths)
         self.naive_scale_ = dict(zip(panel.id_list, scale.tolist(), strict=True))
-        self.train_end_ = series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})
+        self.train_end_ = self.last_stamps(panel)
+
+    @staticmethod
+    def last_stamps(panel: Panel) -> Any:
+        """Return the id column and ``cutoff``: the stamp of each series' last row."""
+        return series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})
 
 
 def read_for(models: Iterable[Forecaster], df: Any) -> Panel:
