@@ -201,7 +201,7 @@ def test_a_forecast_that_is_not_finite_yields_no_finite_score():
             return forecast.assign(naive=forecast["naive"].where(forecast["horizon"] > 1, np.inf))
 
     row = run(toy(), [("diverged", Diverged())]).iloc[0]
-    assert row["status"] == "ok, 1 series not finite"
+    assert row["status"] == "ok, 3 series not finite"
     assert not np.isfinite(row[["smape", "mase", "owa"]].to_numpy(dtype=float)).any()
 
 
