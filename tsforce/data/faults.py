@@ -246,8 +246,8 @@ def target_faults(rows: SortedRows, target: npt.NDArray[np.float64]) -> tuple[In
         _, row = rows.first(flat)
         faults.append(
             f"{rows.found(flat, 'missing value')} (NaN) in {name!r} after the last observed one, "
-            f"first in {row}. Rows of the future do not belong in this frame (known future inputs will go to "
-            f"`future_df`). Drop them: df = df.dropna(subset=[{name!r}])."
+            f"first in {row}. Rows of the future do not belong in this frame (inputs that are known in advance go to "
+            f"`predict(future_df=...)`). Drop them: df = df.dropna(subset=[{name!r}])."
         )
     return np.where(last < 0, leading, first), infinite, faults
 
