@@ -5,14 +5,18 @@ Readable in grey: lines differ in style too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from tsforce.errors import MissingExtraError
+from tsforce.errors import ArgumentError, ArgumentTypeError, MissingExtraError, abbreviate, check_choice
 
-__all__ = ["plot_history", "plot_modes"]
+__all__ = ["plot_backtest", "plot_forecast", "plot_history", "plot_horizon", "plot_modes"]
 
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "x")
+# More panels than this on one page are too flat to read.
+_PANELS = 4
+_METRICS = {"smape": "sMAPE (%)", "mase": "MASE", "mae": "MAE (original units)", "rmse": "RMSE (original units)"}
 
 
 def _axes(ax: Any, **size: Any) -> Any:
@@ -30,6 +34,268 @@ def _axes(ax: Any, **size: Any) -> Any:
     except ImportError:
         raise MissingExtraError("pictures need matplotlib: pip install 'tsforce[plot]'.") from None
     return plt.subplots(layout="constrained", **size)[1]
+
+
+def _draw(ax: Any, x: Any, y: Any, number: int, **settings: Any) -> Any:
+    """Draw the line that stands for the model of some number: its own style, marker and colour; return it."""
+    style, marker = _STYLES[number % len(_STYLES)], _MARKERS[number % len(_MARKERS)]
+    settings = {"color": f"C{number % 10}", "marker": marker, "markersize": 4, **settings}
+    (line,) = ax.plot(x, y, style, markevery=max(1, len(x) // 12), **settings)
+    return line
+
+
+def _legend(ax: Any, own: bool) -> None:
+    """Say what the lines are: above the axes in a figure of our own, where it can hide nothing."""
+    if not own:
+        ax.legend(fontsize="small")
+        return
+    lines, labels = ax.get_legend_handles_labels()
+    # A letter of this size is about 0.058 inches wide; line, gaps and padding of an entry take as much as ten of them.
+    columns = int(ax.figure.get_figwidth() / (0.058 * (10 + max(map(len, labels)))))
+    ncols = max(1, min(columns, len(lines)))
+    ax.figure.legend(lines, labels, fontsize="small", loc="outside upper right", ncols=ncols)
+
+
+def _check_frame(argument: str, frame: Any, *wanted: str) -> None:
+    if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
+        raise ArgumentTypeError(
+            f"{argument} is a {type(frame).__module__.partition('.')[0]} {type(frame).__name__}; expected a long "
+            f"pandas DataFrame, as from {argument}.to_pandas(), or .reset_index() where time is in the index."
+        )
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise ArgumentError(
+            f"{argument} has no column {abbreviate(missing)}; it has {abbreviate(frame.columns, limit=12)}. Name your "
+            f"columns with id_col=, time_col=, target_col=."
+        )
+
+
+def _models(frame: Any, *named: str) -> list[str]:
+    """Return the columns of a frame of forecasts that hold one, in order."""
+    others = {*named, "cutoff", "horizon", "in_sample"}
+    models = [name for name in frame.columns if name not in others]
+    if not models:
+        raise ArgumentError(
+            f"the frame has no column of forecasts beside {abbreviate(frame.columns, limit=12)}. Name the columns that "
+            f"are none with id_col=, time_col=, target_col=."
+        )
+    return models
+
+
+def _rows_of(frame: Any, id_col: str, name: Any) -> Any:
+    """Return the rows of one series; a frame without the id column is one series."""
+    return frame if id_col not in frame.columns else frame[frame[id_col] == name]
+
+
+def _check_series(argument: str, name: Any, known: list[Any]) -> None:
+    if name not in known:
+        raise ArgumentError(f"{argument}: there is no series {name!r}; expected one of {abbreviate(known)}.")
+
+
+def _label_time(ax: Any, stamps: Any, time_col: str) -> None:
+    """Label the time axis: dates as short as they can be, steps as whole numbers."""
+    if stamps.dtype.kind != "M":
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xlabel(f"step ({time_col})")
+        return
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    zone = stamps.dt.tz
+    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
+    ax.set_xlabel(f"time ({time_col}{'' if zone is None else f', {zone}'})")
+
+
+def plot_forecast(
+    history: Any,
+    forecast: Any,
+    *,
+    ids: Any = None,
+    n_history: int | None = None,
+    ax: Any = None,
+    id_col: str = "unique_id",
+    time_col: str = "ds",
+    target_col: str = "y",
+) -> Any:
+    """Return a figure of what was observed, and of each model's forecasts after the cutoff.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Long frame; without the id column it is one series. Rows after the cutoff are drawn too, up to the last step
+        of the forecast: the truth, where it is known.
+    forecast : DataFrame
+        As ``predict`` returns it: the id and time columns, ``horizon``, one column per model.
+    ids : list, optional
+        Which series, at most 4, one panel each; by default the first ones of `forecast`.
+    n_history : int, optional
+        Rows to show up to the cutoff; by default 4 times the horizon, at least 48.
+    ax : matplotlib Axes, optional
+        Takes one series.
+    id_col, time_col, target_col : str
+        Names of the columns in both frames.
+
+    Raises
+    ------
+    ArgumentError
+        If a series or a column is not there, more are asked for than can be drawn, or one has several cutoffs.
+    ArgumentTypeError
+        If one is no pandas DataFrame.
+    """
+    _check_frame("history", history, time_col, target_col)
+    _check_frame("forecast", forecast, id_col, time_col)
+    known = list(forecast[id_col].unique())
+    most = _PANELS if ax is None else 1
+    if ids is None:
+        chosen = known[:most]
+    else:
+        chosen = list(ids) if isinstance(ids, Iterable) and not isinstance(ids, str) else [ids]
+    if not 1 <= len(chosen) <= most:
+        room = f"a figure takes 1 to {_PANELS}" if ax is None else "ax= takes one"
+        raise ArgumentError(f"ids names {len(chosen)} series; {room}. Draw the others in figures of their own.")
+    for name in chosen:
+        _check_series("ids", name, known)
+        if id_col in history.columns:
+            _check_series("history", name, list(history[id_col].unique()))
+    if n_history is not None and (isinstance(n_history, bool) or not isinstance(n_history, int) or n_history < 1):
+        raise ArgumentError(f"n_history={n_history!r}: expected None or a whole number of at least 1.")
+    models = _models(forecast, id_col, time_col, target_col)
+    own = ax is None
+    if own:
+        grid = _axes(None, nrows=len(chosen), squeeze=False, figsize=(8, 1.9 + 2.2 * len(chosen)))
+        panels = list(grid[:, 0])
+    else:
+        panels = [ax]
+    for panel, name in zip(panels, chosen, strict=True):
+        ahead = _rows_of(forecast, id_col, name).sort_values(time_col)
+        if "cutoff" in ahead.columns and ahead["cutoff"].nunique() > 1:
+            raise ArgumentError(
+                f"forecast has {ahead['cutoff'].nunique()} cutoffs for series {name!r}; expected one. Keep one, "
+                f"forecast[forecast['cutoff'] == ...], or draw all of them with plot_backtest."
+            )
+        rows = _rows_of(history, id_col, name).sort_values(time_col)
+        rows = rows[rows[time_col] <= ahead[time_col].iloc[-1]]
+        n_past = int((rows[time_col] < ahead[time_col].iloc[0]).sum())
+        rows = rows.iloc[max(0, n_past - (n_history or max(48, 4 * len(ahead)))) :]
+        panel.plot(rows[time_col], rows[target_col], color="black", linewidth=1, label="observed")
+        past = rows[rows[time_col] < ahead[time_col].iloc[0]]
+        if len(past):
+            panel.axvline(past[time_col].iloc[-1], color="0.6", linewidth=1, label="cutoff")
+        for number, model in enumerate(models, start=1):
+            _draw(panel, ahead[time_col], ahead[model], number, label=model)
+        panel.set_title(str(name), loc="left", fontsize="medium")
+        panel.set_ylabel(f"{target_col} (original units)")
+        _label_time(panel, ahead[time_col], time_col)
+    for panel in panels[:-1]:
+        panel.set_xlabel("")
+    _legend(panels[0], own)
+    return panels[0].figure
+
+
+def plot_backtest(
+    frame: Any,
+    *,
+    series: Any = None,
+    ax: Any = None,
+    id_col: str = "unique_id",
+    time_col: str = "ds",
+    target_col: str = "y",
+) -> Any:
+    """Return a figure of one series: the truth, and each model's forecasts of each window.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The id and time columns, ``cutoff``, the target, one column per model, as in ``BacktestResult.frame``.
+    series : optional
+        Its id; by default the first.
+    ax : matplotlib Axes, optional
+    id_col, time_col, target_col : str
+        Names of the columns.
+
+    Raises
+    ------
+    ArgumentError
+        If the series or a column is not there.
+    ArgumentTypeError
+        If it is no pandas DataFrame.
+    """
+    _check_frame("frame", frame, id_col, time_col, "cutoff", target_col)
+    known = list(frame[id_col].unique())
+    name = known[0] if series is None else series
+    _check_series("series", name, known)
+    models = _models(frame, id_col, time_col, target_col)
+    own = ax is None
+    ax = _axes(ax, figsize=(9, 4.5))
+    rows = _rows_of(frame, id_col, name).sort_values(["cutoff", time_col])
+    # Where no window covers a stamp the truth is not in the frame: no line is drawn across.
+    window = rows.groupby("cutoff")[time_col].max().reset_index()
+    apart = window["cutoff"] > window[time_col].cummax().shift().fillna(window["cutoff"].iloc[0])
+    truth = rows.drop_duplicates(time_col).sort_values(time_col)
+    stretch = truth["cutoff"].map(dict(zip(window["cutoff"], apart.cumsum(), strict=True)))
+    for number, (_, part) in enumerate(truth.groupby(stretch)):
+        label = {} if number else {"label": "observed"}
+        ax.plot(part[time_col], part[target_col], color="black", linewidth=1, **label)
+    for number, (cutoff, part) in enumerate(rows.groupby("cutoff")):
+        ax.axvline(cutoff, color="0.8", linewidth=1, **({} if number else {"label": "cutoffs"}))
+        for which, model in enumerate(models, start=1):
+            _draw(ax, part[time_col], part[model], which, **({} if number else {"label": model}))
+    ax.set_title(str(name), loc="left", fontsize="medium")
+    ax.set_ylabel(f"{target_col} (original units)")
+    _label_time(ax, rows[time_col], time_col)
+    _legend(ax, own)
+    return ax.figure
+
+
+def plot_horizon(frame: Any, *, metric: str = "mase", ax: Any = None) -> Any:
+    """Return a figure of the error at each step after the cutoff, one line per model.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from ``BacktestResult.exposure()``: closed-loop errors, one-step errors of the same targets in grey, and
+        repeating the last value as the reference. Or as from ``BacktestResult.by_horizon()``: one metric.
+    metric : "smape", "mase", "mae" or "rmse"
+        Which column of ``by_horizon()`` to draw.
+    ax : matplotlib Axes, optional
+
+    Raises
+    ------
+    ArgumentError
+        If the frame is neither, or the metric is not known.
+    """
+    check_choice("metric", metric, _METRICS)
+    _check_frame("frame", frame)
+    exposure = "rmse_closed" in frame.columns
+    if not {"model", "horizon", "rmse_closed" if exposure else metric} <= set(frame.columns):
+        raise ArgumentError(
+            f"the frame has the columns {abbreviate(frame.columns, limit=12)}; expected those of "
+            f"BacktestResult.exposure() or .by_horizon()."
+        )
+    if not len(frame):
+        raise ArgumentError("the frame has no row; exposure() leaves reference methods out, so try by_horizon().")
+    ax = _axes(ax, figsize=(7, 4.5))
+    for number, (model, part) in enumerate(frame.groupby("model", sort=False)):
+        if not exposure:
+            _draw(ax, part["horizon"], part[metric], number, label=model)
+            continue
+        line = _draw(ax, part["horizon"], part["rmse_closed"], number, label=f"{model}: closed loop")
+        (faint,) = ax.plot(
+            part["horizon"], part["rmse_one_step"], line.get_linestyle(), color=line.get_color(), alpha=0.4
+        )
+    if exposure:
+        faint.set_label("the same models, one step (faint)")
+        # Which windows count does not depend on the model: the reference is the same in every part.
+        ax.plot(
+            part["horizon"], part["rmse_naive"], color="0.7", linewidth=3, zorder=1, label="naive: last value repeated"
+        )
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xlabel("steps after the cutoff")
+    ax.set_ylabel("RMSE (seasonal-naive scale)" if exposure else _METRICS[metric])
+    ax.set_ylim(bottom=0)
+    ax.legend(fontsize="small")
+    return ax.figure
 
 
 def plot_modes(horizons: Any, *, ax: Any = None) -> Any:
@@ -68,6 +334,7 @@ def plot_history(frame: Any, *, ax: Any = None) -> Any:
         As in ``history_.frame``.
     ax : matplotlib Axes, optional
     """
+    own = ax is None
     ax = _axes(ax, figsize=(7, 4.5))
     part = frame[frame["run"] == frame["run"].iloc[0]] if len(frame) else frame
     # Phases one behind the other: each counts its steps from 0.
@@ -101,5 +368,5 @@ def plot_history(frame: Any, *, ax: Any = None) -> Any:
     right.step(part["step"], part["forcing_ratio"], where="post", color="0.6", linewidth=1)
     right.set_ylabel("forcing ratio (share of truth)", color="0.4")
     right.set_ylim(-0.02, 1.02)
-    ax.legend(fontsize="small")
+    _legend(ax, own)
     return ax.figure

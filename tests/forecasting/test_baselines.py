@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.tools.sm_exceptions import ConvergenceWarning
+from statsmodels.tsa.exponential_smoothing.ets import ETSModel
+from statsmodels.tsa.forecasting.theta import ThetaModel
 
 from tests.makers import make_frame, wreck_after
-from tsforce import Baseline, Forecaster
+from tsforce import Baseline, Forecaster, compare
+from tsforce.datasets import load
 from tsforce.errors import ArgumentError, ArgumentTypeError
-from tsforce.forecasting import baselines
+from tsforce.forecasting import baselines, smoothing
 from tsforce.forecasting.baselines import METHODS
 
 
@@ -66,7 +72,16 @@ def test_a_longer_horizon_than_the_constructors_needs_no_warning():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"method": "niave"}, "Did you mean 'naive'"), ({"method": "naive", "horizon": 0}, "horizon=0")],
+    [
+        ({"method": "niave"}, "Did you mean 'naive'"),
+        ({"method": "thta"}, "Did you mean 'theta'"),
+        ({"method": "naive", "horizon": 0}, "horizon=0"),
+        ({"method": "ets", "n_jobs": 0}, "n_jobs=0: expected -1 for one process per core or a whole number"),
+        ({"method": "ets", "n_jobs": -2}, "n_jobs=-2"),
+        ({"method": "ets", "n_jobs": True}, "n_jobs=True"),
+        ({"method": "theta", "n_jobs": 1.5}, "n_jobs=1.5"),
+        ({"method": "theta", "season_length": 0}, "season_length=0"),
+    ],
 )
 def test_bad_arguments_are_named(settings, message):
     with pytest.raises(ArgumentError, match=message):
@@ -83,3 +98,176 @@ def test_history_of_any_series_is_enough():
     fc = model.predict(history=pd.DataFrame({"unique_id": "new", "ds": [1, 2], "y": [4.0, 6.0]}))
     assert fc.to_numpy().tolist() == [["new", 3, 1, 6.0], ["new", 4, 2, 6.0]]
     assert np.isfinite(fc["naive"]).all()
+
+
+# ---- theta and ets, through statsmodels
+
+AIR = load("airpassengers")
+SMOOTHED = ("theta", "ets")
+
+
+def awkward():
+    """Series that statsmodels cannot be asked about, or only in part, and one that it can."""
+    rng = np.random.default_rng(1)
+    return {
+        "one_row": [4.0],
+        "short": [3.0, 5.0, 4.0],
+        "constant": [7.0] * 40,
+        "zeros": [0.0] * 40,
+        "huge": (1e200 * (2 + rng.random(40))).tolist(),
+        "negative": (rng.normal(size=40) - 20).tolist(),
+        "with_zeros": np.where(np.arange(40) % 4 == 3, 0.0, 5 + rng.random(40)).tolist(),
+        "exact_season": [1.0, 2.0, 3.0, 5.0] * 10,
+        "exact_line": np.arange(40.0).tolist(),
+        "plain": (50 + rng.normal(size=40).cumsum()).tolist(),
+    }
+
+
+def one_series(y):
+    return pd.DataFrame({"ds": range(len(y)), "y": y})
+
+
+def test_theta_without_a_season_is_that_of_statsmodels():
+    want = ThetaModel(AIR["y"].to_numpy(float), deseasonalize=False).fit().forecast(8)
+    got = Baseline("theta", horizon=8, season_length=1).fit(AIR).predict()["theta"]
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_theta_with_a_season_is_that_of_statsmodels_where_both_tests_find_one():
+    # On positive values both divide by the indices of the same decomposition; only the tests differ.
+    want = ThetaModel(AIR["y"].to_numpy(float), period=12, method="multiplicative").fit().forecast(15)
+    got = Baseline("theta", horizon=15).fit(AIR).predict()["theta"]
+    np.testing.assert_allclose(got, want, rtol=1e-9)
+
+
+def test_theta_repeats_the_zeros_of_a_position_that_never_had_anything_else():
+    fc = Baseline("theta", horizon=8, season_length=4).fit(one_series(awkward()["with_zeros"])).predict()
+    assert fc["theta"][[3, 7]].tolist() == [0.0, 0.0]
+    assert fc["theta"][[0, 1, 2, 4, 5, 6]].between(4.5, 6.5).all()
+
+
+def test_ets_is_the_model_of_lowest_aicc_with_initial_states_counted():
+    y, m, found = AIR["y"].to_numpy(float), 12, {}
+    for error, season in (("add", None), ("add", "add"), ("mul", "mul")):
+        for trend in (None, "add"):
+            model = ETSModel(
+                y,
+                error=error,
+                trend=trend,
+                damped_trend=trend is not None,
+                seasonal=season,
+                seasonal_periods=m if season else None,
+                initialization_method="heuristic",
+            )
+            fitted = model.fit(disp=False)
+            k = len(model.param_names) + 1 + (trend is not None) + (m - 1) * (season is not None) + 1
+            found[-2 * fitted.llf + 2 * k * len(y) / (len(y) - k - 1)] = fitted.forecast(7)
+    assert len(found) == 6
+    got = Baseline("ets", horizon=7).fit(AIR).predict()["ets"]
+    np.testing.assert_allclose(got, found[min(found)], rtol=1e-12)
+
+
+def test_theta_and_ets_beat_repeating_the_last_value():
+    models = {m: Baseline(m) for m in ("naive", *SMOOTHED)}
+    mase = compare(models, AIR, horizon=12, n_windows=3).scores().set_index("model")["mase"]
+    assert (mase[list(SMOOTHED)] < 0.6 * mase["naive"]).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "by_naive2"),
+    [
+        ("theta", ["one_row", "short", "constant", "zeros", "huge"]),
+        # Relative errors have no squares that overflow.
+        ("ets", ["one_row", "short", "constant", "zeros"]),
+    ],
+)
+def test_awkward_series_are_forecast_in_silence_and_those_left_to_naive2_are_counted(method, by_naive2):
+    df = pd.concat([one_series(y).assign(unique_id=name) for name, y in awkward().items()])
+    filters = list(warnings.filters)
+    fc = Baseline(method, horizon=6, season_length=4).fit(df).predict()
+    assert warnings.filters == filters
+    assert np.isfinite(fc[method]).all()
+    naive2 = Baseline("naive2", horizon=6, season_length=4).fit(df).predict()["naive2"]
+    same = (fc[method] == naive2).groupby(fc["unique_id"]).all()
+    assert same.index[same].tolist() == sorted(by_naive2)
+    assert fc.attrs["fallbacks"] == len(by_naive2)
+
+
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_fallbacks_are_counted_per_window(method):
+    df = one_series([*[3.0] * 20, 4.0, 5.0, 6.0])
+    fc = Baseline(method, horizon=2).fit(df).predict_at(df, [1, 5, 19, 21, 22])
+    assert fc.attrs["fallbacks"] == 3
+    assert "fallbacks" not in Baseline("naive2", horizon=2).fit(df).predict().attrs
+
+
+def stuck(self, *args, **kwargs):
+    warnings.warn("stuck", ConvergenceWarning, stacklevel=2)
+
+
+def singular(self, *args, **kwargs):
+    raise np.linalg.LinAlgError("singular")
+
+
+@pytest.mark.parametrize(("method", "model", "fit"), [("theta", ThetaModel, stuck), ("ets", ETSModel, singular)])
+def test_a_fit_that_fails_is_left_to_naive2(method, model, fit, monkeypatch):
+    monkeypatch.setattr(model, "fit", fit)
+    fc = Baseline(method, horizon=5).fit(AIR).predict()
+    np.testing.assert_array_equal(fc[method], Baseline("naive2", horizon=5).fit(AIR).predict()["naive2"])
+    assert fc.attrs["fallbacks"] == 1
+
+
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_an_exact_season_is_repeated_although_no_optimiser_can_improve_on_it(method):
+    fc = Baseline(method, horizon=6, season_length=4).fit(one_series(awkward()["exact_season"])).predict()
+    np.testing.assert_allclose(fc[method], [1, 2, 3, 5, 1, 2], rtol=1e-9)
+    assert fc.attrs["fallbacks"] == 0
+
+
+def test_a_bug_is_not_taken_for_a_failed_fit(monkeypatch):
+    def broken(*given):
+        raise TypeError("a bug")
+
+    monkeypatch.setitem(smoothing.SMOOTHERS, "theta", broken)
+    with pytest.raises(TypeError, match="a bug"):
+        Baseline("theta", horizon=5).fit(AIR).predict()
+
+
+def test_ets_takes_no_season_that_would_fill_the_memory(monkeypatch):
+    plain = Baseline("ets", horizon=5, season_length=1).fit(AIR).predict()
+    monkeypatch.setattr(smoothing, "_MOST_STATES", 12 * len(AIR) - 1)
+    pd.testing.assert_frame_equal(Baseline("ets", horizon=5).fit(AIR).predict(), plain, check_exact=True)
+
+
+@pytest.mark.parametrize("rows", [4, 9, 10, 12, 15, 16, 23])
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_a_season_too_long_for_the_rows_is_left_out(method, rows):
+    df = make_frame((rows,), season=12)
+    fc = Baseline(method, horizon=14, season_length=12).fit(df).predict()
+    want = Baseline(method, horizon=14, season_length=1).fit(df).predict()
+    pd.testing.assert_frame_equal(fc, want, check_exact=True)
+
+
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_two_processes_give_the_bits_of_one(method):
+    df = make_frame((40, 30))
+    one, two = (
+        Baseline(method, horizon=5, season_length=1, n_jobs=n).fit(df).predict_at(df, [20, 22, 24]) for n in (1, 2)
+    )
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    assert one.attrs == two.attrs == {"fallbacks": 0}
+
+
+def test_windows_are_counted_on_stderr_when_asked(capsys):
+    df = make_frame((30, 20))
+    Baseline("theta", horizon=2, season_length=1, verbose=True).fit(df).predict_at(df, [15, 18])
+    shown = capsys.readouterr()
+    assert shown.err.replace("\x1b[K", "").strip().split("\r")[-1] == "theta: 4 of 4 windows"
+    assert shown.err.endswith("\n")
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("settings", [{"method": "theta"}, {"method": "naive2", "verbose": True}])
+def test_nothing_is_written_otherwise(settings, capsys):
+    Baseline(**settings, horizon=2).fit(make_frame((20,))).predict()
+    assert capsys.readouterr() == ("", "")

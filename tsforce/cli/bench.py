@@ -101,11 +101,14 @@ def _run(
     from tsforce.cli.models import entries, model_names
     from tsforce.data.datasets import COMPETITIONS
     from tsforce.datasets import load_competition
+    from tsforce.forecasting.smoothing import SMOOTHERS
     from tsforce.report import leaderboard
 
     set_threads(threads)
     loaded = load_competition(competition, group, data)
-    chosen = entries(_names(models) if models is not None else list(model_names()), _names(modes), loaded)
+    # Statistical methods are fitted anew at every test row for the one-step column: hours, so only on demand.
+    every = [name for name in model_names() if name not in SMOOTHERS]
+    chosen = entries(_names(models) if models is not None else every, _names(modes), loaded)
     folder = out or Path("build") / "bench" / f"{competition}-{group}"
     with _Progress() as progress:
         frame = run(

@@ -11,22 +11,26 @@ from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import check_choice
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.smoothing import SMOOTHERS, Counter, forecast_windows
 from tsforce.scoring import naive as methods
 
 __all__ = ["METHODS", "Baseline"]
 
-METHODS = ("naive", "seasonal_naive", "drift", "naive2")
+METHODS = ("naive", "seasonal_naive", "drift", "naive2", *SMOOTHERS)
 # Rows of history at once.
 _CHUNK_ROWS = 4_000_000
 
 
 class Baseline(Forecaster):
-    """A reference forecast: naive, seasonal naive, drift, or the M competitions' Naive2.
+    """A reference forecast: naive, seasonal naive, drift, the M competitions' Naive2, Theta, exponential smoothing.
 
     Parameters
     ----------
-    method : "naive", "seasonal_naive", "drift" or "naive2"
-        Formulas and sources: ``tsforce.scoring.naive``.
+    method : "naive", "seasonal_naive", "drift", "naive2", "theta" or "ets"
+        Formulas and sources: ``tsforce.scoring.naive``; of "theta" and "ets": ``tsforce.forecasting.smoothing``. These
+        two are estimated anew on the rows up to each cutoff, with statsmodels: some hundredths ("theta") or tenths
+        ("ets") of a second per window. Where that cannot be done, as in windows of fewer than 4 ("theta") or 10 ("ets")
+        rows or of equal values, Naive2 answers; ``attrs["fallbacks"]`` of the forecasts counts such windows.
     horizon : int, optional
         Steps that ``predict`` gives by default.
     season_length : int, optional
@@ -34,6 +38,10 @@ class Baseline(Forecaster):
     freq : "infer", pandas alias or offset, or int
     alias : str, optional
         Name of the forecast's column; the method's name by default.
+    n_jobs : int
+        Processes among which "theta" and "ets" share the windows; -1 for one per core. The numbers are the same.
+    verbose : bool
+        Whether "theta" and "ets" count the finished windows on stderr.
     id_col, time_col, target_col : str
         Names of the columns in the long frame.
 
@@ -43,6 +51,8 @@ class Baseline(Forecaster):
     >>> from tsforce.datasets import load
     >>> Baseline("seasonal_naive", horizon=2).fit(load("airpassengers")).predict()["seasonal_naive"].tolist()
     [417.0, 391.0]
+    >>> Baseline("theta", horizon=2).fit(load("airpassengers")).predict()["theta"].round().tolist()
+    [440.0, 428.0]
     """
 
     is_baseline = True
@@ -55,6 +65,8 @@ class Baseline(Forecaster):
         season_length: int | None = None,
         freq: Any = "infer",
         alias: str | None = None,
+        n_jobs: int = 1,
+        verbose: bool = False,
         id_col: str = "unique_id",
         time_col: str = "ds",
         target_col: str = "y",
@@ -64,6 +76,8 @@ class Baseline(Forecaster):
         self.season_length = season_length
         self.freq = freq
         self.alias = alias
+        self.n_jobs = n_jobs
+        self.verbose = verbose
         self.id_col = id_col
         self.time_col = time_col
         self.target_col = target_col
@@ -89,13 +103,15 @@ class Baseline(Forecaster):
         self.check_no_y(y)
         self.forget()
         check_choice("method", self.method, METHODS)
+        if not (isinstance(self.n_jobs, int) and self.n_jobs == -1):
+            check_count("n_jobs", self.n_jobs, other="-1 for one process per core")
         if self.horizon is not None:
             self.check_horizon(None)
         panel = self.read(df)
         self.season_length_ = self.resolve_season_length(panel)
         self.freq_ = panel.clock.freq
         self.panel_ = panel
-        self.train_end_ = self.last_stamps(panel)
+        self.remember_ends(panel, self.season_length_)
         return self
 
     def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
@@ -104,34 +120,34 @@ class Baseline(Forecaster):
         Returns
         -------
         DataFrame
-            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
+            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon. For "theta" and
+            "ets" ``attrs["fallbacks"]`` counts the series that Naive2 answered for.
         """
         self.check_fitted()
         steps = self.check_horizon(horizon)
         panel = self.panel_ if history is None else self.read(history)
-        index = panel.last_rows()
-        return write_forecasts(panel, index, self._forecast(panel, index, steps), self.name, with_cutoff=False)
+        return self._forecast(panel, panel.last_rows(), steps, with_cutoff=False)
 
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
         """Return forecasts at many cutoffs; same parameters, result and numbers as ``Forecaster.predict_at``."""
         self.check_fitted()
         steps, panel = self.check_horizon(horizon), self.read(df)
-        index = resolve_cutoffs(panel, cutoffs)
-        return write_forecasts(panel, index, self._forecast(panel, index, steps), self.name, with_cutoff=True)
+        return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
     def check_horizon(self, horizon: int | None) -> int:
         """Return the horizon to forecast: the argument, else the constructor's."""
         # A baseline is trained for no horizon, so none is too long for it.
         return super().check_horizon(None) if horizon is None else check_count("horizon", horizon)
 
-    def _forecast(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
-        """Return (W, H) forecasts from the rows up to each window's cutoff."""
+    def _forecast(self, panel: Panel, index: WindowIndex, horizon: int, *, with_cutoff: bool) -> Any:
+        """Return the frame of forecasts from the rows up to each window's cutoff."""
         season = self.season_length_
-        # Only drift and Naive2 look further back than one season.
+        # The others look further back than one season.
         length = {"naive": 1, "seasonal_naive": season}.get(self.method)
         rows = np.minimum(index.rows + 1, length) if length else index.rows + 1
         chunk = np.cumsum(rows) // _CHUNK_ROWS
-        parts = []
+        parts, fallbacks = [], 0
+        on_done = Counter(self.name, len(index)) if self.verbose else None
         for number in np.unique(chunk):
             now = chunk == number
             seen = panel.windows(WindowIndex(index.series[now], index.rows[now]), length)
@@ -142,6 +158,13 @@ class Baseline(Forecaster):
                 parts.append(methods.drift(values, seen.indptr, horizon))
             elif self.method == "seasonal_naive":
                 parts.append(methods.seasonal_naive(values, seen.indptr, horizon, season))
-            else:
+            elif self.method == "naive2":
                 parts.append(methods.naive2(values, seen.indptr, horizon, season))
-        return np.concatenate(parts)
+            else:
+                yhat, count = forecast_windows(
+                    self.method, values, seen.indptr, horizon, season, n_jobs=self.n_jobs, on_done=on_done
+                )
+                parts.append(yhat)
+                fallbacks += count
+        counts = {"fallbacks": fallbacks} if self.method in SMOOTHERS else None
+        return write_forecasts(panel, index, np.concatenate(parts), self.name, with_cutoff=with_cutoff, counts=counts)
