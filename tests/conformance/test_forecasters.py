@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.tree import DecisionTreeRegressor
 
 import tsforce
 from tests.makers import make_frame, wreck_after
@@ -25,10 +27,14 @@ INSTANCES = {
         lambda: NARXForecaster(H, [1, 7], window_scaling="standard", ridge=5.0, mode="open_loop"),
         lambda: NARXForecaster(H, 7, scope="local", max_steps=6, batch_size=4),
         lambda: NARXForecaster(H, 7, model="mlp", window_scaling="last", mode="curriculum", max_steps=6, batch_size=8),
+        lambda: NARXForecaster(H, 5, model=DecisionTreeRegressor(min_samples_leaf=5, random_state=0), max_steps=2),
+        lambda: NARXForecaster(H, 5, model=Ridge(), scope="local", mode="open_loop", target_transforms=[Difference(7)]),
         lambda: NARXForecaster(H, 5, model="mlp", scope="local", target_transforms=[Log()], max_steps=4, batch_size=4),
     ],
     "Baseline": [
-        lambda m=m: Baseline(m, horizon=H, season_length=7) for m in ("naive", "seasonal_naive", "drift", "naive2")
+        # Four of the six models of "ets" are seasonal, and cost seconds per check.
+        lambda m=m: Baseline(m, horizon=H, season_length=1 if m == "ets" else 7)
+        for m in ("naive", "seasonal_naive", "drift", "naive2", "theta", "ets")
     ],
     "Ensemble": [
         lambda: Ensemble([NARXForecaster(H, 3, scope="local", mode="open_loop"), Baseline("drift", horizon=H)])
@@ -243,4 +249,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (25, 25 * 11)
+    assert (len(CHECKS), len(CASES)) == (25, 25 * 15)

@@ -162,7 +162,7 @@ ROWS = {
     ),
     "trailing NaN": (
         panel(with_y([0, 1, 2, NAN, NAN]), series("b")),
-        ["series 'a': 2 missing values (NaN) in 'y' after the last observed one, first in row 3", "predict(future_df=...)"],
+        ["series 'a': 2 missing values (NaN) in 'y' after the last", "first in row 3", "predict(future_df=...)"],
     ),
     "inner and trailing NaN": (
         panel(with_y([0, NAN, 2, NAN]), series("b")),

@@ -15,8 +15,9 @@ from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import MLP
 from tsforce.training import by_gradient
-from tsforce.training.by_gradient import Phase, _no_better, fit_by_gradient
+from tsforce.training.by_gradient import Phase, fit_by_gradient
 from tsforce.training.history import History
+from tsforce.training.judging import no_better
 from tsforce.training.losses import LOSSES, multi_step_loss
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.gradient import Settings, train
@@ -176,9 +177,9 @@ def test_the_rule_of_one_standard_error():
     reference = np.ones(9)
     values = np.array([0.5, 0.6, 0.55, 0.9, 1.2, 0.89, 0.1, np.inf, 0.0])
     # 0: clearly lower; 1: lower on average by less than its error; 2: a single pair; 3: one diverged; 4: no window
-    assert _no_better(values, reference, group, 5).tolist() == [False, True, True, True, True]
+    assert no_better(values, reference, group, 5).tolist() == [False, True, True, True, True]
     reference[3] = np.inf  # where the reference diverged, what did not is better
-    assert _no_better(values, reference, group, 5).tolist() == [False, False, True, True, True]
+    assert no_better(values, reference, group, 5).tolist() == [False, False, True, True, True]
 
 
 def test_later_phases_start_from_the_best_of_the_one_before():

@@ -431,7 +431,20 @@ class Chain:
         observed: Sequence[Tensor] | None = None,
         fed_share: Tensor | None = None,
     ) -> Tensor:
-        """Return a roll-out in original units; differentiable.
+        """Return a roll-out in original units, (G, B, H, C); differentiable. Parameters as in `inverse_stages`."""
+        return self.inverse_stages(z, series, tails, observed, fed_share)[0]
+
+    def inverse_stages(
+        self,
+        z: Tensor,
+        series: Tensor,
+        tails: Sequence[Tensor | None],
+        observed: Sequence[Tensor] | None = None,
+        fed_share: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Return a roll-out before the first and after each transform, K + 1 tensors (G, B, H, C); differentiable.
+
+        The first is in original units, the last is `z`.
 
         Parameters
         ----------
@@ -446,6 +459,7 @@ class Chain:
         fed_share : (G, B, H, C), optional
             None means a closed loop.
         """
+        stages = [z]
         for k in range(len(self.transforms) - 1, -1, -1):
             transform = self.transforms[k]
             if isinstance(transform, Difference):
@@ -455,4 +469,30 @@ class Chain:
             else:
                 params = torch.from_numpy(self.params[k]).to(z.device)[:, series]  # (n_params, G, B, C)
                 z = transform.inverse(z, params[:, :, :, None, :])
-        return z
+            stages.append(z)
+        return stages[::-1]
+
+    def relabel(self, truth: Tensor, stages: Sequence[Tensor], series: Tensor) -> Tensor:
+        """Return what a roll-out's outputs should have been to meet the truth, given what was fed, (G, B, H, C).
+
+        Parameters
+        ----------
+        truth : (G, B, H, C)
+            Original units.
+        stages : from `inverse_stages`
+            The roll-out.
+        series : (G, B) int64
+
+        Notes
+        -----
+        After a Difference the right output is not the difference of the truth, but the way from the level that was fed
+        to the truth (forcing.md, executor 3). The level that was fed is the roll-out's own level less its difference.
+        """
+        value = truth
+        for k, transform in enumerate(self.transforms):
+            if isinstance(transform, Difference):
+                value = value - (stages[k] - stages[k + 1])
+            else:
+                params = torch.from_numpy(self.params[k]).to(value.device)[:, series]
+                value = transform.forward(value, params[:, :, :, None, :])
+        return value

@@ -244,6 +244,20 @@ class SeriesStore:
         fed_share : (G, B, H, C), optional
             Share of truth that was fed back; None means a closed loop, and then no row after a cutoff is read.
         """
+        return self._stages_of(z, batch, rows, fed_share)[0]
+
+    def relabel(self, z: Tensor, batch: WindowBatch, rows: IntArray, fed_share: Tensor | None = None) -> Tensor:
+        """Return what the outputs of a roll-out should have been to meet the truth, given what was fed; model units.
+
+        Parameters as in `to_levels`; rows after the cutoff are read: they are the truth.
+        """
+        horizon = z.shape[2]
+        truth = self._cut(self.stages[0], batch.series.cpu().numpy(), rows + horizon, horizon, 0)[0]
+        stages = self._stages_of(z, batch, rows, fed_share)
+        return (self.chain.relabel(truth, stages, batch.series) - batch.centre) / batch.scale
+
+    def _stages_of(self, z: Tensor, batch: WindowBatch, rows: IntArray, fed_share: Tensor | None) -> list[Tensor]:
+        """Return a roll-out before the first and after each transform."""
         z = z * batch.scale + batch.centre
         series, horizon = batch.series.cpu().numpy(), z.shape[2]
         tails: list[Tensor | None] = []
@@ -255,4 +269,4 @@ class SeriesStore:
         observed: Sequence[Tensor] | None = None
         if fed_share is not None:
             observed = [self._cut(stage, series, rows + horizon, horizon, 0)[0] for stage in self.stages]
-        return self.chain.inverse(z, batch.series, tails, observed, fed_share)
+        return self.chain.inverse_stages(z, batch.series, tails, observed, fed_share)

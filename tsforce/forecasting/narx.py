@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from tsforce.data.calendar import check_calendar
 from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
@@ -27,6 +28,7 @@ from tsforce.errors import (
     abbreviate,
     check_choice,
 )
+from tsforce.forecasting.adapters import RegressorModel, check_model
 from tsforce.forecasting.arguments import (
     check_count,
     check_device,
@@ -39,7 +41,7 @@ from tsforce.forecasting.arguments import (
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.history import ProgressLine, TrainingHistory
 from tsforce.training.closed_loop import Guard, forecast_windows
-from tsforce.training.fit import MODELS, PRESETS, Options, fit_model
+from tsforce.training.fit import PRESETS, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import LOSSES
 from tsforce.training.problem import Problem
@@ -61,8 +63,10 @@ class NARXForecaster(Forecaster):
     season_length : int, optional
         Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
     freq : "infer", pandas alias or offset, or int
-    model : "linear" or "mlp"
-        A linear map, or a perceptron (two hidden layers of 128) beside one.
+    model : "linear", "mlp" or a scikit-learn regressor
+        A linear map, a perceptron (two hidden layers of 128) beside one, or any estimator with ``fit`` and ``predict``
+        (a pipeline, trees ...), of which clones are fitted: on one-step rows open loop; else on these and, round by
+        round, on what it was fed in its own roll-outs, paired with the right answer.
     scope : "global" or "local"
         One model for all series, or one per series.
     past_exog : sequence of str
@@ -97,7 +101,7 @@ class NARXForecaster(Forecaster):
         closed-loop error on the last windows of the training rows, per series for scope="local".
     max_steps : int, optional
         Steps of training by gradient. By default 100 for a linear model per series and 300 for a pooled one; 300 and
-        1000 for "mlp".
+        1000 for "mlp". For a regressor: rounds, 5.
     learning_rate : "auto" or float
         Peak rate of AdamW; "auto" is .0001 for a linear model per series, .01 for a pooled one, .001
         for "mlp".
@@ -157,7 +161,7 @@ class NARXForecaster(Forecaster):
         *,
         season_length: int | None = None,
         freq: Any = "infer",
-        model: str = "linear",
+        model: Any = "linear",
         scope: str = "global",
         past_exog: Any = (),
         future_exog: Any = (),
@@ -217,7 +221,11 @@ class NARXForecaster(Forecaster):
 
     def depends_on_seed(self, mode: Any = None) -> bool:
         """Return whether a fit in `mode` draws anything: least squares does not."""
-        return not (self.model == "linear" and (self.mode if mode is None else mode) in ("open_loop", OpenLoop()))
+        return not (
+            isinstance(self.model, str)
+            and self.model == "linear"
+            and (self.mode if mode is None else mode) in ("open_loop", OpenLoop())
+        )
 
     # ---- fit
 
@@ -250,7 +258,7 @@ class NARXForecaster(Forecaster):
         self.check_no_y(y)
         self.forget()
         horizon = check_count("horizon", self.horizon)
-        kind = check_choice("model", self.model, MODELS)
+        kind = check_model(self.model)
         pooled = check_choice("scope", self.scope, ("local", "global")) == "global"
         check_choice("short_series", self.short_series, ("raise", "drop"))
         trained_mode = check_mode(self.mode if mode is None else mode)
@@ -297,13 +305,15 @@ class NARXForecaster(Forecaster):
         # A seasonal difference has mean zero already; an intercept there is a drift that the data rarely want.
         intercept = not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms)
         kept = panel if len(series) == panel.n_series else panel.take(series)
-        if not pooled and scaling is None and (kind, trained_mode) != ("linear", "open_loop"):
+        if not pooled and scaling is None and isinstance(kind, str) and (kind, trained_mode) != ("linear", "open_loop"):
             # Gradient steps need units of about 1; least squares does not care.
             transforms = (*transforms, Standardize() if intercept else MeanScale())
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept, device, coder
         )
         history = History("", on_record=ProgressLine(self.name) if self.verbose else None)
+        if not isinstance(kind, str):
+            kind = RegressorModel(layout, kind)
         fitted = fit_model(problem, kind, trained_mode, ridge, options, history)
         if self.verbose:
             history.on_record = None
@@ -474,7 +484,7 @@ class NARXForecaster(Forecaster):
         counts: dict[str, int],
     ) -> Any:
         """Return forecasts (W, H), adding to `counts`."""
-        device = next(self.model_.parameters()).device
+        device = next(self.model_.parameters()).device if isinstance(self.model_, torch.nn.Module) else None
         coder = self.coder_
         if coder is not None and learnt is not None:
             coder = coder.take(learnt)

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from tsforce.data.panel import IntArray
 from tsforce.dynamics.draws import key_of
-from tsforce.dynamics.forcing import ClosedLoop, Forcing, OpenLoop
+from tsforce.dynamics.forcing import Forcing
 from tsforce.dynamics.models.linear import Linear
 from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
-from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.history import History
-from tsforce.training.problem import Learnt, Problem, Validation
+from tsforce.training.judging import Judge, no_better
+from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.gradient import Settings, Trained, train
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.ridge import choose_ridge
@@ -124,7 +124,7 @@ def fit_by_gradient(
         learnt = problem.learn(validation.stops)
         own_ridge = choose_ridge(held_out).ridge if choose_again else ridge
         model = build(warm_start(problem, learnt, own_ridge), keys)
-        judge = _Judge(problem, learnt, validation)
+        judge = Judge(problem, learnt, validation)
         n_judged = np.bincount(judge.unit, minlength=n_groups)
         start_error = judge(model)[0]
         steps, best_error = _choose(problem, learnt, model, phases, keys, judge, n_trials, history)
@@ -178,7 +178,7 @@ def _choose(
     model: nn.Module,
     phases: list[Phase],
     keys: Tensor,
-    judge: _Judge,
+    judge: Judge,
     n_trials: int,
     history: History,
 ) -> tuple[IntArray, FloatArray]:
@@ -186,7 +186,7 @@ def _choose(
     (G,).
 
     A group takes steps in at most one of the last `n_trials` phases: the one with the lowest error, which must show its
-    worth against what all of them started from (see `_no_better`).
+    worth against what all of them started from (see `no_better`).
     """
     steps = np.zeros((len(phases), len(keys)), dtype=np.int64)
     error = judge(model)[0]
@@ -205,73 +205,12 @@ def _choose(
         for parameter, value in zip(model.parameters(), start, strict=True):
             parameter.data.copy_(value)
         done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge)
-        won = (done.best_step > 0) & ~_no_better(judge.detail(model), reference, judge.unit, len(keys))
+        won = (done.best_step > 0) & ~no_better(judge.detail(model), reference, judge.unit, len(keys))
         won &= (done.error < error) | ~np.isfinite(error)
         steps[first_trial:, won] = 0
         steps[number, won] = done.best_step[won]
         error = np.where(won, done.error, error)
     return steps, error
-
-
-def _no_better(values: FloatArray, reference: FloatArray, group: IntArray, n_groups: int) -> npt.NDArray[np.bool_]:
-    """Return the groups whose errors are not lower than the reference's by more than one standard error, (G,).
-
-    The rule of one standard error (Breiman et al. 1984) in pairs, over windows. The lowest of many looks at a few
-    windows is lower by luck alone. With a single pair there is no such error, and nothing is shown. Where the reference
-    diverged, anything finite is better.
-    """
-    finite = np.isfinite(values)
-    rescued = np.bincount(group, finite & ~np.isfinite(reference), minlength=n_groups) > 0
-    spoilt = np.bincount(group, ~finite, minlength=n_groups) > 0
-    difference = np.where(finite & np.isfinite(reference), values - np.where(np.isfinite(reference), reference, 0), 0)
-    count = np.bincount(group, minlength=n_groups)
-    mean = np.bincount(group, difference, minlength=n_groups) / np.maximum(count, 1)
-    square = np.bincount(group, (difference - mean[group]) ** 2, minlength=n_groups)
-    error = np.sqrt(square / np.maximum(count - 1, 1) / np.maximum(count, 1))
-    size = np.bincount(group, np.where(np.isfinite(reference), reference, 0), minlength=n_groups) / np.maximum(count, 1)
-    # A millionth of the error is rounding, however regular.
-    lower = (mean < -error - 1e-6 * size) | rescued
-    return ~(lower & ~spoilt & (count > 1))
-
-
-class _Judge:
-    """From a model to the closed-loop and one-step validation errors of its groups, in seasonal-naive scales.
-
-    Attributes
-    ----------
-    unit : (n,) int64
-        Group of each window that `detail` returns the error of.
-    """
-
-    def __init__(self, problem: Problem, learnt: Learnt, validation: Validation) -> None:
-        self.problem, self.learnt, self.validation = problem, learnt, validation
-        series = validation.index.series
-        self._windows = validation.has_scale[series]
-        self.unit = np.zeros(int(self._windows.sum()), dtype=np.int64) if problem.pooled else series[self._windows]
-
-    def _forecast(self, model: Any, forcing: Forcing) -> FloatArray:
-        yhat, _ = forecast_windows(
-            self.learnt.store, model, self.learnt.guard, self.validation.index, self.problem.horizon,
-            groups=self.problem.groups, forcing=forcing,
-        )  # fmt: skip
-        return yhat
-
-    def __call__(self, model: Any) -> tuple[FloatArray, FloatArray]:
-        """Return closed-loop and one-step errors, (G,) each; NaN for a group without a window or a scale."""
-        both = []
-        for forcing in (ClosedLoop(), OpenLoop()):
-            error = self.validation.relative(self.validation.errors(self._forecast(model, forcing)))
-            if self.problem.pooled:
-                known = error[~np.isnan(error)]
-                error = np.array([known.mean() if len(known) else np.nan])
-            both.append(error)
-        return both[0], both[1]
-
-    def detail(self, model: Any) -> FloatArray:
-        """Return the closed-loop errors of the windows that can be judged, (n,)."""
-        yhat = self._forecast(model, ClosedLoop())
-        own = self.validation.scale[self.validation.index.series[self._windows]]
-        return self.validation.window_errors(yhat)[self._windows] / own
 
 
 def _train(
@@ -295,9 +234,7 @@ def _train(
         scale = np.where(has_scale(scale), scale, 1.0)
     first = np.full(problem.panel.n_series, store.first + reach - 1)
     last = learnt.stops - 2
-    # Windows are drawn from series in the order of their ids, so that the order of the frame changes nothing.
-    by_id = np.array(sorted(problem.every, key=lambda i: str(problem.panel.id_list[i])))
-    members = [by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
+    members = [problem.by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
     return train(
         model, store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops, problem.horizon,
         phase.forcing, keys, phase.settings, history, run=run,

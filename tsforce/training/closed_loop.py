@@ -16,7 +16,7 @@ from tsforce.dynamics.forcing import ClosedLoop, Forcing
 from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.rollout import rollout
 
-__all__ = ["Guard", "as_dtype", "forecast_windows"]
+__all__ = ["Guard", "as_dtype", "dtype_of", "forecast_windows"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,6 +57,11 @@ class Guard:
         low, high = (torch.from_numpy(side).to(batch.past.device)[batch.series] for side in (self.low, self.high))
         centre, scale = batch.centre[:, :, 0], batch.scale[:, :, 0]
         return (low - centre) / scale, (high - centre) / scale
+
+
+def dtype_of(model: Any) -> torch.dtype:
+    """Return the precision that a step model computes in; float64 if it is no torch module."""
+    return next(model.parameters()).dtype if isinstance(model, torch.nn.Module) else torch.float64
 
 
 def as_dtype(inputs: Inputs | None, dtype: torch.dtype) -> Inputs | None:
@@ -109,7 +114,7 @@ def forecast_windows(
     at_once = max(1, _CHUNK_BYTES // window_bytes)
 
     forcing = forcing or ClosedLoop()
-    dtype = next(model.parameters()).dtype
+    dtype = dtype_of(model)
 
     def run(part_model: Any, series: IntArray, rows: IntArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)

@@ -16,9 +16,11 @@ from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import MLP
 from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient, warm_start
+from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.gradient import Settings
+from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 
 __all__ = ["MODELS", "PRESETS", "Fitted", "Options", "fit_model"]
@@ -37,6 +39,8 @@ _DEFAULTS = {
 }
 # Series that judge a pooled model well enough with one window each.
 _MANY = 10
+# Rounds of data as demonstrator.
+_ROUNDS = 5
 # Widths of the perceptron's hidden layers.
 _HIDDEN = (128, 128)
 
@@ -108,14 +112,20 @@ class Fitted:
 
 
 def fit_model(
-    problem: Problem, kind: str, mode: str | Forcing, ridge: float | None, options: Options, history: History
+    problem: Problem,
+    kind: str | RowModel,
+    mode: str | Forcing,
+    ridge: float | None,
+    options: Options,
+    history: History,
 ) -> Fitted:
     """Return a model of `kind` trained under `mode`.
 
     Parameters
     ----------
     problem : Problem
-    kind : "linear" or "mlp"
+    kind : "linear", "mlp" or RowModel
+        A model that is fitted on rows learns under every mode by rounds of data as demonstrator.
     mode : "open_loop", "closed_loop", "curriculum", "auto" or Forcing
     ridge : float or None
         Penalty of least squares, which is the whole fit of a linear model in open loop and the start of every other;
@@ -126,6 +136,8 @@ def fit_model(
     """
     n_series = problem.panel.n_series
     n_groups = 1 if problem.pooled else n_series
+    if not isinstance(kind, str):
+        return _by_rounds(problem, kind, mode, options, history)
     choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
     if kind == "linear" and forcing == OpenLoop():
@@ -155,6 +167,24 @@ def fit_model(
     return Fitted(fit.model, fit.learnt, history, choice, kept)
 
 
+def _by_rounds(problem: Problem, blank: RowModel, mode: str | Forcing, options: Options, history: History) -> Fitted:
+    n_series = problem.panel.n_series
+    must_show = mode == "auto"
+    name = "closed_loop" if must_show else mode if isinstance(mode, str) else type(mode).__name__
+    forcing = PRESETS[name] if isinstance(mode, str) else mode
+    plain = forcing == OpenLoop()
+    history.solver = "one-step rows" if plain else "rows of own roll-outs, added round by round (data as demonstrator)"
+    fit = fit_by_rounds(
+        problem, blank, forcing, options.max_steps or _ROUNDS,
+        name=name, n_validation=options.windows(problem.pooled, n_series), must_show=must_show,
+        random_state=options.random_state, history=history,
+    )  # fmt: skip
+    kept = np.where(fit.rounds > 0, name, "open_loop").tolist()
+    if must_show:
+        history.notes.append(_what_was_kept(fit, kept))
+    return Fitted(fit.model, fit.learnt, history, RidgeChoice.fixed(np.nan, n_series), kept)
+
+
 def _plan(kind: str, mode: str | Forcing, settings: Settings, *, pooled: bool) -> tuple[list[Phase], int]:
     """Return the phases of a mode, and how many of the last ones are alternatives on trial."""
     if isinstance(mode, Forcing):
@@ -177,7 +207,7 @@ def _build(kind: str, problem: Problem, start: Linear, keys: Tensor) -> torch.nn
     return MLP(problem.layout, _HIDDEN, start, keys)
 
 
-def _what_was_kept(fit: GradientFit, kept: list[str]) -> str:
+def _what_was_kept(fit: GradientFit | RoundFit, kept: list[str]) -> str:
     compared = int((fit.n_judged > 1).sum())
     if compared == 0:
         return (

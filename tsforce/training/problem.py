@@ -134,6 +134,11 @@ class Problem:
         """Positions of all series."""
         return np.arange(self.panel.n_series)
 
+    @cached_property
+    def by_id(self) -> IntArray:
+        """Positions of all series in the order of their ids: so that the order of the frame changes nothing."""
+        return np.array(sorted(self.every, key=lambda i: str(self.panel.id_list[i])), dtype=np.int64)
+
     @property
     def groups(self) -> IntArray | None:
         """The model's group of each series; None if there is one for all."""

@@ -18,7 +18,7 @@ from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
 
-__all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "solve"]
+__all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "rows_of", "solve"]
 
 # Series side by side in the shift path, and bytes of lag vectors at once in the row path.
 _CHUNK = 64
@@ -322,7 +322,7 @@ def accumulate_rows(
             part = slice(start, start + at_once)
             batch = store.batch(which[None, part], cutoffs[None, part], horizon=steps)
             assert batch.future is not None
-            x, y = _rows_of(layout, batch, steps)
+            x, y = rows_of(layout, batch, steps)
             if steps > 1:
                 ends = cutoffs[part, None] + np.arange(1, steps + 1) < stops_of[which[part], None]
                 inside = torch.from_numpy(ends.T.ravel()).to(x.device)
@@ -339,7 +339,7 @@ def accumulate_rows(
     return Gram(*(torch.cat([getattr(gram, field.name) for gram in grams]) for field in fields(Gram)))
 
 
-def _rows_of(layout: LagLayout, batch: WindowBatch, steps: int) -> tuple[Tensor, Tensor]:
+def rows_of(layout: LagLayout, batch: WindowBatch, steps: int) -> tuple[Tensor, Tensor]:
     """Return lag vectors and targets of every step of windows fed with truth, step by step: (1, steps * B, ...)."""
     assert batch.future is not None
     known = known_inputs(layout, batch.inputs, steps)

@@ -1,0 +1,83 @@
+"""Any regressor with fit and predict as a step model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from torch import Tensor
+
+from tsforce.dynamics.lags import LagLayout
+from tsforce.errors import ArgumentError, check_choice
+from tsforce.training.fit import MODELS
+
+__all__ = ["RegressorModel", "check_model"]
+
+
+def check_model(model: Any) -> Any:
+    """Return a model: the name of one, or an estimator that can be fitted on rows.
+
+    Raises
+    ------
+    ArgumentError
+        With what is accepted.
+    """
+    if isinstance(model, type):
+        raise ArgumentError(f"model={model.__name__} is a class; write {model.__name__}().")
+    if all(callable(getattr(model, name, None)) for name in ("fit", "predict", "get_params")):
+        return model
+    if isinstance(model, str):
+        return check_choice("model", model, MODELS)
+    raise ArgumentError(
+        f"model={model!r}: expected {', '.join(map(repr, MODELS))}, or a scikit-learn regressor such as "
+        f"HistGradientBoostingRegressor()."
+    )
+
+
+class RegressorModel:
+    """One-step map made of scikit-learn regressors, one for each of G groups.
+
+    Parameters
+    ----------
+    layout : LagLayout
+    regressor : estimator
+        Never fitted itself; clones of it are.
+    fitted : sequence of estimators
+        One per group; empty before `fit_rows`.
+
+    Notes
+    -----
+    One call of ``predict`` per group and step, for all windows at once.
+    """
+
+    def __init__(self, layout: LagLayout, regressor: Any, fitted: Sequence[Any] = ()) -> None:
+        self.layout = layout
+        self.regressor = regressor
+        self.fitted = list(fitted)
+
+    def fit_rows(self, rows: Sequence[tuple[Any, Any]]) -> Self:
+        """Return the model fitted afresh on (x, y) of each group: (rows, D) and (rows, C), model units."""
+        fitted = [clone(self.regressor).fit(x, y[:, 0] if y.shape[1] == 1 else y) for x, y in rows]
+        return type(self)(self.layout, self.regressor, fitted)
+
+    def init_state(self, past: Tensor) -> None:
+        """A regressor has no state."""
+        del past
+
+    def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
+        """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
+        rows = x.numpy(force=True)
+        outputs = [np.asarray(f.predict(part), dtype=np.float64) for f, part in zip(self.fitted, rows, strict=True)]
+        channels = len(self.layout.channels)
+        return torch.from_numpy(np.stack(outputs).reshape(*x.shape[:2], channels, 1)).to(x.device), state
+
+    def groups(self, chosen: Tensor) -> Self:
+        """Return the model of some groups."""
+        return type(self)(self.layout, self.regressor, [self.fitted[int(g)] for g in chosen])
+
+    def join(self, parts: Sequence[Self]) -> Self:
+        """Return a model of the groups of several."""
+        return type(self)(self.layout, self.regressor, [f for part in parts for f in part.fitted])
