@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slow check format bench bench-m4 bench-modes
+.PHONY: setup demo test test-slow check format bench bench-m4 bench-modes bench-inputs
 
 setup: $(READY)
 
@@ -31,7 +31,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-m4 bench-modes
+bench: bench-m4 bench-modes bench-inputs
 
 bench-m4: $(READY)
 	$(BIN)/python benchmarks/m4.py
@@ -39,3 +39,7 @@ bench-m4: $(READY)
 bench-modes: $(READY)
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/modes.py
+
+bench-inputs: $(READY)
+	$(BIN)/python benchmarks/inputs.py
+	$(BIN)/python benchmarks/peers/lightgbm_recursive.py

@@ -29,6 +29,8 @@ from tsforce.datasets import load_competition
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results"
+# Two days, and the same hour of the week before.
+DAYS_OF_HOURS = [*range(1, 49), *range(72, 169, 24)]
 MODES = ("open_loop", "closed_loop", "curriculum", "auto")
 
 
@@ -56,8 +58,8 @@ def perceptron(horizon, lags, m, *transforms, scaling="last"):
 def trees(horizon, lags, m, *transforms, scaling="last"):
     """Boosted trees with scikit-learn's defaults; every mode but open loop is three rounds of data as demonstrator."""
     return NARXForecaster(
-        horizon, lags, model=HistGradientBoostingRegressor(random_state=0), season_length=m, target_transforms=transforms,
-        window_scaling=scaling, short_series="drop", max_steps=3,
+        horizon, lags, model=HistGradientBoostingRegressor(random_state=0), season_length=m, window_scaling=scaling,
+        target_transforms=transforms, short_series="drop", max_steps=3,
     )  # fmt: skip
 
 
@@ -71,10 +73,7 @@ SETS = {
             "linear-local 192": (lambda h, m: local(h, 192, m), 1),
             "ensemble of 12": (lambda h, m: ensemble(h, m, (Difference(24), Difference(168)), (48, 192)), 1),
             "mlp": (lambda h, m: perceptron(h, 192, m, Log(), Difference(24), scaling="standard"), 3),
-            "trees": (
-                lambda h, m: trees(h, [*range(1, 49), *range(72, 169, 24)], m, Log(), Difference(24), scaling="standard"),
-                1,
-            ),
+            "trees": (lambda h, m: trees(h, DAYS_OF_HOURS, m, Log(), Difference(24), scaling="standard"), 1),
         },
     ),
     "weekly": (

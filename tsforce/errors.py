@@ -28,6 +28,8 @@ Every message names the value, what was expected, and what to type instead.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "UnusedColumnWarning",
     "abbreviate",
     "check_choice",
+    "warn",
 ]
 
 
@@ -134,6 +137,18 @@ class UnknownCategoryWarning(TsforceWarning):
 
 class HorizonWarning(TsforceWarning):
     """A forecast goes past the horizon the model was trained for."""
+
+
+def warn(message: str, category: type[TsforceWarning]) -> None:
+    """Warn at the user's line: the first frame outside this package.
+
+    Whatever path inside the package leads to a warning, it points at the call that the user can change, and is shown
+    once for it.
+    """
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tsforce":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def abbreviate(names: Iterable[object], limit: int = 5) -> str:

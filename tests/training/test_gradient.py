@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.makers import make_frame
+from tsforce import NARXForecaster
 from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Difference, Log, Standardize
 from tsforce.dynamics.draws import key_of
@@ -357,3 +358,10 @@ def test_the_run_that_holds_windows_out_chooses_its_ridge_without_them(monkeypat
         random_state=0, history=History("x"),
     )  # fmt: skip
     assert seen == [[60 - 2 * H, 70 - 2 * H]]
+
+
+@pytest.mark.parametrize("scope", ["local", "global"])
+def test_a_perceptron_learns_from_a_loss_on_levels(scope):
+    df = make_frame((60, 70))
+    model = NARXForecaster(H, LAGS, model="mlp", scope=scope, loss_space="level", max_steps=3, batch_size=4)
+    assert np.isfinite(model.fit(df, mode="closed_loop").predict()["NARXForecaster"]).all()

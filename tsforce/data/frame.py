@@ -6,7 +6,6 @@ pass frames through. Rows in messages are counted from 0, as by ``df.iloc``.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,6 +24,7 @@ from tsforce.errors import (
     UnseenSeriesError,
     UnusedColumnWarning,
     abbreviate,
+    warn,
 )
 
 __all__ = [
@@ -118,9 +118,7 @@ def read_panel(
     panel = replace(panel, static=tuple(fixed), kind=kind)
     unused = [name for name in df.columns if name not in columns.named]
     if unused:
-        warnings.warn(
-            f"columns {abbreviate(unused)} are named by no argument and are ignored.", UnusedColumnWarning, stacklevel=3
-        )
+        warn(f"columns {abbreviate(unused)} are named by no argument and are ignored.", UnusedColumnWarning)
     return panel
 
 

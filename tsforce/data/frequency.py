@@ -16,7 +16,7 @@ from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset, Day, Tick
 
 from tsforce.data.panel import IntArray
-from tsforce.errors import ArgumentError, FrequencyAliasWarning
+from tsforce.errors import ArgumentError, FrequencyAliasWarning, warn
 
 __all__ = ["Clock", "check_freq", "infer_offset", "is_finer", "season_length_of"]
 
@@ -79,9 +79,7 @@ def _read_alias(freq: str) -> BaseOffset:
     alias = freq
     if match and match[2] in _OLD_ALIASES:
         alias = match[1] + _OLD_ALIASES[match[2]] + (match[3] or "")
-        warnings.warn(
-            f"freq={freq!r} is an old alias; read as {alias!r}. Write {alias!r}.", FrequencyAliasWarning, stacklevel=4
-        )
+        warn(f"freq={freq!r} is an old alias; read as {alias!r}. Write {alias!r}.", FrequencyAliasWarning)
     try:
         return to_offset(alias)
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from tsforce.data.calendar import calendar_columns, calendar_values
 from tsforce.data.panel import IntArray, Panel, ragged_rows
-from tsforce.errors import UnknownCategoryWarning, abbreviate
+from tsforce.errors import UnknownCategoryWarning, abbreviate, warn
 
 __all__ = ["InputCoder", "InputTable"]
 
@@ -158,11 +157,10 @@ class InputCoder:
             code = np.array([place.get(value, -1) for value in values.tolist()])
             if (code < 0).any():
                 fresh = dict.fromkeys(values[code < 0].tolist())
-                warnings.warn(
+                warn(
                     f"column {name!r} holds {abbreviate(fresh)}, which no fitted series had; read as none of the known "
                     f"categories.",
                     UnknownCategoryWarning,
-                    stacklevel=2,
                 )
             # One row more than categories: an unknown one (-1) is all zeros.
             parts.append(np.eye(len(known) + 1, len(known))[code])

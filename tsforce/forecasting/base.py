@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -21,7 +20,7 @@ from tsforce.data.frame import (
 )
 from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import Panel, WindowIndex, ragged_rows
-from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning
+from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, warn
 from tsforce.forecasting.arguments import check_columns, check_count
 from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
 
@@ -246,11 +245,10 @@ class Forecaster(BaseEstimator):
             return check_count("horizon", self.horizon)
         steps = check_count("horizon", horizon)
         if self.horizon is not None and steps > self.horizon:
-            warnings.warn(
+            warn(
                 f"horizon={steps} goes past the trained horizon of {self.horizon}; errors beyond it were never looked "
                 f"at in training.",
                 HorizonWarning,
-                stacklevel=3,
             )
         return steps
 

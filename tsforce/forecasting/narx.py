@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -27,6 +26,7 @@ from tsforce.errors import (
     UnusedColumnWarning,
     abbreviate,
     check_choice,
+    warn,
 )
 from tsforce.forecasting.adapters import RegressorModel, check_model
 from tsforce.forecasting.arguments import (
@@ -319,7 +319,7 @@ class NARXForecaster(Forecaster):
             history.on_record = None
             sys.stderr.write("\n")
         if history.n_diverged:
-            warnings.warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning, stacklevel=2)
+            warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)
 
         self.lags_ = layout.lags
         self.season_length_ = season_length
@@ -401,9 +401,7 @@ class NARXForecaster(Forecaster):
         panel = self.tail_ if history is None else self.read(history)
         if not panel.columns.future_exog:
             if future_df is not None:
-                warnings.warn(
-                    f"future_df is not read: this {self.name} has no future_exog.", UnusedColumnWarning, stacklevel=2
-                )
+                warn(f"future_df is not read: this {self.name} has no future_exog.", UnusedColumnWarning)
             return self._forecast(panel, panel.last_rows(), steps, with_cutoff=False)
         several = isinstance(future_df, Mapping)
         scenarios = dict(future_df) if several else {"": future_df}

@@ -315,5 +315,5 @@ def _clip(parameters: list[nn.Parameter], loss: Tensor, active: Tensor, clip: fl
     factor = torch.where(active, (clip / norm.clamp(min=1e-30)).clamp(max=1.0), 0.0)
     for p in parameters:
         if p.grad is not None:
-            p.grad = torch.where(_wide(active, p), p.grad * _wide(factor, p), 0.0)
+            p.grad = torch.where(_wide(active, p), p.grad * _wide(factor, p).to(p.dtype), 0.0)
     return active, bad
