@@ -55,6 +55,13 @@ def perceptron(horizon, lags, m, *transforms, scaling="last"):
     )  # fmt: skip
 
 
+def recurrent(horizon, lags, m, *transforms, scaling="last"):
+    return NARXForecaster(
+        horizon, lags, model="gru", season_length=m, target_transforms=transforms, window_scaling=scaling,
+        short_series="drop",
+    )  # fmt: skip
+
+
 def trees(horizon, lags, m, *transforms, scaling="last"):
     """Boosted trees with scikit-learn's defaults; every mode but open loop is three rounds of data as demonstrator."""
     return NARXForecaster(
@@ -73,6 +80,7 @@ SETS = {
             "linear-local 192": (lambda h, m: local(h, 192, m), 1),
             "ensemble of 12": (lambda h, m: ensemble(h, m, (Difference(24), Difference(168)), (48, 192)), 1),
             "mlp": (lambda h, m: perceptron(h, 192, m, Log(), Difference(24), scaling="standard"), 3),
+            "gru": (lambda h, m: recurrent(h, DAYS_OF_HOURS, m, Log(), Difference(24), scaling="standard"), 1),
             "trees": (lambda h, m: trees(h, DAYS_OF_HOURS, m, Log(), Difference(24), scaling="standard"), 1),
         },
     ),

@@ -335,7 +335,7 @@ def test_parallel_passes_with_inputs_equal_the_loop(forcing):
 
     layout = LagLayout((1, 3), past_exog=(("p", (1, 2)),), future_exog=(("f", (0, 3)),), static=("s",), calendar=("c",))
     model = Linear(layout, 0.3 * draw(2, 8, 1), draw(2, 1))
-    inputs = draw(2, 5, 4, 1), draw(2, 5, 10, 1), draw(2, 5, 1), draw(2, 5, 6, 1)
+    inputs = draw(2, 5, 4, 1), draw(2, 5, 10, 1), draw(2, 5, 1), draw(2, 5, 10, 1)
     past, future = draw(2, 5, 4, 1), draw(2, 5, 6, 1)
     moment = Moment(3, 10, 0, torch.tensor([1, 2]))
     one, _ = rollout(model, past, 6, forcing, future=future, moment=moment, inputs=inputs)

@@ -35,8 +35,8 @@ class WindowInputs(NamedTuple):
     future_exog : (G, B, L + H, F)
         Up to and with the last step.
     static : (G, B, K)
-    calendar : (G, B, H, Q)
-        Of the steps themselves.
+    calendar : (G, B, L + H, Q)
+        As `future_exog`.
     """
 
     past_exog: Tensor
@@ -184,7 +184,7 @@ class SeriesStore:
             cut(table.past_exog, rows, length),
             cut(table.future_exog, rows + horizon, length + horizon),
             table.static[torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)],
-            cut(table.calendar, rows + horizon, horizon),
+            cut(table.calendar, rows + horizon, length + horizon),
         )
 
     def batch(self, series: IntArray, rows: IntArray, horizon: int = 0, *, truth: bool = True) -> WindowBatch:

@@ -109,7 +109,7 @@ class LagLayout:
         return tuple(name for names in self.blocks.values() for name in names)
 
 
-def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int) -> Tensor | None:
+def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up: int = 0) -> Tensor | None:
     """Return the part of the lag vectors of every step that does not depend on what is fed, (G, B, H, Dk).
 
     Parameters
@@ -118,9 +118,11 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int) -> Tens
     inputs : (past_exog, future_exog, static, calendar) or None
         (G, B, L, P) up to and with the cutoff: a step h that looks at a row after it (offset < h) reads the last one
         observed, so it is at prediction, and so it is in every training window. (G, B, L + H, F) up to and with the
-        last step. (G, B, K). (G, B, H, Q) of the steps themselves.
+        last step. (G, B, K). (G, B, L + H, Q) of the rows themselves.
     horizon : int
         H.
+    warm_up : int
+        W, steps before the cutoff to return in front: (G, B, W + H, Dk).
 
     Returns
     -------
@@ -132,7 +134,7 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int) -> Tens
     >>> layout = LagLayout((1,), future_exog=(("x", (0, 2)),))
     >>> x = torch.arange(5.0).view(1, 1, 5, 1)
     >>> none = x.new_zeros(1, 1, 3, 0)
-    >>> known_inputs(layout, (none, x, x.new_zeros(1, 1, 0), x.new_zeros(1, 1, 2, 0)), 2).tolist()
+    >>> known_inputs(layout, (none, x, x.new_zeros(1, 1, 0), x.new_zeros(1, 1, 5, 0)), 2).tolist()
     [[[[1.0, 3.0], [2.0, 4.0]]]]
     """
     if not layout.has_inputs:
@@ -140,7 +142,7 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int) -> Tens
     assert inputs is not None
     past_exog, future_exog, static, calendar = inputs
     length = future_exog.shape[2] - horizon
-    steps = torch.arange(horizon, device=future_exog.device)
+    steps = torch.arange(-warm_up, horizon, device=future_exog.device)
     parts = []
     for block, source in ((layout.past_exog, past_exog), (layout.future_exog, future_exog)):
         if block:
@@ -149,9 +151,9 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int) -> Tens
             row = (length + steps[:, None] - offset).clamp(max=source.shape[2] - 1)
             parts.append(source[:, :, row, column])
     if layout.static:
-        parts.append(static[:, :, None].expand(-1, -1, horizon, -1))
+        parts.append(static[:, :, None].expand(-1, -1, warm_up + horizon, -1))
     if layout.calendar:
-        parts.append(calendar)
+        parts.append(calendar[:, :, length - warm_up :])
     return torch.cat(parts, dim=-1)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tsforce.dynamics.forcing import Forcing, Moment
 from tsforce.dynamics.lags import Inputs, known_inputs, lag_vector
-from tsforce.dynamics.models.base import StepModel
+from tsforce.dynamics.models.base import StepModel, WarmsUp
 from tsforce.errors import MissingTruthError
 
 __all__ = ["rollout"]
@@ -80,8 +80,10 @@ def rollout(
         if future_mask is None:
             future_mask = torch.ones_like(future, dtype=torch.bool)
         share = forcing.share(future_mask, moment).to(past.dtype)
-    known = known_inputs(model.layout, inputs, horizon)
     length = past.shape[2]
+    warms_up = isinstance(model, WarmsUp)
+    warm = length - model.layout.reach if warms_up else 0
+    known = known_inputs(model.layout, inputs, horizon, warm)
     fed = past
     if horizon > 1:
         fed = past.new_empty(*past.shape[:2], length + horizon, past.shape[3])
@@ -89,9 +91,14 @@ def rollout(
     # A step under autograd must not read a view of a buffer that later steps write to.
     with_gradient = torch.is_grad_enabled()
     state = model.init_state(past)
+    if isinstance(model, WarmsUp) and warm > 0:
+        # The context is observed: all of its lag vectors are known at once.
+        given = [None] * warm if known is None else known.unbind(dim=2)[:warm]
+        seen = [lag_vector(model.layout, past, length - warm + w, given[w]) for w in range(warm)]
+        state = model.warm_up(torch.stack(seen, dim=2), state)
     outputs = []
     for h in range(horizon):
-        x = lag_vector(model.layout, fed, length + h, None if known is None else known[:, :, h])
+        x = lag_vector(model.layout, fed, length + h, None if known is None else known[:, :, warm + h])
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
         if bounds is not None:

@@ -18,6 +18,7 @@ from tsforce.data.transforms import Chain, Difference, MeanScale, Standardize, c
 from tsforce.data.windows import SeriesStore, check_window_scaling
 from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.recurrent import CELLS
 from tsforce.errors import (
     ArgumentError,
     DivergenceWarning,
@@ -63,8 +64,9 @@ class NARXForecaster(Forecaster):
     season_length : int, optional
         Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
     freq : "infer", pandas alias or offset, or int
-    model : "linear", "mlp" or a scikit-learn regressor
-        A linear map, a perceptron (two hidden layers of 128) beside one, or any estimator with ``fit`` and ``predict``
+    model : "linear", "mlp", "gru", "lstm" or a scikit-learn regressor
+        A linear map; beside one, a perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state
+        takes in the context first); or any estimator with ``fit`` and ``predict``
         (a pipeline, trees ...), of which clones are fitted: on one-step rows open loop; else on these and, round by
         round, on what it was fed in its own roll-outs, paired with the right answer.
     scope : "global" or "local"
@@ -101,18 +103,20 @@ class NARXForecaster(Forecaster):
         closed-loop error on the last windows of the training rows, per series for scope="local".
     max_steps : int, optional
         Steps of training by gradient. By default 100 for a linear model per series and 300 for a pooled one; 300 and
-        1000 for "mlp". For a regressor: rounds, 5.
+        1000 for "mlp"; 200 and 500 for "gru" and "lstm". For a regressor: rounds, 5.
     learning_rate : "auto" or float
         Peak rate of AdamW; "auto" is .0001 for a linear model per series, .01 for a pooled one, .001
-        for "mlp".
+        for networks.
     batch_size : "auto" or int
-        Windows per step: of each series for scope="local" ("auto": 32), of all for "global" (1024).
+        Windows per step: of each series for scope="local" ("auto": 32), of all for "global" (1024; recurrent networks
+        256).
     validation : "auto", int or False
         Windows held out at the end of each series to choose the number of steps (and, in mode="auto", what is kept);
         the choice is then trained once more on all rows. "auto": 1 for scope="global" with 10 series or more, else
         up to 4. False: none.
     context_length : int, optional
-        Observed steps that window scaling looks at; the largest lag by default.
+        Observed steps that window scaling looks at and a recurrent network's state takes in; the largest lag by
+        default, and twice the horizon more for "gru" and "lstm".
     short_series : "raise" or "drop"
         What happens to a series with too few rows; dropped ones are listed in ``short_series_``.
     device : "auto" or torch device
@@ -293,7 +297,8 @@ class NARXForecaster(Forecaster):
             static=() if coder is None else coder.static_columns,
             calendar=() if coder is None else coder.calendar_columns,
         )
-        context_length = layout.reach
+        # A recurrent network's state needs steps before the cutoff to take in.
+        context_length = layout.reach + (2 * horizon if isinstance(kind, str) and kind in CELLS else 0)
         if self.context_length is not None:
             context_length = check_count("context_length", self.context_length)
             if context_length < layout.reach:

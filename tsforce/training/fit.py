@@ -15,6 +15,7 @@ from torch import Tensor
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import MLP
+from tsforce.dynamics.models.recurrent import CELLS, Recurrent
 from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient, warm_start
 from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
@@ -27,20 +28,26 @@ __all__ = ["MODELS", "PRESETS", "Fitted", "Options", "fit_model"]
 
 FloatArray = npt.NDArray[np.float64]
 
-MODELS = ("linear", "mlp")
+MODELS = ("linear", "mlp", "gru", "lstm")
 PRESETS: dict[str, Forcing] = {"open_loop": OpenLoop(), "closed_loop": ClosedLoop(), "curriculum": Curriculum()}
 # Steps and peak learning rate by model and scope. Of linear models, looked at on windows inside the training rows of M4
-# Hourly (local: larger rates lose what the ridge had won) and M3 monthly (pooled); of the perceptron, set once.
+# Hourly (local: larger rates lose what the ridge had won) and M3 monthly (pooled); of the networks, set once.
 _DEFAULTS = {
     ("linear", False): (100, 1e-4),
     ("linear", True): (300, 1e-2),
     ("mlp", False): (300, 1e-3),
     ("mlp", True): (1000, 1e-3),
+    ("gru", False): (200, 1e-3),
+    ("gru", True): (500, 1e-3),
+    ("lstm", False): (200, 1e-3),
+    ("lstm", True): (500, 1e-3),
 }
 # Series that judge a pooled model well enough with one window each.
 _MANY = 10
 # Rounds of data as demonstrator.
 _ROUNDS = 5
+# Units of a recurrent network's state.
+_UNITS = 64
 # Widths of the perceptron's hidden layers.
 _HIDDEN = (128, 128)
 
@@ -74,7 +81,7 @@ class Options:
         steps, rate = _DEFAULTS[model, pooled]
         return Settings(
             max_steps=self.max_steps or steps,
-            batch_size=self.batch_size or (1024 if pooled else 32),
+            batch_size=self.batch_size or (32 if not pooled else 256 if model in CELLS else 1024),
             learning_rate=self.learning_rate or rate,
             loss=self.loss,
             loss_space=self.loss_space,
@@ -124,7 +131,7 @@ def fit_model(
     Parameters
     ----------
     problem : Problem
-    kind : "linear", "mlp" or RowModel
+    kind : one of `MODELS`, or RowModel
         A model that is fitted on rows learns under every mode by rounds of data as demonstrator.
     mode : "open_loop", "closed_loop", "curriculum", "auto" or Forcing
     ridge : float or None
@@ -204,6 +211,8 @@ def _build(kind: str, problem: Problem, start: Linear, keys: Tensor) -> torch.nn
     if kind == "linear":
         # float64: a linear roll-out in closed form and one trained by gradient must be comparable to the last digits.
         return Linear(problem.layout, start.weight, start.bias)
+    if kind in CELLS:
+        return Recurrent(problem.layout, kind, _UNITS, start, keys)
     return MLP(problem.layout, _HIDDEN, start, keys)
 
 

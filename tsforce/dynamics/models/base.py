@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tsforce.dynamics.lags import LagLayout
 
-__all__ = ["StepModel"]
+__all__ = ["StepModel", "WarmsUp"]
 
 
 @runtime_checkable
@@ -51,5 +51,22 @@ class StepModel(Protocol):
         output : (G, B, C, P)
             P head parameters of each channel, model units; P = 1 is a point.
         state : Any
+        """
+        ...
+
+
+@runtime_checkable
+class WarmsUp(Protocol):
+    """A step model whose state takes in the context: the open-loop steps before the cutoff, all at once."""
+
+    def warm_up(self, x: Tensor, state: Any) -> Any:
+        """Return the state after the steps of the context; the same as stepping through them.
+
+        Parameters
+        ----------
+        x : (G, B, W, D)
+            Lag vectors of the last W rows of the context, each to predict the next one, fed with observed targets.
+        state : Any
+            From ``init_state``.
         """
         ...
