@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["METRICS", "leaderboard"]
+__all__ = ["METRICS", "horizons", "leaderboard", "scores", "show"]
 
 METRICS = """\
 All closed loop after the last training row. Means over series of:
@@ -20,6 +22,20 @@ one-step: the MASE at the same targets if every row before the target is known
 gap    MASE / one-step
 fit, predict: CPU seconds from frame to frame. MB: peak of the process so far.
 A row without seed is of a deterministic model, run once."""
+
+SCORES = """\
+All closed loop after each cutoff. Means over series; lower is better.
+sMAPE  mean of 200 |y - f| / (|y| + |f|), 0/0 = 0
+MASE   mean |y - f| / mean |y[t] - y[t-m]| up to the first cutoff
+MAE, RMSE: original units"""
+
+EXPOSURE = """\
+RMSE over windows and series, in units of mean |y[t] - y[t-m]| up to the
+first cutoff.
+closed  forecasts made at the cutoff, fed their own outputs
+one-step: at the same targets, if every row before the target is known
+gap     closed / one-step: compare it between models, not with 1
+naive   the last value before the cutoff repeated"""
 
 # Column of the frame, its heading, and how a number is written.
 _COLUMNS = (
@@ -35,6 +51,28 @@ _COLUMNS = (
     ("predict_cpu_s", "predict", ".2f"),
     ("peak_mb", "MB", ".0f"),
 )
+_SCORES = (
+    ("model", "model", ""),
+    ("smape", "sMAPE", ".3f"),
+    ("mase", "MASE", ".3f"),
+    ("mae", "MAE", ".4g"),
+    ("rmse", "RMSE", ".4g"),
+    ("n_series", "series", "d"),
+    ("n_windows", "windows", "d"),
+    ("season_length", "m", "d"),
+)
+_EXPOSURE = (
+    ("model", "model", ""),
+    ("horizon", "step", "d"),
+    ("rmse_closed", "closed", ".3f"),
+    ("rmse_one_step", "one-\nstep", ".3f"),
+    ("gap", "gap", ".2f"),
+    ("rmse_naive", "naive", ".3f"),
+    ("n_windows", "windows", "d"),
+)
+_STEPS = (("model", "model", ""), ("horizon", "step", "d"), *_SCORES[1:5], ("n_windows", "windows", "d"))
+# More steps than this of each model are no longer read.
+_MOST_STEPS = 12
 
 
 def leaderboard(frame: Any, title: str) -> Table:
@@ -59,10 +97,81 @@ def leaderboard(frame: Any, title: str) -> Table:
     """
     ordered = frame.sort_values("owa", kind="stable", na_position="last").to_dict("records")
     notes = [f"{row['model']} {row['mode']}".strip() + f": {row['status']}" for row in ordered if row["status"] != "ok"]
-    # Text, not str: a message with brackets is no markup.
+    shown = [column for column in _COLUMNS if column[0] != "seed" or frame["seed"].notna().any()]
+    table = _table(ordered, shown)
+    table.title, table.caption = Text(title), Text("\n".join([*notes, METRICS]))
+    return table
+
+
+def scores(frame: Any, title: str, notes: Sequence[str] = ()) -> Group:
+    """Return the table of a backtest, best MASE first; below it the notes, and the definitions of the metrics.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from ``BacktestResult.scores()``.
+    title : str
+        Which data the rows are about.
+    notes : sequence of str
+        As in ``BacktestResult.notes``.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, backtest
+    >>> from tsforce.datasets import load
+    >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=12)
+    >>> scores(result.scores(), "airpassengers", result.notes).renderables[1].row_count
+    1
+    """
+    ordered = frame.sort_values("mase", kind="stable", na_position="last").to_dict("records")
+    unscaled = [
+        f"{row['model']}: {row['n_left_out']} series have no scale for MASE: up to the first cutoff they never change, "
+        f"or have no more than m rows."
+        for row in ordered
+        if row["n_left_out"]
+    ]
+    return Group(Text(title), _table(ordered, _SCORES), Text("\n".join([*notes, *unscaled, SCORES])))
+
+
+def horizons(frame: Any) -> Group:
+    """Return the table of the errors at each step; of many steps, some spread evenly, the first and last among them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from ``BacktestResult.exposure()`` or ``by_horizon()``.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, backtest
+    >>> from tsforce.datasets import load
+    >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=48)
+    >>> horizons(result.by_horizon()).renderables[1].row_count
+    12
+    """
+    last = int(frame["horizon"].max())
+    many = last > _MOST_STEPS
+    shown = {1 + round(k * (last - 1) / (_MOST_STEPS - 1)) for k in range(_MOST_STEPS)} if many else range(1, last + 1)
+    exposure = "rmse_closed" in frame
+    title = f"Errors at each step after the cutoff{f', {_MOST_STEPS} of {last}' if many else ''}"
+    rows = [row for row in frame.to_dict("records") if row["horizon"] in shown]
+    table = _table(rows, _EXPOSURE if exposure else _STEPS)
+    return Group(Text(f"\n{title}"), table, *([Text(EXPOSURE)] if exposure else []))
+
+
+def show(table: RenderableType) -> None:
+    """Print a table on stdout, never cropped.
+
+    rich crops a table to the terminal; a line that the terminal wraps is ugly, but a figure without its end is wrong.
+    """
+    console = Console()
+    needed = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.width = max(console.width, needed)
+    console.print(table)
+
+
+def _table(rows: Iterable[Any], columns: Sequence[tuple[str, str, str]]) -> Table:
     table = Table(
-        title=Text(title),
-        caption=Text("\n".join([*notes, METRICS])),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -70,11 +179,11 @@ def leaderboard(frame: Any, title: str) -> Table:
         pad_edge=False,
         collapse_padding=True,
     )
-    shown = [column for column in _COLUMNS if column[0] != "seed" or frame["seed"].notna().any()]
-    for _, heading, form in shown:
+    for _, heading, form in columns:
         table.add_column(heading, justify="right" if form else "left", no_wrap=True)
-    for row in ordered:
-        table.add_row(*(Text(_cell(row[name], form)) for name, _, form in shown))
+    for row in rows:
+        # Text, not str: a message with brackets is no markup.
+        table.add_row(*(Text(_cell(row[name], form)) for name, _, form in columns))
     return table
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
+from tsforce.cli.backtest import backtest
 from tsforce.cli.bench import bench
+from tsforce.cli.forecast import forecast
 from tsforce.errors import TsforceError
 
 __all__ = ["main"]
@@ -39,4 +41,5 @@ def main() -> None:
     """Multi-step forecasts with models that are fed their own outputs, judged closed loop."""
 
 
-main.add_command(bench)
+for command in (forecast, backtest, bench):
+    main.add_command(command)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from tsforce.errors import check_choice
 
 if TYPE_CHECKING:
+    from tsforce import Forecaster
     from tsforce.bench import Entry
     from tsforce.datasets import Competition
 
-__all__ = ["ALIASES", "entries", "model_names"]
+__all__ = ["ALIASES", "entries", "make", "model_names"]
 
 ALIASES = {"linear": "linear-local"}
 _MODELS: dict[str, dict[str, Any]] = {
@@ -54,3 +55,28 @@ def entries(names: list[str], modes: list[str], competition: Competition) -> lis
         else:
             rows.append(Entry(name, Baseline(name, horizon=horizon, season_length=season_length)))
     return rows
+
+
+def make(name: str, shared: dict[str, Any], own: dict[str, Any]) -> Forecaster:
+    """Return the forecaster of some name, which is also the name of its forecasts' column.
+
+    Parameters
+    ----------
+    name : str
+        One of ``model_names()``, or an alias.
+    shared : dict
+        Arguments that every forecaster takes.
+    own : dict
+        Arguments of a NARXForecaster; a reference method has no use for them.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is not known, with the accepted ones.
+    """
+    from tsforce import Baseline, NARXForecaster
+
+    known = ALIASES.get(name) or check_choice("--model", name, (*model_names(), *ALIASES))
+    if known in _MODELS:
+        return NARXForecaster(**shared, **own, alias=known, **_MODELS[known])
+    return Baseline(known, **shared)

@@ -145,13 +145,13 @@ def _to_float(text: Any, form: TextForm) -> Any:
 def _number_hint(text: Any, form: TextForm) -> str:
     found = []
     for decimal, thousands in _STYLES:
-        used = text.str.contains(thousands or decimal, regex=False).any()
-        if (decimal, thousands) != (form.decimal, form.thousands) and used and not found[1:]:
-            options = f"decimal={decimal!r}" if decimal != form.decimal else ""
-            if thousands:
-                options += " and " * bool(options) + f"thousands={thousands!r}"
-            if options and text.str.fullmatch(_number(decimal, thousands)).all():
-                found.append(options)
+        new = {"decimal": decimal} if decimal != form.decimal else {}
+        if thousands not in (None, form.thousands):
+            new["thousands"] = thousands
+        # What the column does not hold is no reason to read it otherwise.
+        used = new and all(text.str.contains(sign, regex=False).any() for sign in new.values())
+        if used and text.str.fullmatch(_number(decimal, thousands)).all():
+            found.append(" and ".join(f"{name}={sign!r}" for name, sign in new.items()))
     if found:
         return f"The column can be read with {' or with '.join(found)}{'; say which' * (len(found) > 1)}."
     return "Correct the cell, or leave it empty where the value is missing."

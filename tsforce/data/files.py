@@ -6,8 +6,10 @@ them, and a column. Rows of parquet files, which have no lines, are counted from
 
 from __future__ import annotations
 
+import codecs
 import csv
 import difflib
+import importlib.util
 import io
 import re
 from array import array
@@ -26,7 +28,6 @@ from tsforce.errors import ArgumentError, DatasetNotFoundError, FrameError, Miss
 __all__ = ["Table", "check_writable", "read_table", "write_table"]
 
 _PARQUET = (".parquet", ".pq")
-_CSV = (".csv", ".tsv", ".txt")
 _ROLES = {"id": "id_col", "time": "time_col", "targets": "target_col"}
 # What a file that is no text begins with, and what to say of it.
 _MAGIC = {
@@ -81,10 +82,10 @@ def read_table(path: Path, columns: Columns, form: TextForm | None = None) -> Ta
     Examples
     --------
     >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = Path(folder.name, "sales.csv")
-    >>> _ = path.write_text("ds;y\\n2024-01-01;1,5\\n2024-01-02;2\\n")
-    >>> read_table(path, Columns(), TextForm(sep=";", decimal=",")).frame
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "sales.csv")
+    ...     _ = path.write_text("ds;y\\n2024-01-01;1,5\\n2024-01-02;2\\n")
+    ...     read_table(path, Columns(), TextForm(sep=";", decimal=",")).frame
               ds    y
     2 2024-01-01  1.5
     3 2024-01-02  2.0
@@ -99,7 +100,7 @@ def read_table(path: Path, columns: Columns, form: TextForm | None = None) -> Ta
     raw = _read_bytes(path)
     if not raw.strip():
         raise FrameError("the file is empty; expected a header and a row for each series and time.")
-    return _from_parquet(path, columns, form) if path.suffix.lower() in _PARQUET else _from_csv(raw, columns, form)
+    return _from_parquet(raw, columns, form) if path.suffix.lower() in _PARQUET else _from_csv(raw, columns, form)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -164,25 +165,32 @@ def _from_csv(raw: bytes, columns: Columns, form: TextForm) -> Table:
 
 
 def _decode(raw: bytes, form: TextForm) -> str:
-    if form.encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
-        for magic, what in _MAGIC.items():
-            if raw.startswith(magic):
-                raise FrameError(f"the file {what}")
     try:
-        # With or without a byte order mark.
-        text = raw.decode("utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding)
+        encoding = codecs.lookup(form.encoding).name
+        if encoding == "utf-8":
+            for magic, what in _MAGIC.items():
+                if raw.startswith(magic):
+                    raise FrameError(f"the file {what}")
+            # With or without a byte order mark.
+            encoding = "utf-8-sig"
+        text = raw.decode(encoding)
     except LookupError:
         raise ArgumentError(
             f"encoding={form.encoding!r} is not known; write for example 'utf-8', 'cp1252' or 'utf-16'."
         ) from None
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode(form.encoding, "replace")
+        # Not of raw: a byte order mark is no longer counted.
+        before, byte = error.object[: error.start].decode(encoding, "replace"), error.object[error.start]
         raise FrameError(
-            f"{_spot(before, form)} is no {form.encoding}, first at byte 0x{raw[error.start]:02x}. "
-            f"{_encoding_hint(raw)}"
+            f"{_spot(before, form)} is no {form.encoding}, first at byte 0x{byte:02x}. {_encoding_hint(raw)}"
         ) from None
+    except UnicodeError as error:
+        raise FrameError(f"the file is no {form.encoding} ({error}). {_encoding_hint(raw)}") from None
     control = re.search(r"[\x00-\x08\x0e-\x1f]", text)
     if control:
+        for halves, name in ((raw[1::2], "utf-16-le"), (raw[::2], "utf-16-be")):
+            if not halves[:20].strip(b"\0"):
+                raise FrameError(f"the file is text in UTF-16. Say encoding={name!r}.")
         raise FrameError(
             f"{_spot(text[: control.start()], form)} holds the control character 0x{ord(control[0]):02x}, which no "
             f"text has: this is no csv file, or a damaged one. Write the file anew."
@@ -206,15 +214,15 @@ def _spot(before: str, form: TextForm) -> str:
     """Return the line and the column in which a text ends."""
     lines = re.split(r"\r\n|\n|\r", before)
     at, field = len(lines), lines[-1].count(form.sep)
-    header = next(iter(csv.reader([lines[0]], delimiter=form.sep, skipinitialspace=True)), [])
-    name = f"column {header[field].strip()!r}" if at > 1 and field < len(header) else f"field {field + 1}"
+    header = [name.strip(' "') for name in lines[0].split(form.sep)]
+    name = f"column {header[field]!r}" if at > 1 and field < len(header) else f"field {field + 1}"
     return f"line {at}, {name},"
 
 
 def _scan(text: str, columns: Columns, form: TextForm) -> tuple[list[str], Sequence[int]]:
     """Return the names in the header and the line on which each row begins; all rows are as long as the header."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.sep, skipinitialspace=True, strict=True)
-    lines, odd, end = array("q"), [], 0
+    lines, odd, end, top = array("q"), [], 0, 1
     header: list[str] = []
     try:
         for record in reader:
@@ -224,15 +232,15 @@ def _scan(text: str, columns: Columns, form: TextForm) -> tuple[list[str], Seque
                 if header:
                     odd.append((end + 1, len(record)))
                 else:
-                    header = [name.strip() for name in record]
-                    _check_header(text, header, end + 1, columns, form)
+                    header, top = [name.strip() for name in record], end + 1
+                    _check_header(text, header, top, columns, form)
             end = reader.line_num
     except csv.Error as error:
         raise FrameError(_quotes(text, end, header, form, error)) from None
     if odd:
         raise FrameError(_ragged(odd, header, form))
     if not lines:
-        raise FrameError(f"the file has a header in line {end} and no rows; expected a row for each series and time.")
+        raise FrameError(f"the file has a header in line {top} and no rows; expected a row for each series and time.")
     return header, lines
 
 
@@ -284,8 +292,8 @@ def _unused(names: Iterable[Any], columns: Columns) -> tuple[str, ...]:
 def _ragged(odd: list[tuple[int, int]], header: list[str], form: TextForm) -> str:
     line, fields = odd[0]
     text = (
-        f"{counted(len(odd), 'line')} of another number of fields than the header, which has {len(header)}, first line "
-        f"{line} with {fields}: "
+        f"the header has {counted(len(header), 'field')}, and {counted(len(odd), 'line')} "
+        f"{'has' if len(odd) == 1 else 'have'} another number, first line {line} with {fields}: "
     )
     if fields < len(header):
         return f"{text}column {header[fields]!r} and what follows is missing there. Complete or delete the line."
@@ -299,7 +307,7 @@ def _quotes(text: str, end: int, header: list[str], form: TextForm, error: csv.E
     """Return the fault of quotes that do not fit."""
     rest = "".join([*io.StringIO(text, newline="")][end:])
     sep = re.escape(form.sep)
-    sound = re.compile(rf' *(?:"(?:[^"]|"")*"|[^"{sep}\r\n][^{sep}\r\n]*|)(?={sep})')
+    sound = re.compile(rf' *(?:"[^"]*(?:""[^"]*)*"|[^"{sep}\r\n][^{sep}\r\n]*|)(?={sep})')
     at, field = 0, 0
     while found := sound.match(rest, at):
         at, field = found.end() + 1, field + 1
@@ -315,9 +323,9 @@ def _quotes(text: str, end: int, header: list[str], form: TextForm, error: csv.E
 # ---- parquet
 
 
-def _from_parquet(path: Path, columns: Columns, form: TextForm) -> Table:
+def _from_parquet(raw: bytes, columns: Columns, form: TextForm) -> Table:
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(io.BytesIO(raw))
     except ImportError:
         raise MissingExtraError(
             "parquet files need pyarrow: pip install 'tsforce[parquet]'. Or save the table as csv."
@@ -382,13 +390,8 @@ def check_writable(path: Path, suffixes: Sequence[str] = (".csv", *_PARQUET)) ->
         raise ArgumentError("this is a folder; expected the name of a file.")
     if not path.parent.is_dir():
         raise ArgumentError(f"there is no folder {str(path.parent)!r}; make it first.")
-    if path.suffix.lower() in _PARQUET:
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise MissingExtraError(
-                "parquet files need pyarrow: pip install 'tsforce[parquet]'. Or name a .csv file."
-            ) from None
+    if path.suffix.lower() in _PARQUET and importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtraError("parquet files need pyarrow: pip install 'tsforce[parquet]'. Or name a .csv file.")
 
 
 def write_table(frame: Any, path: Path) -> None:

@@ -1,0 +1,101 @@
+"""``tsforce backtest``: what models would have forecast in the past of a file, closed loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tsforce.cli.files import blamed_on, check_targets, draw, notice, read, shown_warnings, write
+from tsforce.cli.forecast import describe
+from tsforce.cli.options import data_options, forecasters, model_options, split
+
+__all__ = ["backtest"]
+
+_EXAMPLES = """\b
+Examples:
+  tsforce backtest sales.csv --horizon 28 --n-windows 6 --out scores.csv
+  tsforce backtest sales.csv --horizon 28 --n-windows 6 \\
+      --model seasonal_naive,linear-local,mlp --forecasts forecasts.csv
+  tsforce backtest load.parquet --horizon 24 --n-windows 30 --step-size 24 \\
+      --lags 168 --calendar hour --refit --plot errors.png
+"""
+
+
+@click.command(epilog=_EXAMPLES, short_help="Judge models by the past of a csv or parquet file.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--horizon", type=click.IntRange(min=1), required=True, help="Steps of each window.")
+@click.option(
+    "--n-windows", type=click.IntRange(min=1), default=1, show_default=True, help="Windows at the end of the series."
+)
+@click.option("--step-size", type=click.IntRange(min=1), help="Steps between windows.  [default: the horizon]")
+@click.option("--refit", is_flag=True, help="Learn anew before each window, not once before the first.")
+@click.option(
+    "--model",
+    multiple=True,
+    default=("linear-local",),
+    show_default=True,
+    callback=split,
+    help="Models or reference methods, joined by commas; `tsforce bench list` shows all.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file for the scores.")
+@click.option("--forecasts", type=click.Path(path_type=Path), help="A file for all forecasts beside the truth.")
+@click.option("--by-horizon", type=click.Path(path_type=Path), help="A file for the errors at every step.")
+@click.option("--plot", type=click.Path(path_type=Path), help="A picture: .png, .pdf, .svg.")
+@click.option(
+    "--plot-kind",
+    type=click.Choice(["horizon", "windows"]),
+    default="horizon",
+    show_default=True,
+    help="Errors by step, or the windows of the first series.",
+)
+@data_options
+@model_options
+def backtest(
+    file: Path,
+    horizon: int,
+    n_windows: int,
+    step_size: int | None,
+    refit: bool,
+    model: tuple[str, ...],
+    out: Path | None,
+    forecasts: Path | None,
+    by_horizon: Path | None,
+    plot: Path | None,
+    plot_kind: str,
+    **options: Any,
+) -> None:
+    """Judge models by the past of FILE: forecasts of its last windows, knowing nothing after each window's start.
+
+    FILE is csv or parquet in long form: one row per series and time. Inputs of --future-exog are read from it.
+    """
+    from tsforce import compare
+    from tsforce.bench import set_threads
+    from tsforce.forecasting.base import read_for
+    from tsforce.plotting import plot_horizon
+    from tsforce.report import horizons, scores, show
+
+    check_targets([file], [out, forecasts, by_horizon], plot)
+    models = forecasters(tuple(dict.fromkeys(model)), horizon, options)
+    set_threads(options["threads"])
+    with shown_warnings():
+        frame, has_lines = read(file, options)
+        filled = options["fill_gaps"] is not None
+        with blamed_on(file, has_lines=has_lines, time_col=options["time_col"], filled=filled):
+            panel = read_for(list(models.values()), frame)
+            result = compare(models, panel, n_windows=n_windows, step_size=step_size, refit=refit)
+        notice(f"{file}: {describe(panel)}")
+        steps = result.exposure()
+        if not len(steps):
+            steps = result.by_horizon()
+    found = result.scores()
+    if (found["n_windows"] < n_windows * found["n_series"]).any():
+        notice(f"fewer windows fit than --n-windows={n_windows} for each series; the table says how many there are.")
+    show(scores(found, f"{file}: horizon {horizon}, closed loop", result.notes))
+    show(horizons(steps))
+    for table, path in ((found, out), (result.frame, forecasts), (steps, by_horizon)):
+        if path is not None:
+            write(table, path)
+    if plot is not None:
+        draw(lambda: plot_horizon(steps) if plot_kind == "horizon" else result.plot(plot_kind), plot)

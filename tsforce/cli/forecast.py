@@ -1,0 +1,124 @@
+"""``tsforce forecast``: forecast the series of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tsforce.cli.files import blamed_on, check_targets, draw, notice, read, shown_warnings, write
+from tsforce.cli.options import data_options, forecasters, model_options
+from tsforce.errors import ArgumentError, abbreviate
+
+__all__ = ["describe", "forecast"]
+
+_EXAMPLES = """\b
+Examples:
+  tsforce forecast sales.csv --horizon 28 --out forecast.csv
+  tsforce forecast sales.csv --horizon 28 --id-col store --time-col date \\
+      --target-col sold --model linear-global --plot forecast.png
+  tsforce forecast load.parquet --horizon 24 --future-exog temperature \\
+      --future weather.csv --calendar hour,dayofweek --out forecast.parquet
+  tsforce forecast german.csv --horizon 12 --sep ';' --decimal , \\
+      --time-format '%d.%m.%Y' --fill-gaps interpolate
+"""
+
+
+@click.command(epilog=_EXAMPLES, short_help="Forecast the series of a csv or parquet file.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--horizon", type=click.IntRange(min=1), required=True, help="Steps to forecast.")
+@click.option(
+    "--model",
+    default="linear-local",
+    show_default=True,
+    help="A model (linear-local, linear-global, mlp) or a reference method; `tsforce bench list` shows all.",
+)
+@click.option("--future", type=click.Path(path_type=Path), help="File with the --future-exog columns of the horizon.")
+@click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file.  [default: csv on stdout]")
+@click.option("--plot", type=click.Path(path_type=Path), help="A picture of the first four series: .png, .pdf, .svg.")
+@data_options
+@model_options
+def forecast(
+    file: Path, horizon: int, model: str, future: Path | None, out: Path | None, plot: Path | None, **options: Any
+) -> None:
+    """Forecast each series of FILE, csv or parquet in long form: one row per series and time.
+
+    The result has the columns of the series and the time, horizon (1 to H) and one named after the model.
+    """
+    from tsforce.bench import set_threads
+    from tsforce.data.future import read_future
+
+    if future is not None and not options["future_exog"]:
+        raise ArgumentError(
+            "--future is given, and --future-exog names none of its columns; name them, or leave it out."
+        )
+    check_targets([path for path in (file, future) if path], [out], plot)
+    (forecaster,) = forecasters((model,), horizon, options).values()
+    set_threads(options["threads"])
+    with shown_warnings():
+        frame, has_lines = read(file, options)
+        here = {
+            "has_lines": has_lines,
+            "time_col": options["time_col"],
+            "filled": options["fill_gaps"] is not None,
+        }
+        with blamed_on(file, **here):
+            panel = forecaster.read(frame)
+        notice(f"{file}: {describe(panel)}")
+        given: dict[str, Any] = {}
+        if options["future_exog"]:
+            rows, in_lines = (None, False) if future is None else read(future, options, inputs_only=True)
+            rows = None if rows is None else _same_ids(rows, frame, options["id_col"])
+            # Before anything is fitted, which may take long.
+            with blamed_on(future or file, has_lines=in_lines):
+                read_future(panel, rows, horizon)
+            given = {"future_df": rows}
+        with blamed_on(file, **here):
+            forecaster.fit(panel)
+            ahead = forecaster.predict(**given)
+    _tell(forecaster, ahead)
+    if out is None:
+        click.echo(ahead.to_csv(index=False), nl=False)
+    else:
+        write(ahead, out)
+    if plot is not None:
+        from tsforce.plotting import plot_forecast
+
+        columns = {name: options[name] for name in ("id_col", "time_col", "target_col")}
+        draw(lambda: plot_forecast(frame, ahead, **columns), plot)
+
+
+def describe(panel: Any) -> str:
+    """Return what was read, for people."""
+    series = "1 series" if panel.n_series == 1 else f"{panel.n_series} series"
+    return f"{series}, {int(panel.lengths.sum())} rows, freq {panel.clock.freq!r}"
+
+
+def _same_ids(rows: Any, frame: Any, id_col: str) -> Any:
+    """Return the rows with ids as the frame has them: csv files hold text, parquet files may hold numbers."""
+    if id_col not in rows or id_col not in frame or rows[id_col].dtype == frame[id_col].dtype:
+        return rows
+    known = frame[id_col].drop_duplicates()
+    return rows.assign(**{id_col: rows[id_col].astype(str).map(dict(zip(known.astype(str), known, strict=True)))})
+
+
+def _tell(forecaster: Any, ahead: Any) -> None:
+    if hasattr(forecaster, "lags_"):
+        lags, kept = forecaster.lags_, forecaster.kept_mode_
+        whole = len(lags) > 3 and lags == tuple(range(lags[0], lags[-1] + 1))
+        modes = {kept} if isinstance(kept, str) else set(kept.values())
+        notice(
+            f"{forecaster.name}: lags {f'{lags[0]}-{lags[-1]}' if whole else ','.join(map(str, lags))}, season length "
+            f"{forecaster.season_length_}, trained {' or '.join(sorted(map(str, modes)))}."
+        )
+    left_out = getattr(forecaster, "short_series_", [])
+    if left_out:
+        notice(f"left out, too short: {len(left_out)} series: {abbreviate(left_out)}.")
+    for count, what in (
+        ("clipped_windows", "series were clipped: a forecast left ten times the range of its series"),
+        ("clamped_values", "observed values were clamped: a transform cannot take them"),
+        ("fallbacks", "series could not be estimated; Naive2 answered for them"),
+    ):
+        if ahead.attrs.get(count):
+            notice(f"{ahead.attrs[count]} {what}.")
