@@ -1,6 +1,14 @@
 """Public door to the forcing policies and schedules: what a model is fed back while it learns."""
 
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, Moment, OpenLoop
+from tsforce.dynamics.policies import (
+    GeneralizedTeacherForcing,
+    InputNoise,
+    Pushforward,
+    RollOutLength,
+    SparseTeacherForcing,
+    TeacherForcingRatio,
+)
 from tsforce.dynamics.schedules import Cosine, Cyclic, Exponential, InverseSigmoid, Linear, Schedule, Step
 
 __all__ = [
@@ -10,10 +18,16 @@ __all__ = [
     "Cyclic",
     "Exponential",
     "Forcing",
+    "GeneralizedTeacherForcing",
+    "InputNoise",
     "InverseSigmoid",
     "Linear",
     "Moment",
     "OpenLoop",
+    "Pushforward",
+    "RollOutLength",
     "Schedule",
+    "SparseTeacherForcing",
     "Step",
+    "TeacherForcingRatio",
 ]

@@ -252,7 +252,7 @@ def test_gradients_under_a_policy_match_finite_differences(policy):
     _, share = rollout(model, past, 6, policy, future=future, moment=moment)
     share = torch.zeros_like(future) if share is None else share
     frozen = None
-    if policy.detaches:
+    if policy.gradient_scale == 0:
         own, _ = rollout(model, past, 6, policy, future=future, moment=moment)
         frozen = torch.where(share >= 1, future, own)
 

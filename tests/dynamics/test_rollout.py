@@ -214,6 +214,6 @@ def test_in_open_loop_no_gradient_flows_through_feedback(problem):
 
 def test_policies_are_frozen_comparable_and_readable():
     assert OpenLoop() == OpenLoop() != ClosedLoop()
-    assert repr(ClosedLoop()) == "ClosedLoop(gradient='keep')"
+    assert repr(ClosedLoop()) == "ClosedLoop(gradient='keep', cut_every=None)"
     with pytest.raises(AttributeError):
         OpenLoop().ratio = 0.5

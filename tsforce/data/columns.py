@@ -213,6 +213,11 @@ def read_input(column: pd.Series, faults: list[str]) -> Any:
     return values
 
 
+def _shown(column: pd.Series, row: int) -> str:
+    value = column.iloc[row]
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
 def read_static(column: pd.Series, codes: IntArray, n_series: int, faults: list[str]) -> Any:
     """Return one value per series of a column that never changes within one: float64, or objects (categories)."""
     absent = column.isna().to_numpy()
@@ -227,7 +232,7 @@ def read_static(column: pd.Series, codes: IntArray, n_series: int, faults: list[
         k = int(changed[0])
         faults.append(
             f"static column {column.name!r} changes within {len(np.unique(codes[changed]))} series, first in "
-            f"{place(k, column.index)} from {column.iloc[first[codes[k]]]!r} to {column.iloc[k]!r}. Name it in "
+            f"{place(k, column.index)} from {_shown(column, int(first[codes[k]]))} to {_shown(column, k)}. Name it in "
             f"future_exog= if it is known in advance, else in past_exog=."
         )
         return None

@@ -24,6 +24,7 @@ BoolArray = npt.NDArray[np.bool_]
 def place(row: int, labels: Any) -> str:
     """Return how to speak of a row: its number from 0 as in ``df.iloc``, and its index label where that differs."""
     label = labels[row]
+    label = label.item() if isinstance(label, np.generic) else label
     return f"row {row}" if label is row or str(label) == str(row) else f"row {row} (index label {label!r})"
 
 

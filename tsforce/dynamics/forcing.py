@@ -1,7 +1,8 @@
 """Forcing policies: what a model is fed back while it runs.
 
-A policy supplies the share of truth ``A_t`` in ``z_t = A_t * y_t + (1 - A_t) * yhat_t``, and whether gradient flows
-through the model's own outputs. Ratio 1 is open loop (observed targets), ratio 0 closed loop (own outputs).
+A policy supplies the share of truth ``A_t`` in ``z_t = A_t * (y_t + n_t) + (1 - A_t) * yhat_t``, the noise ``n_t``, how
+much gradient flows through the model's own outputs, and which steps count. Ratio 1 is open loop (observed targets),
+ratio 0 closed loop (own outputs). Here: the base, and the three that modes are made of; more are in ``policies.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.schedules import Linear, Schedule, is_number
 from tsforce.errors import ArgumentError, check_choice
 
-__all__ = ["ClosedLoop", "Curriculum", "Forcing", "Moment", "OpenLoop"]
+__all__ = ["ClosedLoop", "Curriculum", "Forcing", "Moment", "OpenLoop", "check_gradient"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +50,37 @@ class Forcing:
         return True
 
     @property
-    def detaches(self) -> bool:
-        """Whether gradient is stopped where an own output is fed back."""
-        return False
+    def gradient_scale(self) -> float:
+        """What gradient is multiplied by where an own output is fed back: 1 keeps it, 0 stops it."""
+        gradient = getattr(self, "gradient", "keep")
+        return {"keep": 1.0, "detach": 0.0}[gradient] if isinstance(gradient, str) else float(gradient)
+
+    @property
+    def cuts_every(self) -> int | None:
+        """Steps after which nothing written before is read with gradient any more; None: never."""
+        return getattr(self, "cut_every", None)
+
+    def own(self, yhat: Tensor) -> Tensor:
+        """Return outputs as they are fed back: the same values, with as much gradient as the policy lets through."""
+        scale = self.gradient_scale
+        if scale == 1:
+            return yhat
+        return yhat.detach() if scale == 0 else yhat.detach() + scale * (yhat - yhat.detach())
+
+    def steps(self, horizon: int, moment: Moment | None) -> int:
+        """Return how many steps of the horizon a training roll-out takes at this moment."""
+        del moment
+        return horizon
+
+    def weights(self, horizon: int, moment: Moment | None) -> Tensor | None:
+        """Return what each step's loss counts, (G, H), at least 0; None: all alike."""
+        del horizon, moment
+        return None
+
+    def noise(self, future: Tensor, moment: Moment | None) -> Tensor | None:
+        """Return what is added to observed targets (G, B, H, C) before they are fed, model units; None: nothing."""
+        del future, moment
+        return None
 
     def ratio(self, moment: Moment | None) -> float:
         """Return the expected share of truth at this moment."""
@@ -73,6 +102,23 @@ class Forcing:
             0 wherever nothing was observed.
         """
         raise NotImplementedError
+
+
+def check_gradient(gradient: object, cut_every: object) -> None:
+    """Raise unless these say how gradient flows through feedback.
+
+    Raises
+    ------
+    ArgumentError
+        With what is accepted.
+    """
+    if is_number(gradient):
+        if not 0 <= gradient <= 1:  # type: ignore[operator]
+            raise ArgumentError(f"gradient={gradient!r}: expected 'keep', 'detach' or a share between 0 and 1.")
+    else:
+        check_choice("gradient", gradient, ("keep", "detach"))
+    if cut_every is not None and not (is_number(cut_every) and cut_every >= 1 and cut_every % 1 == 0):  # type: ignore[operator]
+        raise ArgumentError(f"cut_every={cut_every!r}: expected None or a whole number of steps, at least 1.")
 
 
 @dataclass(frozen=True)
@@ -102,8 +148,11 @@ class ClosedLoop(Forcing):
 
     Parameters
     ----------
-    gradient : "keep" or "detach"
-        Whether gradient flows through the outputs that were fed back.
+    gradient : "keep", "detach" or float
+        How much gradient flows through the outputs that were fed back: all, none, or a share in [0, 1].
+    cut_every : int, optional
+        Truncated backpropagation through time: after every so many steps, what was written before (the lag buffer and
+        the state) is read without gradient.
 
     Examples
     --------
@@ -111,20 +160,16 @@ class ClosedLoop(Forcing):
     False
     """
 
-    gradient: str = "keep"
+    gradient: str | float = "keep"
+    cut_every: int | None = None
 
     def __post_init__(self) -> None:
-        check_choice("gradient", self.gradient, ("keep", "detach"))
+        check_gradient(self.gradient, self.cut_every)
 
     @property
     def needs_truth(self) -> bool:
         """Nothing after the cutoff is read."""
         return False
-
-    @property
-    def detaches(self) -> bool:
-        """Whether gradient is stopped where an own output is fed back."""
-        return self.gradient == "detach"
 
     def ratio(self, moment: Moment | None) -> float:
         """Return 0."""
@@ -158,8 +203,10 @@ class Curriculum(Forcing):
     sharing : "window", "batch" or "epoch"
         A draw of its own for each window, one for all windows of a batch, or one for all batches of an epoch (the
         steps from one look at the validation error to the next).
-    gradient : "keep" or "detach"
-        Whether gradient flows through the outputs that were fed back.
+    gradient : "keep", "detach" or float
+        How much gradient flows through the outputs that were fed back: all, none, or a share in [0, 1].
+    cut_every : int, optional
+        As in `ClosedLoop`.
 
     References
     ----------
@@ -179,7 +226,8 @@ class Curriculum(Forcing):
     decision: str = "sampled"
     time: str = "step"
     sharing: str = "window"
-    gradient: str = "keep"
+    gradient: str | float = "keep"
+    cut_every: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.schedule, Schedule):
@@ -192,12 +240,7 @@ class Curriculum(Forcing):
         check_choice("decision", self.decision, ("sampled", "deterministic"))
         check_choice("time", self.time, ("step", "sequence"))
         check_choice("sharing", self.sharing, ("window", "batch", "epoch"))
-        check_choice("gradient", self.gradient, ("keep", "detach"))
-
-    @property
-    def detaches(self) -> bool:
-        """Whether gradient is stopped where an own output is fed back."""
-        return self.gradient == "detach"
+        check_gradient(self.gradient, self.cut_every)
 
     def ratio(self, moment: Moment | None) -> float:
         """Return the schedule's share of truth at this moment."""

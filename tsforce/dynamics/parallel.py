@@ -86,6 +86,8 @@ def parallel_rollout(
     """
     if model.init_state(past) is not None:
         raise ArgumentError(f"{type(model).__name__} has a state that every step reads; roll it out step by step.")
+    if forcing.cuts_every:
+        raise ArgumentError(f"{forcing!r} cuts gradient at steps, which parallel passes do not have; use rollout.")
     if gradient not in ("all", "last"):
         raise ArgumentError(f"gradient={gradient!r}: expected 'all' or 'last'.")
     if future_mask is None:
@@ -95,6 +97,9 @@ def parallel_rollout(
     if count < 1:
         raise ArgumentError(f"passes={passes!r}: expected at least 1.")
     truth = torch.where(future_mask, future, 0.0)
+    noise = forcing.noise(future, moment)
+    if noise is not None:
+        truth = truth + noise.to(truth.dtype)
     known = known_inputs(model.layout, inputs, horizon)
     groups, windows, length, channels = past.shape
     outputs = fed = truth
@@ -112,7 +117,7 @@ def parallel_rollout(
             )
             y, _ = model.step(x, None)
             outputs = y[..., 0].view(groups, horizon, windows, channels).transpose(1, 2)
-            own = outputs.detach() if forcing.detaches else outputs
+            own = forcing.own(outputs)
             mixed = share * truth + (1 - share) * own
             fed = torch.where(share >= 1, truth, torch.where(share <= 0, own, mixed))
     return outputs, share

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -80,6 +82,9 @@ def rollout(
         if future_mask is None:
             future_mask = torch.ones_like(future, dtype=torch.bool)
         share = forcing.share(future_mask, moment).to(past.dtype)
+        noise = forcing.noise(future, moment)
+        if noise is not None:
+            future = future + noise.to(future.dtype)
     length = past.shape[2]
     warms_up = isinstance(model, WarmsUp)
     warm = length - model.layout.reach if warms_up else 0
@@ -98,6 +103,10 @@ def rollout(
         state = model.warm_up(torch.stack(seen, dim=2), state)
     outputs = []
     for h in range(horizon):
+        if with_gradient and forcing.cuts_every and h and h % forcing.cuts_every == 0:
+            # Every later read of what was written before, through whichever lag, is without gradient: to detach one
+            # written value would leak through the others.
+            fed, state = fed.detach().clone(), _detached(state)
         x = lag_vector(model.layout, fed, length + h, None if known is None else known[:, :, warm + h])
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
@@ -106,8 +115,8 @@ def rollout(
         outputs.append(yhat)
         if h + 1 == horizon:
             break
-        # Outputs are returned with their gradient; what is cut is the path through the buffer.
-        own = yhat.detach() if forcing.detaches else yhat
+        # Outputs are returned with their gradient; what is cut or scaled is the path through the buffer.
+        own = forcing.own(yhat)
         if share is None:
             fed[:, :, length + h] = own
         else:
@@ -117,3 +126,10 @@ def rollout(
             # Selection where the share is hard: 0 * NaN is NaN, in values and in gradients.
             fed[:, :, length + h] = torch.where(a >= 1, truth, torch.where(a <= 0, own, a * truth + (1 - a) * own))
     return torch.stack(outputs, dim=2), share
+
+
+def _detached(state: Any) -> Any:
+    """Return a state without gradient."""
+    if isinstance(state, tuple):
+        return tuple(_detached(part) for part in state)
+    return state.detach() if isinstance(state, Tensor) else state

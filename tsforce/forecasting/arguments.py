@@ -203,5 +203,5 @@ def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, dro
     names = abbreviate(panel.id_list[i] for i in short)
     raise SeriesTooShortError(
         f"series {names}: {least} rows, but lags={layout.reach} and {lost} rows of differences need at least "
-        f"{wanted}{'' if complete else ' in one series'}. Either {', or '.join(ways)}."
+        f"{wanted}{'' if complete else ' in one series'}. {'Either ' + ', or '.join(ways) if len(ways) > 1 else ways[0].capitalize()}."
     )

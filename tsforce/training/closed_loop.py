@@ -45,7 +45,8 @@ class Guard:
         starts = np.cumsum(counts) - counts
         mean = np.add.reduceat(rows, starts, axis=0) / counts[:, None]
         span = np.maximum.reduceat(rows, starts, axis=0) - np.minimum.reduceat(rows, starts, axis=0)
-        reach = np.where(span > 0, 10 * span, np.inf)
+        with np.errstate(over="ignore"):
+            reach = np.where(span > 0, 10 * span, np.inf)
         return Guard(mean - reach, mean + reach)
 
     def take(self, series: IntArray) -> Guard:

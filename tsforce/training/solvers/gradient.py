@@ -163,8 +163,8 @@ def train(
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     average = [p.detach().clone() for p in parameters]
     best = [p.detach().clone() for p in parameters]
-    counts = [np.maximum(last - first + 1, 0) for first, last in zip(first_rows, last_rows, strict=True)]
-    upto = [np.cumsum(count) for count in counts]
+    n_cutoffs = [np.maximum(last - first + 1, 0) for first, last in zip(first_rows, last_rows, strict=True)]
+    upto = [np.cumsum(count) for count in n_cutoffs]
     totals = torch.tensor([int(u[-1]) for u in upto], device=device)
     best_step = np.zeros(n_groups, dtype=np.int64)
     error = np.full(n_groups, np.nan)
@@ -182,7 +182,7 @@ def train(
         u = uniform(keys.to(device), (2, step), settings.batch_size)
         number = (u * totals[:, None]).long().clamp(max=totals[:, None] - 1).cpu().numpy()
         which = np.stack([np.searchsorted(u, n, side="right") for u, n in zip(upto, number, strict=True)])
-        start = np.stack([(u - c)[w] for u, c, w in zip(upto, counts, which, strict=True)])
+        start = np.stack([(u - c)[w] for u, c, w in zip(upto, n_cutoffs, which, strict=True)])
         chosen = np.stack([s[w] for s, w in zip(series, which, strict=True)])
         rows = np.stack([f[w] for f, w in zip(first_rows, which, strict=True)]) + number - start
         return chosen, rows
@@ -220,23 +220,28 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = settings.rate_at(step)
         chosen, rows = draw(step)
-        batch = store.batch(chosen, rows, horizon)
+        moment = Moment(step, settings.max_steps, step // every, keys)
+        steps = forcing.steps(horizon, moment)
+        batch = store.batch(chosen, rows, steps)
         assert batch.future is not None
         assert batch.future_mask is not None
-        seen = torch.from_numpy(rows[..., None] + np.arange(1, horizon + 1) < stops[chosen][..., None]).to(device)
+        seen = torch.from_numpy(rows[..., None] + np.arange(1, steps + 1) < stops[chosen][..., None]).to(device)
         known = batch.future_mask & seen[..., None]
         past, future = batch.past.to(dtype), torch.where(known, batch.future, 0.0).to(dtype)
-        moment = Moment(step, settings.max_steps, step // every, keys)
         yhat, fed = rollout(
-            step_model, past, horizon, forcing,
+            step_model, past, steps, forcing,
             future=future, future_mask=known, moment=moment, inputs=as_dtype(batch.inputs, dtype),
         )  # fmt: skip
         if settings.loss_space == "level":
             assert scale is not None
             unit = torch.from_numpy(scale[chosen]).to(device)[..., None, None]
             yhat = store.to_levels(yhat.double(), batch, rows, None if fed is None else fed.double()) / unit
-            future = torch.where(known, store.levels(chosen, rows + horizon, horizon)[0], 0.0) / unit
-        loss = multi_step_loss(settings.loss, future, yhat, known.to(yhat.dtype))
+            future = torch.where(known, store.levels(chosen, rows + steps, steps)[0], 0.0) / unit
+        counts = known.to(yhat.dtype)
+        weights = forcing.weights(steps, moment)
+        if weights is not None:
+            counts = counts * weights.to(counts)[:, None, :, None]
+        loss = multi_step_loss(settings.loss, future, yhat, counts)
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         active, fresh = _clip(parameters, loss.detach(), active, settings.clip)
