@@ -1,7 +1,9 @@
 """Fit a model, forecast a year ahead, and see what it would have done in the past: one step and closed loop.
 
-Run: python examples/backtest_and_exposure.py
+Run: python examples/backtest_and_exposure.py [picture.png]
 """
+
+import sys
 
 from tsforce import Baseline, Difference, Log, NARXForecaster, backtest, compare
 from tsforce.datasets import load
@@ -23,6 +25,9 @@ print(result, "\n")
 exposure = result.exposure()
 print(exposure.iloc[[0, 5, 11]].to_string(index=False), "\n")
 print(result.exposure_summary().to_string(index=False), "\n")
+
+if len(sys.argv) > 1:
+    result.plot().savefig(sys.argv[1], dpi=110)
 
 # Beside references, on the same windows.
 models = {"narx": model, "seasonal_naive": Baseline("seasonal_naive"), "naive2": Baseline("naive2")}

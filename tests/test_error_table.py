@@ -69,7 +69,8 @@ TABLE = {
     "unknown mode": (fit(days(), mode="closed"), ValueError, ["mode='closed'", "'closed_loop'", "Did you mean"]),
     "unknown model": (fit(days(), model="mpl"), ValueError, ["model='mpl'", "'linear'", "Did you mean 'mlp'"]),
     "unknown transform": (fit(days(), target_transforms=["log"]), (ValueError, TypeError), ["'log'", "Log()"]),
-    "unknown calendar name": (fit(days(), calendar=["weekday"]), ValueError, ["'weekday'", "'dayofweek'"]),
+    "unknown calendar name": (fit(days(), calendar=["weekdays"]), ValueError, ["'weekdays'", "'dayofweek'"]),
+    "pandas' calendar name": (fit(days(), calendar=["weekday"]), ValueError, ["write 'dayofweek'"]),
     "no future inputs": (
         lambda: build(future_exog="price").fit(INPUT).predict(),
         FutureExogError,

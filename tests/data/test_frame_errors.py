@@ -606,7 +606,7 @@ def test_the_panel_owns_writable_memory():
 
 def test_columns_that_no_argument_names_are_ignored_and_named_in_a_warning():
     df = series().assign(price=1.0, weekday=2)
-    with pytest.warns(UnusedColumnWarning, match="columns 'price', 'weekday' are named by no argument and are ignored"):
+    with pytest.warns(UnusedColumnWarning, match="columns 'price', 'weekday' are named by no argument and ignored"):
         got = read_panel(df)
     assert panel_to_frame(got).columns.tolist() == ["unique_id", "ds", "y"]
 

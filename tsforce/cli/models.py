@@ -18,6 +18,8 @@ _MODELS: dict[str, dict[str, Any]] = {
     "linear-local": {"model": "linear", "scope": "local"},
     "linear-global": {"model": "linear", "scope": "global"},
     "mlp": {"model": "mlp", "scope": "global"},
+    "gru": {"model": "gru", "scope": "global"},
+    "lstm": {"model": "lstm", "scope": "global"},
 }
 
 

@@ -32,6 +32,9 @@ def check_calendar(names: Any, clock: Any) -> tuple[str, ...]:
     """
     listed = (names,) if isinstance(names, str) else tuple(names)
     for name in listed:
+        if name == "weekday":
+            # pandas calls it so too, and the nearest spelling would be another feature.
+            raise ArgumentError("calendar='weekday' is not known; write 'dayofweek' (Monday 0).")
         check_choice("calendar", name, CALENDAR)
     if len(set(listed)) < len(listed):
         raise ArgumentError(f"calendar={names!r} names a feature twice.")

@@ -118,7 +118,8 @@ def read_panel(
     panel = replace(panel, static=tuple(fixed), kind=kind)
     unused = [name for name in df.columns if name not in columns.named]
     if unused:
-        warn(f"columns {abbreviate(unused)} are named by no argument and are ignored.", UnusedColumnWarning)
+        what = f"columns {abbreviate(unused)} are" if len(unused) > 1 else f"column {abbreviate(unused)} is"
+        warn(f"{what} named by no argument and ignored.", UnusedColumnWarning)
     return panel
 
 

@@ -320,7 +320,7 @@ def check_transforms(transforms: Any) -> tuple[Transform, ...]:
     ArgumentTypeError
         If one is no Transform object, or this is no list, with what to write instead.
     """
-    accepted = "a list of transform objects: Log(), Difference(1), Difference(24), Standardize(), MeanScale()"
+    accepted = "a list of transform objects: Log(), BoxCox(), Difference(1), Difference(24), Standardize(), MeanScale()"
     if isinstance(transforms, Transform):
         return (transforms,)
     if isinstance(transforms, (type, str)) or not isinstance(transforms, Iterable):

@@ -280,7 +280,7 @@ class RollOutLength(Forcing):
     --------
     >>> grow = RollOutLength()
     >>> [grow.steps(10, Moment(step, 100, 0, torch.tensor([1]))) for step in (0, 30, 60, 99)]
-    [1, 6, 10, 10]
+    [1, 5, 10, 10]
     """
 
     forcing: Forcing = field(default_factory=ClosedLoop)

@@ -200,8 +200,9 @@ def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, dro
         ways.append("leave the series out with short_series='drop'")
         if not pooled:
             ways.append('learn one model for all with scope="global"')
+    way_out = f"Either {', or '.join(ways)}" if len(ways) > 1 else ways[0].capitalize()
     names = abbreviate(panel.id_list[i] for i in short)
     raise SeriesTooShortError(
         f"series {names}: {least} rows, but lags={layout.reach} and {lost} rows of differences need at least "
-        f"{wanted}{'' if complete else ' in one series'}. {'Either ' + ', or '.join(ways) if len(ways) > 1 else ways[0].capitalize()}."
+        f"{wanted}{'' if complete else ' in one series'}. {way_out}."
     )

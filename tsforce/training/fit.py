@@ -229,8 +229,10 @@ def _what_was_kept(fit: GradientFit | RoundFit, kept: list[str]) -> str:
     start, best = (
         float(errors[known].mean()) if known.any() else np.nan for errors in (fit.start_error, fit.best_error)
     )
+    errors_said = f"closed-loop validation error {start:.4g} at the start, {best:.4g} kept"
+    if len(kept) == 1:
+        return f"auto: {kept[0]} was kept; {errors_said}."
     return (
         f"auto: {better} of {len(kept)} models kept training on own outputs ({', '.join(own) or 'none'}), the others "
-        f"open loop ({compared} could be compared); closed-loop validation error {start:.4g} "
-        f"at the start, {best:.4g} kept."
+        f"open loop ({compared} could be compared); {errors_said}."
     )
