@@ -15,8 +15,9 @@ demo: $(READY)
 	$(BIN)/tsforce bench m3 --group monthly --models naive,seasonal_naive,naive2,linear-local,linear-global \
 		--modes open_loop,auto --out build/demo
 
+# Two processes: the suite is meant for two cores, and each test uses one thread.
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow

@@ -418,7 +418,7 @@ def test_transforms_are_one_or_several_in_any_kind_of_list(given, expected):
 @pytest.mark.parametrize(
     ("given", "fragment"),
     [
-        ("log", "target_transforms='log'; expected a list of transform objects: Log(), Difference(1)"),
+        ("log", "target_transforms='log'; expected a list of transform objects: Log(), BoxCox(), Difference(1)"),
         (Log, "target_transforms=the class Log; expected"),
         (None, "target_transforms=None; expected a list of transform objects"),
         (24, "target_transforms=24; expected"),

@@ -168,8 +168,12 @@ def test_a_pushforward_counts_one_step_after_steps_without_gradient():
     seen = set()
     for step in range(60):
         moment = Moment(step, 100, 9, KEYS)
-        weights = policy.weights(policy.steps(H, moment), moment)
+        weights = policy.weights(H, moment)
+        assert weights.shape == (G, H)
         assert (weights.sum(dim=1) == 1).all()
+        # However short the horizon, what is rolled out holds the one step that counts.
+        short = Pushforward(most=9)
+        assert (short.weights(3, moment)[:, : short.steps(3, moment)].sum(dim=1) == 1).all()
         seen |= set(weights.argmax(dim=1).tolist())
         assert policy.steps(H, moment) == weights.argmax(dim=1).max() + 1
         alone = Moment(step, 100, 9, KEYS[1:])
@@ -260,3 +264,12 @@ def test_a_policy_that_draws_says_that_it_needs_a_moment(policy):
     ask = policy.share if isinstance(policy, TeacherForcingRatio) else ask
     with pytest.raises(ArgumentError, match="needs a moment="):
         ask(H if ask == getattr(policy, "steps", None) else FUTURE.bool(), None)
+
+
+def test_patience_waits_until_a_roll_out_has_grown():
+    df = make_frame((90, 90))
+    model = NARXForecaster(
+        8, 7, model="mlp", max_steps=100, batch_size=8, season_length=7, mode=RollOutLength(length=1.0)
+    )
+    frame = model.fit(df).history_.frame
+    assert frame.loc[frame["run"] == "choose", "step"].max() == 100

@@ -139,3 +139,13 @@ def test_a_forecaster_that_keeps_nothing_is_scored_from_the_frame():
     df = make_frame((60, 60))
     naive = Baseline("naive", horizon=H, season_length=1).fit(head(df, 50))
     assert Last(H).fit(head(df, 50)).score(df) == pytest.approx(naive.score(df), rel=1e-12)
+
+
+@pytest.mark.parametrize("freq", ["D", "MS", "W-SUN"])
+@pytest.mark.parametrize(("fitted", "scored"), [("ns", "s"), ("s", "ns"), ("us", "ms")])
+def test_stamps_of_another_resolution_are_the_same_stamps(freq, fitted, scored):
+    df = make_frame((60, 50), freq=freq)
+    model = narx().fit(head(df, 40).assign(ds=lambda f: f["ds"].dt.as_unit(fitted)))
+    plain = narx().fit(head(df, 40)).score(df)
+    other = df.assign(ds=df["ds"].dt.as_unit(scored))
+    assert model.score(other) == pytest.approx(plain, rel=1e-12)

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
 
 from tests.makers import make_frame
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, backtest, compare
@@ -217,6 +219,45 @@ def test_many_cutoffs_at_once_equal_a_loop_over_predict(scope):
     assert fast.attrs["clipped_windows"] == 0
 
 
+@pytest.mark.parametrize("kind", [Ridge(), HistGradientBoostingRegressor(max_iter=5)], ids=["ridge", "trees"])
+def test_a_regressor_too_knows_nothing_after_the_last_input(kind):
+    df = frame()
+    model = build(model=kind, **EVERYTHING, mode="open_loop").fit(df)
+    stamps = [df["ds"].max() - pd.Timedelta(days=2)]
+    fast = model.predict_at(df, stamps)
+    pd.testing.assert_frame_equal(fast, Forecaster.predict_at(model, df, stamps), rtol=1e-9)
+    assert fast.groupby("horizon")["NARXForecaster"].count().tolist() == [3, 3, 0, 0]
+    assert np.isfinite(backtest(model, df, cutoffs=stamps, refit="never").scores()["mae"]).all()
+
+
+def test_a_column_may_be_known_ahead_to_one_model_and_not_to_another():
+    df = frame()
+    result = compare({"ahead": build(future_exog="price"), "not": build(past_exog="price")}, df, n_windows=4)
+    mae = result.scores().set_index("model")["mae"]
+    assert mae["ahead"] != mae["not"]
+    alone = backtest(build(past_exog="price"), df, n_windows=4).scores()["mae"].iloc[0]
+    assert mae["not"] == pytest.approx(alone, rel=1e-12)
+
+
+def test_an_ensemble_knows_a_step_only_where_all_members_do():
+    df = frame()
+    both = Ensemble([build(future_exog="price"), build(future_exog="price", lags=3)]).fit(df)
+    last = [df["ds"].max()]
+    assert both.predict_at(df, last)["Ensemble"].isna().all()
+    mixed = Ensemble([build(future_exog="price"), build()]).fit(df)
+    steps = mixed.predict_at(df, [df["ds"].max() - pd.Timedelta(days=2)]).groupby("horizon")["Ensemble"].count()
+    assert steps.tolist() == [3, 3, 0, 0]
+
+
+def test_what_a_fitted_model_reads_does_not_change_with_its_parameters():
+    df = frame()
+    model = build(future_exog="price").fit(df)
+    before = model.predict(future_df=after(df))
+    model.set_params(future_exog=())
+    pd.testing.assert_frame_equal(model.predict(future_df=after(df)), before, check_exact=True)
+    assert np.isfinite(model.predict_at(df, [df["ds"].max() - pd.Timedelta(days=9)])["NARXForecaster"]).all()
+
+
 def test_a_calendar_needs_no_frame_of_the_future():
     df = frame()[["unique_id", "ds", "y"]]
     model = build(calendar="dayofweek").fit(df)
@@ -399,7 +440,8 @@ BAD = [
     ({"future_exog": ["cost"]}, FrameError, "column 'cost' not in the frame.*future_exog="),
     ({"future_exog": 3}, ArgumentError, "future_exog=3: expected a list"),
     ({"future_exog": ["price", "price"]}, ArgumentError, "names a column twice"),
-    ({"future_exog": ["price"], "past_exog": ["price"]}, FrameError, "'price' is named more than once"),
+    ({"future_exog": ["price"], "past_exog": ["price"]}, ArgumentError, "'price' is named in past_exog and in future"),
+    ({"future_exog": {"price"}}, ArgumentError, "expected a list of column names"),
     ({"future_exog": ["y"]}, FrameError, "'y' is named more than once"),
     ({"future_exog": ["town"]}, FrameError, "column 'town' holds .*get_dummies.*static="),
     ({"static": ["price"]}, FrameError, "static column 'price' changes within 3 series, first in row 1 .*future_exog="),
@@ -458,7 +500,9 @@ def test_future_rows_that_are_given_twice_or_no_numbers_are_named():
     future = after(df)
     with pytest.raises(FrameError, match=r"more than one row.*drop_duplicates\(\['unique_id', 'ds'\]\)"):
         model.predict(future_df=pd.concat([future, future]))
-    with pytest.raises(FrameError, match="column 'price' holds"):
+    with pytest.raises(FrameError, match=r"more than once.*future_df.loc"):
+        model.predict(future_df=pd.concat([future, future[["price"]]], axis=1))
+    with pytest.raises(FrameError, match=r"column 'price' holds.*future_df"):
         model.predict(future_df=future.assign(price="cheap"))
     with pytest.raises(ArgumentError, match=r"future_df\['ds'\]"):
         model.predict(future_df=future.assign(ds=1))

@@ -269,7 +269,7 @@ BAD = [
     ({"lags": [0, 1]}, "at least 1"),
     ({"lags": 2.0}, "lags=2.0"),
     ({"lags": "many"}, "'auto'"),
-    ({"lags": object()}, "lags=.*expected 'auto'"),
+    ({"lags": 1 + 2j}, "lags=.*expected 'auto'"),
     ({"device": "gpu"}, "device='gpu': expected 'auto', 'cpu'"),
     ({"device": "cuda:77"}, "device='cuda:77'"),
     ({"model": "liner"}, "'linear'.*Did you mean 'linear'"),

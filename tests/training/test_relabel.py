@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,6 +18,7 @@ from tsforce.data.frame import read_panel
 from tsforce.dynamics.forcing import ClosedLoop, Moment
 from tsforce.dynamics.lags import LagLayout
 from tsforce.errors import ArgumentError
+from tsforce.forcing import InputNoise, Pushforward, RollOutLength
 from tsforce.forecasting.adapters import RegressorModel
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.relabel import one_step_rows, roll_out_rows
@@ -204,3 +205,30 @@ def test_the_estimator_given_is_never_fitted():
 def test_a_class_in_place_of_an_estimator_is_named():
     with pytest.raises(ArgumentError, match=r"model=Ridge is a class; write Ridge\(\)"):
         build(Ridge).fit(make_frame())
+
+
+@pytest.mark.parametrize("policy", [InputNoise(), Pushforward(), RollOutLength()], ids=str)
+def test_a_policy_that_needs_a_gradient_is_refused(policy):
+    with pytest.raises(ArgumentError, match="for models with a gradient"):
+        build(Ridge()).fit(make_frame(), mode=policy)
+
+
+def test_the_seed_reaches_the_regressor_and_its_parts():
+    df = make_frame()
+    forest = make_pipeline(StandardScaler(), RandomForestRegressor(5))
+    settings = {"mode": "open_loop"}
+    one, same = (build(forest, random_state=1, **settings).fit(df).predict() for _ in range(2))
+    pd.testing.assert_frame_equal(one, same, check_exact=True)
+    other = build(forest, random_state=2, **settings).fit(df).predict()
+    assert (one["NARXForecaster"] != other["NARXForecaster"]).any()
+    fixed = make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0))
+    pd.testing.assert_frame_equal(
+        build(fixed, random_state=1, **settings).fit(df).predict(),
+        build(fixed, random_state=2, **settings).fit(df).predict(),
+        check_exact=True,
+    )
+
+
+def test_a_forecaster_is_no_regressor():
+    with pytest.raises(ArgumentError, match="is a forecaster itself"):
+        build(NARXForecaster(4)).fit(make_frame())

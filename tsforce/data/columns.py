@@ -39,7 +39,9 @@ def no_frame(df: Any, columns: Columns) -> str:
 def check_names(df: pd.DataFrame, columns: Columns) -> list[str]:
     """Return the faults of the column names, and of a frame without rows."""
     faults, names = [], list(df.columns)
-    named = list(columns.named)
+    # Of several forecasters that share one reading, a column may be past for one and future for another.
+    named = [columns.id, columns.time, *columns.targets, *dict.fromkeys((*columns.past_exog, *columns.future_exog))]
+    named += columns.static
     if len(set(named)) < len(named) and len(named) > 3:
         twice = [name for name in dict.fromkeys(named) if named.count(name) > 1]
         faults.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,12 @@ def read_future(panel: Panel, future_df: Any, horizon: int) -> FloatArray:
         future_df, _ = as_pandas_long(future_df, columns.id, columns.time, wanted[0])
     except ArgumentTypeError as error:
         raise ArgumentTypeError(str(error).replace("df is", "future_df is", 1)) from None
+    twice_named = [name for name in dict.fromkeys((columns.time, *wanted)) if list(future_df.columns).count(name) > 1]
+    if twice_named:
+        raise FrameError(
+            f"column {abbreviate(twice_named)} stands in future_df more than once. Keep the first of each: future_df = "
+            f"future_df.loc[:, ~future_df.columns.duplicated()]."
+        )
     missing = [name for name in (columns.time, *wanted) if name not in future_df.columns]
     if columns.id not in future_df.columns and panel.n_series > 1:
         missing.insert(0, columns.id)
@@ -84,7 +91,7 @@ def read_future(panel: Panel, future_df: Any, horizon: int) -> FloatArray:
         elif len(column):
             read_input(column, faults)
     if faults:
-        raise FrameError(faults)
+        raise FrameError([re.sub(r"\bdf\b", "future_df", fault) for fault in faults])
     absent = ~np.isfinite(values).all(axis=2)
     if absent.any():
         lacking = [name for number, name in enumerate(wanted) if not np.isfinite(values[:, :, number]).all()]

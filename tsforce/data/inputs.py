@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tsforce.data.calendar import calendar_columns, calendar_values
 from tsforce.data.panel import IntArray, Panel, ragged_rows
-from tsforce.errors import UnknownCategoryWarning, abbreviate, warn
+from tsforce.errors import ArgumentError, UnknownCategoryWarning, abbreviate, warn
 
 __all__ = ["InputCoder", "InputTable"]
 
@@ -55,6 +55,8 @@ class InputCoder:
         Per static column; empty for a numeric one.
     calendar : tuple of str
     static_names : tuple of str
+    warm_up : int
+        Steps before the cutoff whose calendar is read too: those that a recurrent state takes in.
     """
 
     centre: FloatArray
@@ -63,6 +65,7 @@ class InputCoder:
     categories: tuple[tuple[Any, ...], ...]
     calendar: tuple[str, ...]
     static_names: tuple[str, ...]
+    warm_up: int = 0
 
     @staticmethod
     def learn(panel: Panel, stops: IntArray, calendar: tuple[str, ...], *, pooled: bool) -> InputCoder:
@@ -150,6 +153,11 @@ class InputCoder:
         for name, values, number, known in zip(
             self.static_names, panel.static, self.numbers, self.categories, strict=True
         ):
+            if number is not None and values.dtype.kind != "f":
+                raise ArgumentError(
+                    f"static column {name!r} held numbers when the model was fitted, and holds {values[0]!r} now; give "
+                    f"numbers."
+                )
             if number is not None:
                 parts.append((values.astype(np.float64)[:, None] - number[0]) / number[1])
                 continue

@@ -196,9 +196,9 @@ class Panel:
         """
         both = [i for i, name in enumerate(self.id_list) if name in later.position]
         # Clocks may count from different origins, and none before its own.
-        begins = self.clock.ticks(later.clock.stamps(later.start))[0]
+        begins = self.clock.ticks(later.clock.stamps(later.start).astype(self.clock.dtype))[0]
         ends = self.ticks(np.arange(self.n_series), self.lengths - 1)
-        seen = later.clock.ticks(self.clock.stamps(ends))[0]
+        seen = later.clock.ticks(self.clock.stamps(ends).astype(later.clock.dtype))[0]
         step = int(self.clock.step)
         values: list[FloatArray] = []
         inputs: list[FloatArray] = []
@@ -206,7 +206,7 @@ class Panel:
         for i in both:
             k = later.position[self.id_list[i]]
             gap = int(begins[k] - ends[i]) // step - 1
-            ahead = 0 if gap >= 0 else int(seen[i] - later.start[k]) // step + 1
+            ahead = 0 if gap >= 0 else int(seen[i] - later.start[k]) // int(later.clock.step) + 1
             if gap > 0:
                 raise ArgumentError(
                     f"series {str(self.id_list[i])!r}: {gap} rows are missing between the last row that was learnt "

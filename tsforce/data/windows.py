@@ -35,8 +35,8 @@ class WindowInputs(NamedTuple):
     future_exog : (G, B, L + H, F)
         Up to and with the last step.
     static : (G, B, K)
-    calendar : (G, B, L + H, Q)
-        As `future_exog`.
+    calendar : (G, B, W + H, Q)
+        Of the steps themselves, and of W before the cutoff that a recurrent state takes in.
     """
 
     past_exog: Tensor
@@ -114,6 +114,7 @@ class SeriesStore:
         self.device = device or torch.device("cpu")
         self.first = chain.rows_lost
         self.inputs: InputTable | None = None if coder is None else coder.table(panel, self.device)
+        self.warm_up = 0 if coder is None else coder.warm_up
         self.stages: list[Tensor] = [s.to(self.device) for s in chain.stages(panel.values, panel.indptr)]
 
     @property
@@ -184,7 +185,7 @@ class SeriesStore:
             cut(table.past_exog, rows, length),
             cut(table.future_exog, rows + horizon, length + horizon),
             table.static[torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)],
-            cut(table.calendar, rows + horizon, length + horizon),
+            cut(table.calendar, rows + horizon, self.warm_up + horizon),
         )
 
     def batch(self, series: IntArray, rows: IntArray, horizon: int = 0, *, truth: bool = True) -> WindowBatch:

@@ -73,7 +73,7 @@ class Forcing:
         return horizon
 
     def weights(self, horizon: int, moment: Moment | None) -> Tensor | None:
-        """Return what each step's loss counts, (G, H), at least 0; None: all alike."""
+        """Return what each step of the whole horizon counts in the loss, (G, H), at least 0; None: all alike."""
         del horizon, moment
         return None
 

@@ -118,7 +118,7 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
     inputs : (past_exog, future_exog, static, calendar) or None
         (G, B, L, P) up to and with the cutoff: a step h that looks at a row after it (offset < h) reads the last one
         observed, so it is at prediction, and so it is in every training window. (G, B, L + H, F) up to and with the
-        last step. (G, B, K). (G, B, L + H, Q) of the rows themselves.
+        last step. (G, B, K). (G, B, at least W + H, Q) of the steps themselves.
     horizon : int
         H.
     warm_up : int
@@ -153,7 +153,7 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
     if layout.static:
         parts.append(static[:, :, None].expand(-1, -1, warm_up + horizon, -1))
     if layout.calendar:
-        parts.append(calendar[:, :, length - warm_up :])
+        parts.append(calendar[:, :, calendar.shape[2] - warm_up - horizon :])
     return torch.cat(parts, dim=-1)
 
 

@@ -260,8 +260,7 @@ class Pushforward(Forcing):
         """Return 1 at step r + 1, else 0."""
         moment = _needed(self, moment)
         place = torch.arange(horizon, device=moment.keys.device)
-        # Drawn for the whole horizon, whatever part of it is rolled out.
-        return (place == self._before(max(horizon, self.most + 1), moment)[:, None]).to(torch.get_default_dtype())
+        return (place == self._before(horizon, moment)[:, None]).to(torch.get_default_dtype())
 
 
 @dataclass(frozen=True)
@@ -295,6 +294,11 @@ class RollOutLength(Forcing):
         _check_whole("first", self.first, 1)
         if not (is_number(self.length) and 0 < self.length <= 1):
             raise ArgumentError(f"length={self.length!r}: expected a part of training above 0 and at most 1.")
+
+    @property
+    def grows(self) -> bool:
+        """Whether what is learnt from is still changing until `steps` reaches the horizon."""
+        return self.kind == "growing"
 
     def steps(self, horizon: int, moment: Moment | None) -> int:
         """Return the length at this moment."""

@@ -27,6 +27,11 @@ def check_model(model: Any) -> Any:
     """
     if isinstance(model, type):
         raise ArgumentError(f"model={model.__name__} is a class; write {model.__name__}().")
+    if hasattr(model, "predict_at"):
+        raise ArgumentError(
+            f"model={type(model).__name__}(...) is a forecaster itself; expected the one-step map inside one. "
+            f"Forecasters are combined by Ensemble."
+        )
     if all(callable(getattr(model, name, None)) for name in ("fit", "predict", "get_params")):
         return model
     if isinstance(model, str):
@@ -45,6 +50,8 @@ class RegressorModel:
     layout : LagLayout
     regressor : estimator
         Never fitted itself; clones of it are.
+    seed : int
+        For every ``random_state`` of the regressor that is None.
     fitted : sequence of estimators
         One per group; empty before `fit_rows`.
 
@@ -53,15 +60,21 @@ class RegressorModel:
     One call of ``predict`` per group and step, for all windows at once.
     """
 
-    def __init__(self, layout: LagLayout, regressor: Any, fitted: Sequence[Any] = ()) -> None:
+    def __init__(self, layout: LagLayout, regressor: Any, seed: int = 0, fitted: Sequence[Any] = ()) -> None:
         self.layout = layout
         self.regressor = regressor
+        self.seed = seed
         self.fitted = list(fitted)
 
     def fit_rows(self, rows: Sequence[tuple[Any, Any]]) -> Self:
         """Return the model fitted afresh on (x, y) of each group: (rows, D) and (rows, C), model units."""
-        fitted = [clone(self.regressor).fit(x, y[:, 0] if y.shape[1] == 1 else y) for x, y in rows]
-        return type(self)(self.layout, self.regressor, fitted)
+        blank = clone(self.regressor)
+        loose = [k for k, v in blank.get_params().items() if k.rpartition("__")[2] == "random_state" and v is None]
+        blank.set_params(**dict.fromkeys(loose, self.seed))
+        return self._with([clone(blank).fit(x, y[:, 0] if y.shape[1] == 1 else y) for x, y in rows])
+
+    def _with(self, fitted: Sequence[Any]) -> Self:
+        return type(self)(self.layout, self.regressor, self.seed, fitted)
 
     def init_state(self, past: Tensor) -> None:
         """A regressor has no state."""
@@ -70,14 +83,18 @@ class RegressorModel:
     def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
         rows = x.numpy(force=True)
-        outputs = [np.asarray(f.predict(part), dtype=np.float64) for f, part in zip(self.fitted, rows, strict=True)]
-        channels = len(self.layout.channels)
-        return torch.from_numpy(np.stack(outputs).reshape(*x.shape[:2], channels, 1)).to(x.device), state
+        outputs = np.full((*x.shape[:2], len(self.layout.channels)), np.nan)
+        # Where an input is not known, nor is the output: some regressors would refuse such a row, others answer it.
+        known = np.isfinite(rows).all(axis=2)
+        for f, own, part, here in zip(self.fitted, outputs, rows, known, strict=True):
+            if here.any():
+                own[here] = np.asarray(f.predict(part[here]), dtype=np.float64).reshape(-1, own.shape[1])
+        return torch.from_numpy(outputs[..., None]).to(x.device), state
 
     def groups(self, chosen: Tensor) -> Self:
         """Return the model of some groups."""
-        return type(self)(self.layout, self.regressor, [self.fitted[int(g)] for g in chosen])
+        return self._with([self.fitted[int(g)] for g in chosen])
 
     def join(self, parts: Sequence[Self]) -> Self:
         """Return a model of the groups of several."""
-        return type(self)(self.layout, self.regressor, [f for part in parts for f in part.fitted])
+        return self._with([f for part in parts for f in part.fitted])

@@ -69,7 +69,8 @@ def check_columns(name: str, value: Any) -> tuple[str, ...]:
         If a column is named twice, or the value is no list of names.
     """
     listed = (value,) if isinstance(value, str) else value
-    if not isinstance(listed, (list, tuple, set, frozenset)) and not hasattr(listed, "tolist"):
+    # A set has no order, and columns do.
+    if not isinstance(listed, (list, tuple)) and not hasattr(listed, "tolist"):
         raise ArgumentError(f"{name}={value!r}: expected a list of column names.")
     columns = tuple(listed)
     if len(set(columns)) < len(columns):

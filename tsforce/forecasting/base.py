@@ -20,7 +20,7 @@ from tsforce.data.frame import (
 )
 from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import Panel, WindowIndex, ragged_rows
-from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, warn
+from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, abbreviate, warn
 from tsforce.forecasting.arguments import check_columns, check_count
 from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
 
@@ -228,7 +228,13 @@ class Forecaster(BaseEstimator):
         )
 
     def inputs(self) -> dict[str, tuple[str, ...]]:
-        """Return the input columns this forecaster reads, by kind."""
+        """Return the input columns this forecaster reads, by kind: those it was fitted with, once it is."""
+        fitted = getattr(self, "tail_", None)
+        if fitted is not None:
+            return {kind: getattr(fitted.columns, kind) for kind in ("past_exog", "future_exog", "static")}
+        both = set(check_columns("past_exog", self.past_exog)) & set(check_columns("future_exog", self.future_exog))
+        if both:
+            raise ArgumentError(f"column {abbreviate(sorted(both, key=str))} is named in past_exog and in future_exog.")
         return {kind: check_columns(kind, getattr(self, kind)) for kind in ("past_exog", "future_exog", "static")}
 
     def check_horizon(self, horizon: int | None) -> int:

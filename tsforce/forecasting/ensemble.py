@@ -211,13 +211,17 @@ class Ensemble(Forecaster):
 
     def _combined(self, panel: Panel, index: WindowIndex, steps: int, *, with_cutoff: bool) -> Any:
         stack = np.full((len(self.members_), len(index), steps), np.nan)
+        heard = np.zeros((len(self.members_), len(index), 1), dtype=bool)
         for number, member in enumerate(self.members_.values()):
             out = {panel.position[name] for name in self._left_out(member) if name in panel.position}
             mine = ~np.isin(index.series, list(out)) if out else np.ones(len(index), dtype=bool)
             if mine.any():
+                heard[number, mine] = True
                 part = WindowIndex(index.series[mine], index.rows[mine])
                 stack[number, mine] = member.predict_at(panel, part, steps)[member.name].to_numpy().reshape(-1, steps)
-        nobody = np.isnan(stack).all(axis=(0, 2))
+        # A step that one member cannot know is known to none: members must not change within a horizon.
+        stack[:, (heard & np.isnan(stack)).any(axis=0)] = np.nan
+        nobody = ~heard.any(axis=(0, 2))
         if nobody.any():
             names = abbreviate(dict.fromkeys(panel.id_list[i] for i in index.series[nobody]))
             raise UnseenSeriesError(f"series {names}: no member of the Ensemble was fitted on it.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -306,6 +307,8 @@ class NARXForecaster(Forecaster):
                     f"context_length={context_length} is shorter than the largest lag, {layout.reach}; make it at "
                     f"least that."
                 )
+        if coder is not None and isinstance(kind, str) and kind in CELLS:
+            coder = replace(coder, warm_up=context_length - layout.reach)
         series = long_enough(panel, layout, lost, pooled=pooled, drop=self.short_series == "drop")
         # A seasonal difference has mean zero already; an intercept there is a drift that the data rarely want.
         intercept = not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms)
@@ -318,7 +321,9 @@ class NARXForecaster(Forecaster):
         )
         history = History("", on_record=ProgressLine(self.name) if self.verbose else None)
         if not isinstance(kind, str):
-            kind = RegressorModel(layout, kind)
+            if device.type != "cpu":
+                raise ArgumentError(f"device={self.device!r}: a scikit-learn regressor runs on the CPU; leave it out.")
+            kind = RegressorModel(layout, kind, options.random_state)
         fitted = fit_model(problem, kind, trained_mode, ridge, options, history)
         if self.verbose:
             history.on_record = None

@@ -16,6 +16,8 @@ from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import MLP
 from tsforce.dynamics.models.recurrent import CELLS, Recurrent
+from tsforce.dynamics.policies import InputNoise, Pushforward, RollOutLength
+from tsforce.errors import ArgumentError
 from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient, warm_start
 from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
@@ -179,6 +181,11 @@ def _by_rounds(problem: Problem, blank: RowModel, mode: str | Forcing, options: 
     must_show = mode == "auto"
     name = "closed_loop" if must_show else mode if isinstance(mode, str) else type(mode).__name__
     forcing = PRESETS[name] if isinstance(mode, str) else mode
+    if isinstance(forcing, (InputNoise, Pushforward, RollOutLength)):
+        raise ArgumentError(
+            f"mode={forcing!r} is for models with a gradient; a regressor learns under OpenLoop(), ClosedLoop(), a "
+            f"Curriculum, or another policy that mixes truth and own outputs."
+        )
     plain = forcing == OpenLoop()
     history.solver = "one-step rows" if plain else "rows of own roll-outs, added round by round (data as demonstrator)"
     fit = fit_by_rounds(

@@ -187,6 +187,10 @@ def train(
         rows = np.stack([f[w] for f, w in zip(first_rows, which, strict=True)]) + number - start
         return chosen, rows
 
+    def grown(now: Moment, end: Moment) -> bool:
+        """Return whether a roll-out's length has stopped growing; one that is drawn never grows."""
+        return not getattr(forcing, "grows", False) or forcing.steps(horizon, now) >= forcing.steps(horizon, end)
+
     def look(step: int) -> None:
         nonlocal active
         rate = settings.rate_at(min(step, settings.max_steps - 1))
@@ -203,7 +207,8 @@ def train(
             won = better.cpu().numpy()
             error[won], best_step[won] = closed[won], step
             # While truth is still being taken away, a worse look says nothing about what comes after.
-            settled = forcing.ratio(moment) == forcing.ratio(Moment(settings.max_steps, settings.max_steps, 0, keys))
+            end = Moment(settings.max_steps, settings.max_steps, settings.max_steps // every, keys)
+            settled = forcing.ratio(moment) == forcing.ratio(end) and grown(moment, end)
             waited[:] = np.where(won | unjudged | (not settled), 0, waited + 1)
             active &= torch.from_numpy(waited < settings.patience).to(device)
         history.add(
@@ -238,9 +243,9 @@ def train(
             yhat = store.to_levels(yhat.double(), batch, rows, None if fed is None else fed.double()) / unit
             future = torch.where(known, store.levels(chosen, rows + steps, steps)[0], 0.0) / unit
         counts = known.to(yhat.dtype)
-        weights = forcing.weights(steps, moment)
+        weights = forcing.weights(horizon, moment)
         if weights is not None:
-            counts = counts * weights.to(counts)[:, None, :, None]
+            counts = counts * weights.to(counts)[:, None, :steps, None]
         loss = multi_step_loss(settings.loss, future, yhat, counts)
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
