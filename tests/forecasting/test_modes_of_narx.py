@@ -147,3 +147,10 @@ def test_progress_shows_both_errors_and_the_gap(df, capsys):
 def test_random_state_changes_the_draws(df):
     a, b = (build(model="mlp", random_state=s).fit(df, mode="curriculum").predict() for s in (0, 1))
     assert not np.allclose(a["NARXForecaster"], b["NARXForecaster"], rtol=1e-9)
+
+
+def test_a_time_limit_ends_training_and_leaves_a_model_that_forecasts(df):
+    model = build(model="mlp", mode="closed_loop", max_steps=100_000, time_limit=0.2, validation=False).fit(df)
+    assert 0 < model.history_.frame["step"].max() < 100_000
+    assert model.history_.frame["seconds"].max() < 20
+    assert np.isfinite(model.predict()["NARXForecaster"]).all()

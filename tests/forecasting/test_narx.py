@@ -270,6 +270,7 @@ BAD = [
     ({"lags": 2.0}, "lags=2.0"),
     ({"lags": "many"}, "'auto'"),
     ({"lags": 1 + 2j}, "lags=.*expected 'auto'"),
+    ({"time_limit": 0}, "time_limit=0: expected a number above 0"),
     ({"device": "gpu"}, "device='gpu': expected 'auto', 'cpu'"),
     ({"device": "cuda:77"}, "device='cuda:77'"),
     ({"model": "liner"}, "'linear'.*Did you mean 'linear'"),

@@ -105,6 +105,9 @@ class NARXForecaster(Forecaster):
     max_steps : int, optional
         Steps of training by gradient. By default 100 for a linear model per series and 300 for a pooled one; 300 and
         1000 for "mlp"; 200 and 500 for "gru" and "lstm". For a regressor: rounds, 5.
+    time_limit : float, optional
+        CPU seconds after which a run of training by gradient (each phase of it; 64 series at a time for scope="local")
+        ends where it is. What then comes out depends on the machine.
     learning_rate : "auto" or float
         Peak rate of AdamW; "auto" is .0001 for a linear model per series, .01 for a pooled one, .001
         for networks.
@@ -180,6 +183,7 @@ class NARXForecaster(Forecaster):
         loss_space: str = "model",
         ridge: float | str = "auto",
         max_steps: int | None = None,
+        time_limit: float | None = None,
         learning_rate: float | str = "auto",
         batch_size: int | str = "auto",
         validation: str | int | bool = "auto",
@@ -211,6 +215,7 @@ class NARXForecaster(Forecaster):
         self.loss_space = loss_space
         self.ridge = ridge
         self.max_steps = max_steps
+        self.time_limit = time_limit
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.validation = validation
@@ -363,6 +368,9 @@ class NARXForecaster(Forecaster):
             if self.batch_size == "auto"
             else check_count("batch_size", self.batch_size, other="'auto'"),
             learning_rate=check_number("learning_rate", self.learning_rate, auto=True, above_zero=True),
+            time_limit=None
+            if self.time_limit is None
+            else check_number("time_limit", self.time_limit, auto=False, above_zero=True),
             loss=check_choice("loss", self.loss, LOSSES),
             loss_space=check_choice("loss_space", self.loss_space, ("model", "level")),
             n_validation=n_validation,
