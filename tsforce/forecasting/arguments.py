@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tsforce.data.calendar import check_calendar
+from tsforce.data.inputs import InputCoder
 from tsforce.data.panel import IntArray, Panel
 from tsforce.dynamics.forcing import Forcing
 from tsforce.dynamics.lags import LagLayout
@@ -22,6 +24,7 @@ __all__ = [
     "check_number",
     "long_enough",
     "resolve_exog_lags",
+    "resolve_inputs",
     "resolve_lags",
 ]
 
@@ -120,6 +123,35 @@ def resolve_exog_lags(
 
     past = tuple((name, offsets(name, 1)) for name in past_exog)
     return past, tuple((name, offsets(name, 0)) for name in future_exog)
+
+
+def resolve_inputs(
+    panel: Panel, exog_lags: Any, calendar: Any, *, pooled: bool
+) -> tuple[InputCoder | None, dict[str, Any]]:
+    """Return what was learnt about a panel's inputs (None without any), and what a LagLayout is to read of them.
+
+    Raises
+    ------
+    ArgumentError
+        If offsets or calendar names are none, or static columns are given to one model per series.
+    """
+    columns = panel.columns
+    if columns.static and not pooled:
+        raise ArgumentError(
+            f"static={list(columns.static)!r} tells series apart, and scope='local' has a model for each already; "
+            f"use scope='global', or leave it out."
+        )
+    past_exog, future_exog = resolve_exog_lags(exog_lags, columns.past_exog, columns.future_exog)
+    names = check_calendar(calendar, panel.clock)
+    if not (past_exog or future_exog or columns.static or names):
+        return None, {}
+    coder = InputCoder.learn(panel, panel.lengths, names, pooled=pooled)
+    return coder, {
+        "past_exog": past_exog,
+        "future_exog": future_exog,
+        "static": coder.static_columns,
+        "calendar": coder.calendar_columns,
+    }
 
 
 def check_device(device: Any) -> torch.device:

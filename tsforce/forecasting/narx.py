@@ -10,10 +10,8 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tsforce.data.calendar import check_calendar
 from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
 from tsforce.data.future import read_future
-from tsforce.data.inputs import InputCoder
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.data.transforms import Chain, Difference, MeanScale, Standardize, check_transforms
 from tsforce.data.windows import SeriesStore, check_window_scaling
@@ -37,7 +35,7 @@ from tsforce.forecasting.arguments import (
     check_mode,
     check_number,
     long_enough,
-    resolve_exog_lags,
+    resolve_inputs,
     resolve_lags,
 )
 from tsforce.forecasting.base import Forecaster
@@ -285,26 +283,11 @@ class NARXForecaster(Forecaster):
         season_length = self.resolve_season_length(panel)
 
         lost = sum(t.rows_lost for t in transforms)
-        columns = panel.columns
-        if columns.static and not pooled:
-            raise ArgumentError(
-                f"static={list(columns.static)!r} tells series apart, and scope='local' has a model for each already; "
-                f"use scope='global', or leave it out."
-            )
-        past_exog, future_exog = resolve_exog_lags(self.exog_lags, columns.past_exog, columns.future_exog)
-        calendar = check_calendar(self.calendar, panel.clock)
-        coder = None
-        if past_exog or future_exog or columns.static or calendar:
-            coder = InputCoder.learn(panel, panel.lengths, calendar, pooled=pooled)
-        layout = LagLayout(
-            resolve_lags(self.lags, horizon, panel, lost, pooled),
-            past_exog=past_exog,
-            future_exog=future_exog,
-            static=() if coder is None else coder.static_columns,
-            calendar=() if coder is None else coder.calendar_columns,
-        )
+        coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
+        layout = LagLayout(resolve_lags(self.lags, horizon, panel, lost, pooled), **given)
         # A recurrent network's state needs steps before the cutoff to take in.
-        context_length = layout.reach + (2 * horizon if isinstance(kind, str) and kind in CELLS else 0)
+        recurrent = isinstance(kind, str) and kind in CELLS
+        context_length = layout.reach + (2 * horizon if recurrent else 0)
         if self.context_length is not None:
             context_length = check_count("context_length", self.context_length)
             if context_length < layout.reach:
@@ -312,7 +295,7 @@ class NARXForecaster(Forecaster):
                     f"context_length={context_length} is shorter than the largest lag, {layout.reach}; make it at "
                     f"least that."
                 )
-        if coder is not None and isinstance(kind, str) and kind in CELLS:
+        if coder is not None and recurrent:
             coder = replace(coder, warm_up=context_length - layout.reach)
         series = long_enough(panel, layout, lost, pooled=pooled, drop=self.short_series == "drop")
         # A seasonal difference has mean zero already; an intercept there is a drift that the data rarely want.
