@@ -44,9 +44,13 @@ def clocks(draw):
         return step, lambda steps: pd.array(origin + step * steps, dtype=dtype)
     freq, zone, unit = (draw(st.sampled_from(choice)) for choice in (FREQUENCIES, ZONES, UNITS))
     start = pd.Timestamp("2000-01-01") + pd.Timedelta(days=draw(st.integers(0, 9000)))
-    grid = pd.date_range(start, periods=60, freq=freq, unit="s").tz_localize(
-        zone, nonexistent="shift_forward", ambiguous=True
-    )
+    if freq in ("h", "30min"):
+        # Hours go on through a change of the clock, whatever it shows; calendars follow what it shows.
+        grid = pd.date_range(start, periods=60, freq=freq, unit="s", tz=zone)
+    else:
+        grid = pd.date_range(start, periods=60, freq=freq, unit="s").tz_localize(
+            zone, nonexistent="shift_forward", ambiguous=True
+        )
     return freq, lambda steps: grid.as_unit(unit)[steps]
 
 

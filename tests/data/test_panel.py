@@ -154,3 +154,12 @@ def test_windows_outside_a_series_never_show_the_rows_of_another(index):
     panel = read_panel(make_frame((4, 2)))
     with pytest.raises(AssertionError):
         panel.windows(WindowIndex(*(np.array(part) for part in index)))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("day", ["2000-10-28", "2000-10-29", "2000-03-25", "2000-04-01"])
+def test_hours_go_on_through_a_change_of_the_clock(zone, day):
+    stamps = pd.date_range(day, periods=60, freq="h", tz=zone)
+    panel = read_panel(pd.DataFrame({"ds": stamps, "y": np.arange(60.0)}), freq="h")
+    assert panel.lengths.tolist() == [60]
+    assert panel_to_frame(panel)["ds"].tolist() == stamps.tolist()
