@@ -175,9 +175,14 @@ def read_target(column: pd.Series, faults: list[str]) -> Any:
     if kind.kind not in "iuf":
         faults.append(_not_real(column))
         return None
+    return _float64(column)
+
+
+def _float64(column: pd.Series) -> Any:
+    """Return a column of numbers as float64, NaN where it is absent."""
     # A copy: what the user does to the frame later must not reach a fitted model, and tensors want memory of their
     # own (pandas hands out read-only views).
-    if isinstance(kind, np.dtype):
+    if isinstance(column.dtype, np.dtype):
         return column.to_numpy(dtype=np.float64, copy=True)
     return column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
 
@@ -199,11 +204,7 @@ def read_input(column: pd.Series, faults: list[str]) -> Any:
             return None
         faults.append(_not_real(column))
         return None
-    values: Any = (
-        column.to_numpy(dtype=np.float64, copy=True)
-        if isinstance(kind, np.dtype)
-        else column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    )
+    values = _float64(column)
     rows = np.flatnonzero(~np.isfinite(values))
     if len(rows):
         faults.append(

@@ -17,7 +17,7 @@ from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.schedules import Linear, Schedule, is_number
 from tsforce.errors import ArgumentError, check_choice
 
-__all__ = ["ClosedLoop", "Curriculum", "Forcing", "Moment", "OpenLoop", "check_gradient"]
+__all__ = ["ClosedLoop", "Curriculum", "Forcing", "Moment", "OpenLoop", "blend", "check_gradient", "check_length"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +102,20 @@ class Forcing:
             0 wherever nothing was observed.
         """
         raise NotImplementedError
+
+
+def blend(share: Tensor, truth: Tensor, own: Tensor) -> Tensor:
+    """Return what is fed: truth where its share is 1, the own output where it is 0, mixed between; equal shapes.
+
+    By selection where the share is hard: 0 * NaN is NaN, in values and in gradients.
+    """
+    return torch.where(share >= 1, truth, torch.where(share <= 0, own, share * truth + (1 - share) * own))
+
+
+def check_length(length: object) -> None:
+    """Raise ArgumentError unless this is a part of training, in (0, 1]."""
+    if not (is_number(length) and 0 < length <= 1):  # type: ignore[operator]
+        raise ArgumentError(f"length={length!r}: expected a part of training above 0 and at most 1.")
 
 
 def check_gradient(gradient: object, cut_every: object) -> None:
@@ -234,8 +248,7 @@ class Curriculum(Forcing):
             raise ArgumentError(
                 f"schedule={self.schedule!r}: expected a schedule such as Linear() or InverseSigmoid()."
             )
-        if not (is_number(self.length) and 0 < self.length <= 1):
-            raise ArgumentError(f"length={self.length!r}: expected a part of training above 0 and at most 1.")
+        check_length(self.length)
         check_choice("direction", self.direction, ("decreasing", "increasing"))
         check_choice("decision", self.decision, ("sampled", "deterministic"))
         check_choice("time", self.time, ("step", "sequence"))

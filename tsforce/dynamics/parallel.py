@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from tsforce.dynamics.forcing import Forcing, Moment
+from tsforce.dynamics.forcing import Forcing, Moment, blend
 from tsforce.dynamics.lags import Inputs, LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import ArgumentError
@@ -118,8 +118,7 @@ def parallel_rollout(
             y, _ = model.step(x, None)
             outputs = y[..., 0].view(groups, horizon, windows, channels).transpose(1, 2)
             own = forcing.own(outputs)
-            mixed = share * truth + (1 - share) * own
-            fed = torch.where(share >= 1, truth, torch.where(share <= 0, own, mixed))
+            fed = blend(share, truth, own)
     return outputs, share
 
 

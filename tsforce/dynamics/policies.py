@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tsforce.dynamics.draws import normal, uniform
-from tsforce.dynamics.forcing import ClosedLoop, Forcing, Moment, OpenLoop, check_gradient
+from tsforce.dynamics.forcing import ClosedLoop, Forcing, Moment, OpenLoop, check_gradient, check_length
 from tsforce.dynamics.schedules import Linear, Schedule, is_number
 from tsforce.errors import ArgumentError, check_choice
 
@@ -154,8 +154,7 @@ class GeneralizedTeacherForcing(Forcing):
     def __post_init__(self) -> None:
         if not isinstance(self.alpha, Schedule) and not (is_number(self.alpha) and 0 <= self.alpha <= 1):
             raise ArgumentError(f"alpha={self.alpha!r}: expected a share between 0 and 1, or a schedule.")
-        if not (is_number(self.length) and 0 < self.length <= 1):
-            raise ArgumentError(f"length={self.length!r}: expected a part of training above 0 and at most 1.")
+        check_length(self.length)
         check_gradient(self.gradient, self.cut_every)
 
     def ratio(self, moment: Moment | None) -> float:
@@ -292,8 +291,7 @@ class RollOutLength(Forcing):
             raise ArgumentError(f"forcing={self.forcing!r}: expected a Forcing such as ClosedLoop().")
         check_choice("kind", self.kind, ("growing", "random"))
         _check_whole("first", self.first, 1)
-        if not (is_number(self.length) and 0 < self.length <= 1):
-            raise ArgumentError(f"length={self.length!r}: expected a part of training above 0 and at most 1.")
+        check_length(self.length)
 
     @property
     def grows(self) -> bool:

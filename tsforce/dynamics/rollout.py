@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tsforce.dynamics.forcing import Forcing, Moment
+from tsforce.dynamics.forcing import Forcing, Moment, blend
 from tsforce.dynamics.lags import Inputs, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel, WarmsUp
 from tsforce.errors import MissingTruthError
@@ -123,8 +123,7 @@ def rollout(
             assert future is not None
             a = share[:, :, h]
             truth = torch.where(a > 0, future[:, :, h], 0.0)
-            # Selection where the share is hard: 0 * NaN is NaN, in values and in gradients.
-            fed[:, :, length + h] = torch.where(a >= 1, truth, torch.where(a <= 0, own, a * truth + (1 - a) * own))
+            fed[:, :, length + h] = blend(a, truth, own)
     return torch.stack(outputs, dim=2), share
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from tsforce.data.panel import IntArray, ragged_rows
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.draws import uniform
-from tsforce.dynamics.forcing import Forcing, Moment
+from tsforce.dynamics.forcing import Forcing, Moment, blend
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.rollout import rollout
@@ -154,11 +154,7 @@ def _relabelled(
             future=future, future_mask=known, moment=moment, inputs=batch.inputs,
         )  # fmt: skip
     label = store.relabel(z, batch, rows, share)
-    fed = (
-        z
-        if share is None
-        else torch.where(share >= 1, future, torch.where(share <= 0, z, share * future + (1 - share) * z))
-    )
+    fed = z if share is None else blend(share, future, z)
     near = ((fed - future).abs() <= _FAR * spread).all(dim=-1)
     # A step is read as long as everything fed before it was near the truth.
     near = torch.cat([torch.ones_like(near[:, :, :1]), near[:, :, :-1]], dim=2).int().cumprod(dim=2).bool()
