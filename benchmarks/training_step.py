@@ -24,7 +24,7 @@ from tsforce.bench import set_threads
 # What is measured lies below the public names: the roll-out and the perceptron themselves.
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
-from tsforce.dynamics.models.mlp import MLP
+from tsforce.dynamics.models.mlp import Perceptron
 from tsforce.dynamics.rollout import rollout
 from tsforce.forcing import ClosedLoop, Curriculum, Moment, OpenLoop
 
@@ -67,7 +67,7 @@ def plain(past, future):
 def ours(past, future, forcing):
     layout = LagLayout(tuple(range(1, LAGS + 1)))
     start = Linear(layout, torch.zeros(1, LAGS, 1), torch.zeros(1, 1))
-    model = MLP(layout, (WIDTH, WIDTH), start, torch.tensor([1]))
+    model = Perceptron(layout, (WIDTH, WIDTH), start, torch.tensor([1]))
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     moment = Moment(30, 100, 0, torch.tensor([1]))
 

@@ -14,7 +14,7 @@ from tsforce.dynamics.draws import key_of
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, OpenLoop
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
-from tsforce.dynamics.models.mlp import MLP
+from tsforce.dynamics.models.mlp import Perceptron
 from tsforce.training import by_gradient
 from tsforce.training.by_gradient import Phase, fit_by_gradient
 from tsforce.training.history import History
@@ -41,7 +41,7 @@ def linear(start, keys):
 
 
 def mlp(start, keys):
-    return MLP(LAYOUT, (8, 8), start, keys, dtype=torch.float64)
+    return Perceptron(LAYOUT, (8, 8), start, keys, dtype=torch.float64)
 
 
 def fit(p, build=linear, phases=None, *, n_validation=2, n_trials=0, random_state=0, history=None):

@@ -11,14 +11,14 @@ from sklearn.base import clone
 from torch import Tensor
 
 from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.families import FAMILIES, Family
 from tsforce.errors import ArgumentError, check_choice
-from tsforce.training.fit import MODELS
 
 __all__ = ["RegressorModel", "check_model"]
 
 
 def check_model(model: Any) -> Any:
-    """Return a model: the name of one, or an estimator that can be fitted on rows.
+    """Return a family of step models, looked up where it is a name, or an estimator that can be fitted on rows.
 
     Raises
     ------
@@ -34,11 +34,13 @@ def check_model(model: Any) -> Any:
         )
     if all(callable(getattr(model, name, None)) for name in ("fit", "predict", "get_params")):
         return model
+    if isinstance(model, Family):
+        return model
     if isinstance(model, str):
-        return check_choice("model", model, MODELS)
+        return FAMILIES[check_choice("model", model, tuple(FAMILIES))]
     raise ArgumentError(
-        f"model={model!r}: expected {', '.join(map(repr, MODELS))}, or a scikit-learn regressor such as "
-        f"HistGradientBoostingRegressor()."
+        f"model={model!r}: expected {', '.join(map(repr, FAMILIES))}, a family of tsforce.models such as "
+        f"MLP(hidden=(32,)), or a scikit-learn regressor such as HistGradientBoostingRegressor()."
     )
 
 

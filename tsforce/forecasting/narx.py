@@ -17,7 +17,7 @@ from tsforce.data.transforms import Chain, Difference, MeanScale, Standardize, c
 from tsforce.data.windows import SeriesStore, check_window_scaling
 from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.lags import LagLayout
-from tsforce.dynamics.models.recurrent import CELLS
+from tsforce.dynamics.models.families import Family
 from tsforce.errors import (
     ArgumentError,
     DivergenceWarning,
@@ -41,7 +41,7 @@ from tsforce.forecasting.arguments import (
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.history import ProgressLine, TrainingHistory
 from tsforce.training.closed_loop import Guard, forecast_windows
-from tsforce.training.fit import PRESETS, Options, fit_model
+from tsforce.training.fit import LINEAR, PRESETS, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import LOSSES
 from tsforce.training.problem import Problem
@@ -63,11 +63,11 @@ class NARXForecaster(Forecaster):
     season_length : int, optional
         Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
     freq : "infer", pandas alias or offset, or int
-    model : "linear", "mlp", "gru", "lstm" or a scikit-learn regressor
+    model : "linear", "mlp", "gru", "lstm", a family of ``tsforce.models`` or a scikit-learn regressor
         A linear map; beside one, a perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state
-        takes in the context first); or any estimator with ``fit`` and ``predict``
-        (a pipeline, trees ...), of which clones are fitted: on one-step rows open loop; else on these and, round by
-        round, on what it was fed in its own roll-outs, paired with the right answer.
+        takes in the context first), of other sizes as ``tsforce.models.MLP(hidden=(32,))``; or any estimator with
+        ``fit`` and ``predict`` (a pipeline, trees ...), of which clones are fitted: on one-step rows open loop; else on
+        these and, round by round, on what it was fed in its own roll-outs, paired with the right answer.
     scope : "global" or "local"
         One model for all series, or one per series.
     past_exog : sequence of str
@@ -230,8 +230,7 @@ class NARXForecaster(Forecaster):
     def depends_on_seed(self, mode: Any = None) -> bool:
         """Return whether a fit in `mode` draws anything: least squares does not."""
         return not (
-            isinstance(self.model, str)
-            and self.model == "linear"
+            (self.model == LINEAR or (isinstance(self.model, str) and self.model == LINEAR.name))
             and (self.mode if mode is None else mode) in ("open_loop", OpenLoop())
         )
 
@@ -286,7 +285,7 @@ class NARXForecaster(Forecaster):
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
         layout = LagLayout(resolve_lags(self.lags, horizon, panel, lost, pooled), **given)
         # A recurrent network's state needs steps before the cutoff to take in.
-        recurrent = isinstance(kind, str) and kind in CELLS
+        recurrent = isinstance(kind, Family) and kind.takes_in_context
         context_length = layout.reach + (2 * horizon if recurrent else 0)
         if self.context_length is not None:
             context_length = check_count("context_length", self.context_length)
@@ -301,14 +300,19 @@ class NARXForecaster(Forecaster):
         # A seasonal difference has mean zero already; an intercept there is a drift that the data rarely want.
         intercept = not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms)
         kept = panel if len(series) == panel.n_series else panel.take(series)
-        if not pooled and scaling is None and isinstance(kind, str) and (kind, trained_mode) != ("linear", "open_loop"):
+        if (
+            not pooled
+            and scaling is None
+            and isinstance(kind, Family)
+            and (kind, trained_mode) != (LINEAR, "open_loop")
+        ):
             # Gradient steps need units of about 1; least squares does not care.
             transforms = (*transforms, Standardize() if intercept else MeanScale())
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept, device, coder
         )
         history = History("", on_record=ProgressLine(self.name) if self.verbose else None)
-        if not isinstance(kind, str):
+        if not isinstance(kind, Family):
             if device.type != "cpu":
                 raise ArgumentError(f"device={self.device!r}: a scikit-learn regressor runs on the CPU; leave it out.")
             kind = RegressorModel(layout, kind, options.random_state)

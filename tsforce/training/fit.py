@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
-from tsforce.dynamics.models.linear import Linear
-from tsforce.dynamics.models.mlp import MLP
-from tsforce.dynamics.models.recurrent import CELLS, Recurrent
+from tsforce.dynamics.models.families import FAMILIES, Family
 from tsforce.dynamics.policies import InputNoise, Pushforward, RollOutLength
 from tsforce.errors import ArgumentError
 from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient, warm_start
@@ -26,32 +21,16 @@ from tsforce.training.solvers.gradient import Settings
 from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 
-__all__ = ["MODELS", "PRESETS", "Fitted", "Options", "fit_model"]
+__all__ = ["LINEAR", "PRESETS", "Fitted", "Options", "fit_model"]
 
 FloatArray = npt.NDArray[np.float64]
 
-MODELS = ("linear", "mlp", "gru", "lstm")
+LINEAR = FAMILIES["linear"]
 PRESETS: dict[str, Forcing] = {"open_loop": OpenLoop(), "closed_loop": ClosedLoop(), "curriculum": Curriculum()}
-# Steps and peak learning rate by model and scope. Of linear models, looked at on windows inside the training rows of M4
-# Hourly (local: larger rates lose what the ridge had won) and M3 monthly (pooled); of the networks, set once.
-_DEFAULTS = {
-    ("linear", False): (100, 1e-4),
-    ("linear", True): (300, 1e-2),
-    ("mlp", False): (300, 1e-3),
-    ("mlp", True): (1000, 1e-3),
-    ("gru", False): (200, 1e-3),
-    ("gru", True): (500, 1e-3),
-    ("lstm", False): (200, 1e-3),
-    ("lstm", True): (500, 1e-3),
-}
 # Series that judge a pooled model well enough with one window each.
 _MANY = 10
 # Rounds of data as demonstrator.
 _ROUNDS = 5
-# Units of a recurrent network's state.
-_UNITS = 64
-# Widths of the perceptron's hidden layers.
-_HIDDEN = (128, 128)
 
 
 @dataclass(frozen=True)
@@ -78,13 +57,13 @@ class Options:
     time_limit: float | None = None
     random_state: int = 0
 
-    def settings(self, model: str, pooled: bool) -> Settings:
-        """Return the solver's settings for a model and scope."""
-        steps, rate = _DEFAULTS[model, pooled]
+    def settings(self, family: Family, pooled: bool) -> Settings:
+        """Return the solver's settings for a family and scope."""
+        pace = family.pooled if pooled else family.local
         return Settings(
-            max_steps=self.max_steps or steps,
-            batch_size=self.batch_size or (32 if not pooled else 256 if model in CELLS else 1024),
-            learning_rate=self.learning_rate or rate,
+            max_steps=self.max_steps or pace.steps,
+            batch_size=self.batch_size or pace.windows,
+            learning_rate=self.learning_rate or pace.rate,
             loss=self.loss,
             loss_space=self.loss_space,
             time_limit=self.time_limit,
@@ -122,7 +101,7 @@ class Fitted:
 
 def fit_model(
     problem: Problem,
-    kind: str | RowModel,
+    kind: Family | RowModel,
     mode: str | Forcing,
     ridge: float | None,
     options: Options,
@@ -133,7 +112,7 @@ def fit_model(
     Parameters
     ----------
     problem : Problem
-    kind : one of `MODELS`, or RowModel
+    kind : Family or RowModel
         A model that is fitted on rows learns under every mode by rounds of data as demonstrator.
     mode : "open_loop", "closed_loop", "curriculum", "auto" or Forcing
     ridge : float or None
@@ -145,11 +124,11 @@ def fit_model(
     """
     n_series = problem.panel.n_series
     n_groups = 1 if problem.pooled else n_series
-    if not isinstance(kind, str):
+    if not isinstance(kind, Family):
         return _by_rounds(problem, kind, mode, options, history)
     choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
-    if kind == "linear" and forcing == OpenLoop():
+    if kind == LINEAR and forcing == OpenLoop():
         history.solver = "least squares"
         learnt = problem.learn(problem.panel.lengths)
         model = warm_start(problem, learnt, choice.ridge)
@@ -163,7 +142,7 @@ def fit_model(
     settings = options.settings(kind, problem.pooled)
     phases, n_trials = _plan(kind, mode, settings, pooled=problem.pooled)
     fit = fit_by_gradient(
-        problem, choice.ridge, partial(_build, kind, problem), phases,
+        problem, choice.ridge, kind.build, phases,
         n_validation=options.windows(problem.pooled, n_series), n_trials=n_trials, choose_again=ridge is None,
         random_state=options.random_state, history=history,
     )  # fmt: skip
@@ -199,7 +178,7 @@ def _by_rounds(problem: Problem, blank: RowModel, mode: str | Forcing, options: 
     return Fitted(fit.model, fit.learnt, history, RidgeChoice.fixed(np.nan, n_series), kept)
 
 
-def _plan(kind: str, mode: str | Forcing, settings: Settings, *, pooled: bool) -> tuple[list[Phase], int]:
+def _plan(kind: Family, mode: str | Forcing, settings: Settings, *, pooled: bool) -> tuple[list[Phase], int]:
     """Return the phases of a mode, and how many of the last ones are alternatives on trial."""
     if isinstance(mode, Forcing):
         return [Phase(mode, settings, type(mode).__name__)], 0
@@ -208,19 +187,10 @@ def _plan(kind: str, mode: str | Forcing, settings: Settings, *, pooled: bool) -
     # A pooled model has windows enough to judge two trials; of many looks at the few windows of one series, the lowest
     # is low by luck.
     trials = ["curriculum", "closed_loop"] if pooled else ["curriculum"]
-    if kind == "linear":  # whose start is the open-loop solution
+    if kind == LINEAR:  # whose start is the open-loop solution
         return [Phase(PRESETS[name], settings, name) for name in trials], len(trials)
     half = settings.with_steps(settings.max_steps // 2)
     return [Phase(PRESETS[name], half, name) for name in ("open_loop", *trials)], len(trials)
-
-
-def _build(kind: str, problem: Problem, start: Linear, keys: Tensor) -> torch.nn.Module:
-    if kind == "linear":
-        # float64: a linear roll-out in closed form and one trained by gradient must be comparable to the last digits.
-        return Linear(problem.layout, start.weight, start.bias)
-    if kind in CELLS:
-        return Recurrent(problem.layout, kind, _UNITS, start, keys)
-    return MLP(problem.layout, _HIDDEN, start, keys)
 
 
 def _what_was_kept(fit: GradientFit | RoundFit, kept: list[str]) -> str:

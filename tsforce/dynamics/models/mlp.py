@@ -12,11 +12,15 @@ from tsforce.dynamics.draws import normal
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
 
-__all__ = ["MLP"]
+__all__ = ["ACTIVATIONS", "Perceptron"]
+
+# Each with the variance of weights, times fan-in, that keeps that of its outputs (He et al. 2015; Glorot & Bengio
+# 2010).
+ACTIVATIONS = {"relu": (torch.relu, 2.0), "tanh": (torch.tanh, 1.0)}
 
 
-class MLP(nn.Module):
-    """``output = x @ skip + bias + f(x)``, f a ReLU network with weights of its own for each of G groups.
+class Perceptron(nn.Module):
+    """``output = x @ skip + bias + f(x)``, f a network with weights of its own for each of G groups.
 
     The linear part carries what least squares finds; the network starts at zero output and learns what is left, so that
     training starts from the open-loop linear solution.
@@ -32,21 +36,29 @@ class MLP(nn.Module):
     keys : (G,) int64
         Initial weights are drawn by key, not by position.
     dtype : torch.dtype
+    activation : "relu" or "tanh"
     """
 
     def __init__(
-        self, layout: LagLayout, hidden: Sequence[int], start: Linear, keys: Tensor, dtype: torch.dtype = torch.float32
+        self,
+        layout: LagLayout,
+        hidden: Sequence[int],
+        start: Linear,
+        keys: Tensor,
+        dtype: torch.dtype = torch.float32,
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         self.layout = layout
+        self.activation = activation
         self.skip = nn.Parameter(start.weight.detach().to(dtype))
         self.bias = nn.Parameter(start.bias.detach().to(dtype))
         widths = [len(layout.columns), *hidden]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for number, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-            # He et al. 2015: keeps the variance of ReLU activations from layer to layer.
-            drawn = normal(keys, (3, number), fan_in, fan_out, dtype=dtype) * (2 / fan_in) ** 0.5
+            drawn = normal(keys, (3, number), fan_in, fan_out, dtype=dtype)
+            drawn = drawn * (ACTIVATIONS[activation][1] / fan_in) ** 0.5
             self.weights.append(nn.Parameter(drawn))
             self.biases.append(nn.Parameter(torch.zeros(len(keys), fan_out, dtype=dtype, device=keys.device)))
         last = torch.zeros(len(keys), widths[-1], len(layout.channels), dtype=dtype, device=keys.device)
@@ -59,15 +71,16 @@ class MLP(nn.Module):
     def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
         y = torch.baddbmm(self.bias[:, None], x, self.skip)
+        bend = ACTIVATIONS[self.activation][0]
         for weight, bias in zip(self.weights[:-1], self.biases, strict=True):
-            x = torch.relu(torch.baddbmm(bias[:, None], x, weight))
+            x = bend(torch.baddbmm(bias[:, None], x, weight))
         return torch.baddbmm(y, x, self.weights[-1])[..., None], state
 
-    def groups(self, chosen: Tensor) -> MLP:
+    def groups(self, chosen: Tensor) -> Perceptron:
         """Return the model of some groups."""
-        part = object.__new__(MLP)
+        part = object.__new__(Perceptron)
         nn.Module.__init__(part)
-        part.layout = self.layout
+        part.layout, part.activation = self.layout, self.activation
         for name in ("skip", "bias"):
             setattr(part, name, nn.Parameter(getattr(self, name)[chosen], requires_grad=False))
         for name in ("weights", "biases"):

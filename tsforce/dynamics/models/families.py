@@ -1,0 +1,165 @@
+"""Families of step models: what a user chooses, before there is data to build one for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tsforce.dynamics.models import linear
+from tsforce.dynamics.models.mlp import ACTIVATIONS, Perceptron
+from tsforce.dynamics.models.recurrent import Recurrent
+from tsforce.errors import ArgumentError, check_choice
+
+__all__ = ["FAMILIES", "GRU", "LSTM", "MLP", "Family", "Linear", "Pace"]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How training by gradient goes about a family where nothing else is said: steps, peak rate, windows per step."""
+
+    steps: int
+    rate: float
+    windows: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """Base of all families: frozen, comparable, and free of data.
+
+    A subclass says how its step model starts (`build`); the class attributes say how it is trained by default, one
+    model per series (`local`) or one for all (`pooled`), and whether its state takes in the context before the cutoff
+    (`takes_in_context`).
+    """
+
+    name: ClassVar[str] = ""
+    local: ClassVar[Pace] = Pace(300, 1e-3, 32)
+    pooled: ClassVar[Pace] = Pace(1000, 1e-3, 1024)
+    takes_in_context: ClassVar[bool] = False
+
+    def build(self, start: linear.Linear, keys: Tensor, dtype: torch.dtype | None = None) -> nn.Module:
+        """Return a step model that starts from the least-squares solution.
+
+        Parameters
+        ----------
+        start : Linear
+            G groups; ``start.layout`` says which lag vector the model reads, and how many channels it answers.
+        keys : (G,) int64
+            Initial weights are drawn by key, not by position.
+        dtype : torch.dtype, optional
+            The family's own by default: float64 for a linear map, float32 for networks.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Linear(Family):
+    """A linear map of the lag vector.
+
+    Examples
+    --------
+    >>> Linear().name
+    'linear'
+    """
+
+    name: ClassVar[str] = "linear"
+    # Looked at on windows inside the training rows of M4 Hourly (local: larger rates lose what the ridge had won) and
+    # M3 monthly (pooled).
+    local: ClassVar[Pace] = Pace(100, 1e-4, 32)
+    pooled: ClassVar[Pace] = Pace(300, 1e-2, 1024)
+
+    def build(self, start: linear.Linear, keys: Tensor, dtype: torch.dtype | None = None) -> nn.Module:
+        """Return the least-squares solution itself."""
+        # float64: a linear roll-out in closed form and one trained by gradient must be comparable to the last digits.
+        kind = dtype or torch.float64
+        return linear.Linear(start.layout, start.weight.to(kind), start.bias.to(kind))
+
+
+@dataclass(frozen=True)
+class MLP(Family):
+    """A perceptron beside a linear map.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Widths of the hidden layers.
+    activation : "relu" or "tanh"
+        "tanh" is smooth: what small networks for dynamic systems, and second-order solvers, want.
+
+    Examples
+    --------
+    >>> MLP(hidden=(32,), activation="tanh").hidden
+    (32,)
+    """
+
+    hidden: tuple[int, ...] = (128, 128)
+    activation: str = "relu"
+
+    name: ClassVar[str] = "mlp"
+
+    def __post_init__(self) -> None:
+        widths = tuple(self.hidden)
+        if not widths or any(isinstance(w, bool) or not isinstance(w, int) or w < 1 for w in widths):
+            raise ArgumentError(f"hidden={self.hidden!r}: expected whole numbers of at least 1, e.g. (32, 32).")
+        check_choice("activation", self.activation, tuple(ACTIVATIONS))
+        object.__setattr__(self, "hidden", widths)
+
+    def build(self, start: linear.Linear, keys: Tensor, dtype: torch.dtype | None = None) -> nn.Module:
+        """Return a perceptron whose network adds nothing yet."""
+        return Perceptron(start.layout, self.hidden, start, keys, dtype or torch.float32, self.activation)
+
+
+@dataclass(frozen=True)
+class _Cell(Family):
+    """A recurrent network beside a linear map; its state takes in the context first.
+
+    Parameters
+    ----------
+    width : int
+        Units of the state.
+    """
+
+    width: int = 64
+
+    local: ClassVar[Pace] = Pace(200, 1e-3, 32)
+    pooled: ClassVar[Pace] = Pace(500, 1e-3, 256)
+    takes_in_context: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
+            raise ArgumentError(f"width={self.width!r}: expected a whole number of at least 1.")
+
+    def build(self, start: linear.Linear, keys: Tensor, dtype: torch.dtype | None = None) -> nn.Module:
+        """Return a recurrent network whose state is not read yet."""
+        return Recurrent(start.layout, self.name, self.width, start, keys, dtype or torch.float32)
+
+
+@dataclass(frozen=True)
+class GRU(_Cell):
+    """A gated recurrent unit beside a linear map (Cho et al. 2014); `width` units.
+
+    Examples
+    --------
+    >>> GRU(width=32) == GRU(32)
+    True
+    """
+
+    name: ClassVar[str] = "gru"
+
+
+@dataclass(frozen=True)
+class LSTM(_Cell):
+    """Long short-term memory beside a linear map (Hochreiter & Schmidhuber 1997); `width` units.
+
+    Examples
+    --------
+    >>> LSTM().width
+    64
+    """
+
+    name: ClassVar[str] = "lstm"
+
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (Linear(), MLP(), GRU(), LSTM())}
