@@ -39,7 +39,7 @@ bench-m4: $(READY)
 
 bench-modes: $(READY)
 	$(BIN)/python benchmarks/training_step.py
-	$(BIN)/python benchmarks/modes.py
+	$(BIN)/tsforce bench modes --out benchmarks/results
 
 bench-inputs: $(READY)
 	$(BIN)/python benchmarks/inputs.py

@@ -1,8 +1,38 @@
 """Public door to the competition bench: ``run`` scores forecasters the way the M competitions did."""
 
 from tsforce.dynamics.threads import get_threads, set_threads
+from tsforce.evaluation.chaos import CHAOS_SCORES, FLOORS, PUBLISHED, ChaosTask
+from tsforce.evaluation.chaos_bench import CHAOS_COLUMNS, run_chaos, summarise_chaos, write_chaos_summary
 from tsforce.evaluation.competition import Entry, run
 from tsforce.evaluation.ledger import COLUMNS
+from tsforce.evaluation.mode_bench import TestSet, is_done, run_mode, table_of, write_tests
 from tsforce.evaluation.modes import paired_test
+from tsforce.forecasting.chaos_recipes import CHAOS_MODELS, CHAOS_MODES, ChaosModel, chaos_models
+from tsforce.forecasting.recipes import MODE_SETS
 
-__all__ = ["COLUMNS", "Entry", "get_threads", "paired_test", "run", "set_threads"]
+__all__ = [
+    "CHAOS_COLUMNS",
+    "CHAOS_MODELS",
+    "CHAOS_MODES",
+    "CHAOS_SCORES",
+    "COLUMNS",
+    "FLOORS",
+    "MODE_SETS",
+    "PUBLISHED",
+    "ChaosModel",
+    "ChaosTask",
+    "Entry",
+    "TestSet",
+    "chaos_models",
+    "get_threads",
+    "is_done",
+    "paired_test",
+    "run",
+    "run_chaos",
+    "run_mode",
+    "set_threads",
+    "summarise_chaos",
+    "table_of",
+    "write_chaos_summary",
+    "write_tests",
+]

@@ -4,14 +4,27 @@ from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, Moment, Op
 from tsforce.dynamics.policies import (
     GeneralizedTeacherForcing,
     InputNoise,
+    ProfessorForcing,
     Pushforward,
-    RollOutLength,
     SparseTeacherForcing,
     TeacherForcingRatio,
 )
-from tsforce.dynamics.schedules import Cosine, Cyclic, Exponential, InverseSigmoid, Linear, Schedule, Step
+from tsforce.dynamics.schedules import (
+    Adaptive,
+    Annealed,
+    Cosine,
+    Cyclic,
+    Exponential,
+    InverseSigmoid,
+    Linear,
+    Schedule,
+    Step,
+)
+from tsforce.dynamics.wrappers import ParallelSampling, RollOutLength, StepWeights
 
 __all__ = [
+    "Adaptive",
+    "Annealed",
     "ClosedLoop",
     "Cosine",
     "Curriculum",
@@ -24,10 +37,13 @@ __all__ = [
     "Linear",
     "Moment",
     "OpenLoop",
+    "ParallelSampling",
+    "ProfessorForcing",
     "Pushforward",
     "RollOutLength",
     "Schedule",
     "SparseTeacherForcing",
     "Step",
+    "StepWeights",
     "TeacherForcingRatio",
 ]

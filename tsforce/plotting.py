@@ -10,7 +10,7 @@ from typing import Any
 
 from tsforce.errors import ArgumentError, ArgumentTypeError, MissingExtraError, abbreviate, check_choice
 
-__all__ = ["plot_backtest", "plot_forecast", "plot_history", "plot_horizon", "plot_modes"]
+__all__ = ["plot_backtest", "plot_exposure", "plot_forecast", "plot_history", "plot_horizon", "plot_modes"]
 
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "x")
@@ -296,6 +296,43 @@ def plot_horizon(frame: Any, *, metric: str = "mase", ax: Any = None) -> Any:
     ax.set_ylim(bottom=0)
     ax.legend(fontsize="small")
     return ax.figure
+
+
+def plot_exposure(exposure: Any, response: Any, *, ax: Any = None) -> Any:
+    """Return a figure of two panels: the errors at each step, and the error when a share of the truth comes in.
+
+    Parameters
+    ----------
+    exposure : DataFrame
+        As from ``BacktestResult.exposure()``: drawn as by `plot_horizon`.
+    response : DataFrame
+        As from ``BacktestResult.forcing_response()``: the error of the same models over the forcing ratio, from one
+        step ahead (1) on the left to closed loop (0) on the right.
+    ax : two matplotlib Axes, optional
+
+    Raises
+    ------
+    ArgumentError
+        If one is no such frame, or `ax` are not two.
+    """
+    _check_frame("exposure", exposure, "model", "horizon", "rmse_closed", "rmse_one_step", "rmse_naive")
+    _check_frame("response", response, "model", "forcing_ratio", "rmse")
+    if ax is not None and (not hasattr(ax, "__len__") or len(ax) != 2):
+        raise ArgumentError(
+            "ax: this picture has two panels; expected two matplotlib Axes, as from plt.subplots(1, 2)[1]."
+        )
+    left, right = _axes(None, nrows=1, ncols=2, figsize=(11, 4.5)) if ax is None else ax
+    figure = plot_horizon(exposure, ax=left)
+    for number, (model, part) in enumerate(response.groupby("model", sort=False)):
+        part = part.sort_values("forcing_ratio")
+        _draw(right, part["forcing_ratio"], part["rmse"], number, label=model)
+    right.set_xlim(1.03, -0.03)
+    right.set_xticks(sorted(set(response["forcing_ratio"])))
+    right.set_xlabel("forcing ratio: share of the truth that comes in\n(1: one step ahead, 0: closed loop)")
+    right.set_ylabel("RMSE over all steps (seasonal-naive scale)")
+    right.set_ylim(bottom=0)
+    right.legend(fontsize="small")
+    return figure
 
 
 def plot_modes(horizons: Any, *, ax: Any = None) -> Any:

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["METRICS", "horizons", "leaderboard", "scores", "show"]
+__all__ = ["METRICS", "chaos_table", "horizons", "leaderboard", "scores", "show", "tell"]
 
 METRICS = """\
 All closed loop after the last training row. Means over series of:
@@ -71,6 +71,24 @@ _EXPOSURE = (
     ("n_windows", "windows", "d"),
 )
 _STEPS = (("model", "model", ""), ("horizon", "step", "d"), *_SCORES[1:5], ("n_windows", "windows", "d"))
+_CHAOS = (
+    ("model", "model", ""),
+    ("mode", "mode", ""),
+    ("seeds", "seeds", "d"),
+    ("nrmse", "NRMSE", ".3g"),
+    ("nrmse_min", "lowest", ".3g"),
+    ("nrmse_max", "highest", ".3g"),
+    ("last_tenth", "last", ".3g"),
+    ("one_step", "one-\nstep", ".2g"),
+    ("gap", "gap", ".3g"),
+    ("diverged", "diverged", ".2f"),
+    ("clipped", "clipped", ".2f"),
+    ("validation", "valid", ".3g"),
+    ("seeds_better", "seeds\nbetter", "d"),
+    ("p_holm", "p", ".2g"),
+    ("fit_cpu_s", "fit", ".1f"),
+    ("elsewhere", "elsewhere", ""),
+)
 # More steps than this of each model are no longer read.
 _MOST_STEPS = 12
 
@@ -101,6 +119,21 @@ def leaderboard(frame: Any, title: str) -> Table:
     table = _table(ordered, shown)
     table.title, table.caption = Text(title), Text("\n".join([*notes, METRICS]))
     return table
+
+
+def chaos_table(frame: Any, title: str, notes: Sequence[str]) -> Group:
+    """Return the table of the chaos bench on one system, lowest NRMSE first; below it the notes.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As ``tsforce.bench.compare_rows`` returns it, and the column ``elsewhere``.
+    title : str
+        Which data the rows are about.
+    notes : sequence of str
+    """
+    ordered = frame.sort_values("nrmse", kind="stable", na_position="last").to_dict("records")
+    return Group(Text(title), _table(ordered, _CHAOS), Text("\n".join(notes)))
 
 
 def scores(frame: Any, title: str, notes: Sequence[str] = ()) -> Group:
@@ -168,6 +201,12 @@ def show(table: RenderableType) -> None:
     needed = console.measure(table, options=console.options.update(width=1000)).maximum
     console.width = max(console.width, needed)
     console.print(table)
+
+
+def tell(text: str) -> None:
+    """Print paragraphs on stdout below what was printed before, wrapped to the terminal; nothing if there are none."""
+    if text:
+        Console().print(Text(f"\n{text}"))
 
 
 def _table(rows: Iterable[Any], columns: Sequence[tuple[str, str, str]]) -> Table:

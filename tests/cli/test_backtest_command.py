@@ -121,6 +121,17 @@ def test_scores_and_both_errors_at_each_step_are_printed_with_their_definitions(
 
 
 @pytest.mark.parametrize("columns", ["30", "80", "200"])
+def test_what_the_figures_say_is_told_in_a_paragraph_for_each_model(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = done("air.csv", *WINDOWS, *QUICK, "--model", "naive,linear-local,linear-global").stdout
+    told = shown[shown.index("naive   the last value") :].split("\n\n")[1:]
+    models = {"linear-local": model(), "linear-global": model(scope="global", alias="linear-global")}
+    expected = compare(models, load("airpassengers"), n_windows=3).exposure_report().split("\n\n")
+    assert [" ".join(text.split()) for text in told] == expected
+    assert max(len(line) for text in told for line in text.splitlines()) <= int(columns)
+
+
+@pytest.mark.parametrize("columns", ["30", "80", "200"])
 def test_no_figure_is_cropped_however_narrow_the_terminal(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     result = done("air.csv", *WINDOWS, "--model", "seasonal_naive", "--out", "s.csv")
@@ -133,7 +144,8 @@ def test_no_figure_is_cropped_however_narrow_the_terminal(monkeypatch, columns):
 def test_of_many_steps_a_dozen_are_printed_and_all_are_written():
     shown = done("air.csv", "--horizon", "30", *QUICK, "--by-horizon", "h.csv").stdout
     assert "12 of 30" in shown
-    steps = [int(line.split()[1]) for line in shown.splitlines()[10:] if line.startswith("linear-local")]
+    table = shown[shown.index("12 of 30") : shown.index("RMSE over windows")]
+    steps = [int(line.split()[1]) for line in table.splitlines() if line.startswith("linear-local")]
     assert len(steps) == 12
     assert (steps[0], steps[-1]) == (1, 30)
     assert len(pd.read_csv("h.csv")) == 30
@@ -145,6 +157,7 @@ def test_reference_methods_alone_show_their_scores_at_each_step():
     same(pd.read_parquet("h.parquet"), expected.by_horizon())
     assert "Errors at each step after the cutoff" in shown
     assert "fed their own outputs" not in shown
+    assert "exposure gap" not in shown
 
 
 def test_notes_and_series_that_are_left_out_are_told():
@@ -175,7 +188,7 @@ def test_known_inputs_are_read_from_the_file_itself():
     same(pd.read_parquet("f.parquet"), expected.frame)
 
 
-@pytest.mark.parametrize("kind", ["horizon", "windows"])
+@pytest.mark.parametrize("kind", ["horizon", "windows", "exposure"])
 @pytest.mark.parametrize("name", ["linear-local", "naive"])
 def test_pictures_are_written(kind, name):
     quick = QUICK if name == "linear-local" else []

@@ -28,6 +28,7 @@ INSTANCES = {
         lambda: NARXForecaster(H, 7, scope="local", max_steps=6, batch_size=4),
         lambda: NARXForecaster(H, 7, model="mlp", window_scaling="last", mode="curriculum", max_steps=6, batch_size=8),
         lambda: NARXForecaster(H, [1, 7], model="gru", max_steps=4, batch_size=4, mode="closed_loop"),
+        lambda: NARXForecaster(H, 3, model="encoder_decoder", max_steps=4, batch_size=4, mode="curriculum"),
         lambda: NARXForecaster(H, 5, model=DecisionTreeRegressor(min_samples_leaf=5, random_state=0), max_steps=2),
         lambda: NARXForecaster(H, 5, model=Ridge(), scope="local", mode="open_loop", target_transforms=[Difference(7)]),
         lambda: NARXForecaster(H, 5, model="mlp", scope="local", target_transforms=[Log()], max_steps=4, batch_size=4),
@@ -45,7 +46,7 @@ INSTANCES = {
 
 def tolerance(make):
     """Networks compute in float32, where the order of a sum shows."""
-    return 1e-3 if any(name in repr(make()) for name in ("mlp", "gru")) else 1e-9
+    return 1e-3 if any(name in repr(make()) for name in ("mlp", "gru", "encoder")) else 1e-9
 
 
 def frame():
@@ -250,4 +251,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (25, 25 * 16)
+    assert (len(CHECKS), len(CASES)) == (25, 25 * 17)

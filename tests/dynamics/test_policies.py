@@ -8,23 +8,34 @@ import torch
 
 from tests.makers import make_frame
 from tsforce import ClosedLoop, Curriculum, NARXForecaster, OpenLoop
+from tsforce.data.frame import read_panel
+from tsforce.data.transforms import Standardize
 from tsforce.dynamics.draws import normal
 from tsforce.dynamics.forcing import Moment
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
+from tsforce.dynamics.models.mlp import Perceptron
 from tsforce.dynamics.models.recurrent import Recurrent
 from tsforce.dynamics.parallel import parallel_rollout
 from tsforce.dynamics.rollout import rollout
 from tsforce.errors import ArgumentError
 from tsforce.forcing import (
+    Annealed,
     Exponential,
     GeneralizedTeacherForcing,
     InputNoise,
+    ParallelSampling,
+    ProfessorForcing,
     Pushforward,
     RollOutLength,
     SparseTeacherForcing,
+    StepWeights,
     TeacherForcingRatio,
 )
+from tsforce.training.by_gradient import Phase, fit_by_gradient
+from tsforce.training.history import History
+from tsforce.training.problem import Problem
+from tsforce.training.solvers.gradient import Settings
 
 G, B, L, H = 2, 3, 4, 7
 LAYOUT = LagLayout((1, 3))
@@ -45,21 +56,30 @@ POLICIES = [
     SparseTeacherForcing(4, truths=2, gradient=0.5),
     GeneralizedTeacherForcing(0.3),
     GeneralizedTeacherForcing(Exponential(), gradient=0.25),
+    GeneralizedTeacherForcing(Annealed()),
     InputNoise(0.2),
+    InputNoise(0.2, "random_walk"),
     Pushforward(3),
+    ProfessorForcing(low=0.0),
     RollOutLength(),
     RollOutLength(Curriculum(), kind="random"),
+    RollOutLength(InputNoise(0.2, "random_walk")),
+    ParallelSampling(Curriculum()),
+    StepWeights(Curriculum(), "last"),
+    StepWeights(ProfessorForcing(low=0.0), "discount"),
+    StepWeights(ClosedLoop(cut_every=2), "burn_in", skip=3),
     ClosedLoop(gradient=0.7, cut_every=2),
     Curriculum(cut_every=3),
 ]
 
 
-def loop(policy, weight, bias, past, future, share, noise):
-    """One window of one group, by hand; returns outputs and what was fed."""
+def loop(weight, bias, past, future, share, noise, walks):
+    """Return the outputs of one window of one group, by hand."""
     fed, outputs = list(past), []
     for h in range(len(future)):
         t = len(past) + h
-        outputs.append(weight[0] * fed[t - 3] + weight[1] * fed[t - 1] + bias)
+        oldest, newest = fed[t - 3] + walks[h][0], fed[t - 1] + walks[h][1]
+        outputs.append(weight[0] * oldest + weight[1] * newest + bias)
         a = share[h]
         fed.append(a * (future[h] + noise[h]) + (1 - a) * outputs[-1])
     return outputs
@@ -68,13 +88,18 @@ def loop(policy, weight, bias, past, future, share, noise):
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 def test_a_roll_out_is_a_plain_loop(policy):
     got, share = rollout(MODEL, PAST, H, policy, future=FUTURE, moment=MOMENT)
-    noise = 0.2 * normal(KEYS, (6, 30), B, H, 1) if isinstance(policy, InputNoise) else torch.zeros_like(FUTURE)
+    innermost = getattr(policy, "forcing", policy)
+    noise, walks = torch.zeros_like(FUTURE), torch.zeros(H, G, B, 2)
+    if innermost == InputNoise(0.2):
+        noise = 0.2 * normal(KEYS, (6, 30), B, H, 1)
+    elif isinstance(innermost, InputNoise):
+        steps = torch.stack([normal(KEYS, (10, 30, h), B, 2, 1)[..., 0] for h in range(H)])
+        walks = 0.2 / 2**0.5 * torch.stack([steps[..., 0], steps[..., 0] + steps[..., 1]], dim=-1)
     share = torch.zeros_like(FUTURE) if share is None else share
     for g in range(G):
         for b in range(B):
             series = [x[g, b, :, 0].tolist() for x in (PAST, FUTURE, share, noise)]
-            past, future, a, n = series
-            wanted = loop(policy, MODEL.weight[g, :, 0].tolist(), MODEL.bias[g, 0].item(), past, future, a, n)
+            wanted = loop(MODEL.weight[g, :, 0].tolist(), MODEL.bias[g, 0].item(), *series, walks[:, g, b].tolist())
             np.testing.assert_allclose(got[g, b, :, 0].tolist(), wanted, rtol=1e-12, atol=1e-12)
 
 
@@ -182,6 +207,70 @@ def test_a_pushforward_counts_one_step_after_steps_without_gradient():
     assert policy.gradient_scale == 0
 
 
+def test_steps_count_as_they_are_weighed():
+    def of(policy, moment=MOMENT, horizon=5):
+        return policy.weights(horizon, moment)[:, : policy.steps(horizon, moment)]
+
+    np.testing.assert_allclose(of(StepWeights(kind="discount", discount=0.9))[0], 0.9 ** np.arange(5), rtol=1e-6)
+    assert of(StepWeights(kind="last")).tolist() == [[0, 0, 0, 0, 1]]
+    assert of(StepWeights(kind="burn_in", skip=2)).tolist() == [[0, 0, 1, 1, 1]]
+    assert of(StepWeights(kind="burn_in", skip=9)).tolist() == [[0, 0, 0, 0, 1]]
+    # The last step is that of the roll-out, not of the horizon, whichever of the two policies is around the other.
+    growing = Moment(30, 100, 0, KEYS)
+    for policy in (StepWeights(RollOutLength(), "last"), RollOutLength(StepWeights(kind="last"))):
+        assert of(policy, growing, 9).tolist() == [[0, 0, 0, 0, 1]]
+        assert of(policy, Moment(0, 100, 0, KEYS), 9).tolist() == [[1]]
+
+
+@pytest.mark.parametrize("kind", ["last", "discount", "burn_in"])
+def test_weights_around_a_pushforward_leave_each_group_its_step(kind):
+    inner = Pushforward(3)
+    for step in range(20):
+        moment = Moment(step, 100, 9, KEYS)
+        got = StepWeights(inner, kind, skip=2).weights(H, moment)
+        assert torch.equal(got > 0, inner.weights(H, moment) > 0)
+
+
+def test_weights_that_are_all_alike_change_no_bit():
+    df = make_frame((60, 50))
+    given = {"horizon": 4, "lags": 5, "scope": "local", "max_steps": 6, "season_length": 7, "validation": False}
+    plain = NARXForecaster(mode=ClosedLoop(), **given).fit(df).predict()
+    alike = NARXForecaster(mode=StepWeights(ClosedLoop(), "discount", discount=1.0), **given).fit(df).predict()
+    assert plain.equals(alike)
+
+
+@pytest.mark.parametrize("build", [Linear, Perceptron], ids=lambda kind: kind.__name__)
+def test_as_many_passes_as_steps_train_as_the_policy_itself(build):
+    layout = LagLayout((1, 2, 3))
+    panel = read_panel(make_frame((60, 50)))
+    problem = Problem(panel, (Standardize(),), None, 3, layout, 4, 7, False, True, torch.device("cpu"))
+
+    def weights(forcing, part=problem):
+        def built(start, keys):
+            if build is Linear:
+                return Linear(layout, start.weight.clone(), start.bias.clone())
+            return Perceptron(layout, (8,), start, keys, dtype=torch.float64)
+
+        fitted = fit_by_gradient(
+            part, np.ones(part.panel.n_series), built, [Phase(forcing, Settings(12, 8, 0.02))], n_validation=0,
+            random_state=0, history=History("x"),
+        )  # fmt: skip
+        return torch.cat([p.detach().flatten(start_dim=1) for p in fitted.model.parameters()], dim=1)
+
+    for through, plain in (("all", Curriculum()), ("last", Curriculum(gradient="detach"))):
+        full = weights(ParallelSampling(Curriculum(), passes=4, through=through))
+        torch.testing.assert_close(full, weights(plain), rtol=1e-9, atol=1e-9)
+    two = ParallelSampling(Curriculum(), through="all")
+    assert (weights(two) - weights(Curriculum())).abs().max() > 1e-3
+    torch.testing.assert_close(weights(two)[1:], weights(two, problem.take(np.array([1]))), rtol=1e-9, atol=1e-9)
+
+
+def test_passes_are_for_models_without_a_state():
+    model = NARXForecaster(4, 5, model="gru", max_steps=2, season_length=7, mode=ParallelSampling(Curriculum()))
+    with pytest.raises(ArgumentError, match="Recurrent has a state that every step reads"):
+        model.fit(make_frame((60, 50)))
+
+
 def test_roll_outs_grow_or_are_drawn():
     grow, drawn = RollOutLength(first=2), RollOutLength(kind="random", first=2)
     lengths = [grow.steps(12, Moment(step, 100, 0, KEYS)) for step in range(100)]
@@ -243,6 +332,19 @@ def test_input_noise_of_zero_is_open_loop():
         (lambda: GeneralizedTeacherForcing(-0.1), "alpha=-0.1"),
         (lambda: GeneralizedTeacherForcing("high"), "alpha='high'"),
         (lambda: InputNoise(-1), "sigma=-1"),
+        (lambda: InputNoise(kind="pink"), "'white', 'random_walk'"),
+        (lambda: ProfessorForcing(weight=-1), "weight=-1: expected a number of at least 0"),
+        (lambda: ProfessorForcing(learning_rate=0), "learning_rate=0: expected a number above 0"),
+        (lambda: ProfessorForcing(both="yes"), "both='yes': expected True or False"),
+        (lambda: ProfessorForcing(hidden=0), "hidden=0"),
+        (lambda: ProfessorForcing(low=75), "low=75: expected an accuracy"),
+        (lambda: ParallelSampling(passes=1), "passes=1: expected a whole number of at least 2"),
+        (lambda: ParallelSampling(through="first"), "'last', 'all'"),
+        (lambda: ParallelSampling(ClosedLoop(cut_every=2)), "cuts gradient at steps"),
+        (lambda: StepWeights("closed_loop"), "expected a Forcing"),
+        (lambda: StepWeights(kind="first"), "'last', 'discount', 'burn_in'"),
+        (lambda: StepWeights(discount=0), "discount=0: expected a factor"),
+        (lambda: StepWeights(skip=0), "skip=0"),
         (lambda: Pushforward(most=0), "most=0"),
         (lambda: RollOutLength("closed_loop"), "expected a Forcing"),
         (lambda: RollOutLength(kind="shrinking"), "'growing', 'random'"),

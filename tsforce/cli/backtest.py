@@ -45,10 +45,10 @@ Examples:
 @click.option("--plot", type=click.Path(path_type=Path), help="A picture: .png, .pdf, .svg.")
 @click.option(
     "--plot-kind",
-    type=click.Choice(["horizon", "windows"]),
+    type=click.Choice(["horizon", "windows", "exposure"]),
     default="horizon",
     show_default=True,
-    help="Errors by step, or the windows of the first series.",
+    help="Errors by step; the windows of the first series; or errors by step and by the share of truth fed back.",
 )
 @data_options
 @model_options
@@ -74,7 +74,7 @@ def backtest(
     from tsforce.bench import set_threads
     from tsforce.forecasting.base import read_for
     from tsforce.plotting import plot_horizon
-    from tsforce.report import horizons, scores, show
+    from tsforce.report import horizons, scores, show, tell
 
     check_targets([file], [out, forecasts, by_horizon], plot)
     models = forecasters(tuple(dict.fromkeys(model)), horizon, options)
@@ -89,11 +89,13 @@ def backtest(
         steps = result.exposure()
         if not len(steps):
             steps = result.by_horizon()
+        words = result.exposure_report()
     found = result.scores()
     if (found["n_windows"] < n_windows * found["n_series"]).any():
         notice(f"fewer windows fit than --n-windows={n_windows} for each series; the table says how many there are.")
     show(scores(found, f"{file}: horizon {horizon}, closed loop", result.notes))
     show(horizons(steps))
+    tell(words)
     for table, path in ((found, out), (result.frame, forecasts), (steps, by_horizon)):
         if path is not None:
             write(table, path)

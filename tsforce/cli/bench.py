@@ -11,6 +11,10 @@ from typing import Any
 
 import click
 
+from tsforce.cli.bench_chaos import chaos
+from tsforce.cli.bench_modes import modes
+from tsforce.cli.running import Progress, exit_with
+
 __all__ = ["bench"]
 
 
@@ -62,6 +66,10 @@ def m4(group: str, data: Path | None, **options: Any) -> None:
     _run("m4", group, data, **options)
 
 
+bench.add_command(modes)
+bench.add_command(chaos)
+
+
 @bench.command("list")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the M4 files; wins over TSFORCE_DATA.")
 def show_list(data: Path | None) -> None:
@@ -110,7 +118,7 @@ def _run(
     every = [name for name in model_names() if name not in SMOOTHERS]
     chosen = entries(_names(models) if models is not None else every, _names(modes), loaded)
     folder = out or Path("build") / "bench" / f"{competition}-{group}"
-    with _Progress() as progress:
+    with Progress() as progress:
         frame = run(
             loaded,
             chosen,
@@ -132,53 +140,8 @@ def _run(
     console.width = max(console.width, needed)
     console.print(table)
     click.echo(f"rows: {folder / 'results.csv'}")
-    _exit_with(frame)
+    exit_with(frame)
 
 
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
-
-
-def _exit_with(frame: Any) -> None:
-    """End with 1 if a model failed by a bug, with 2 if one failed by an error of tsforce's own; else return."""
-    import tsforce.errors
-
-    failed = [status for status in frame["status"] if status.startswith("failed")]
-    for status in failed:
-        click.echo(status, err=True)
-    if failed:
-        known = all(status.split(": ")[1] in tsforce.errors.__all__ for status in failed)
-        raise click.exceptions.Exit(2 if known else 1)
-
-
-class _Progress:
-    """Shows on stderr which model is running: a bar in a terminal, one line per model elsewhere."""
-
-    def __enter__(self) -> _Progress:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        console = Console(stderr=True)
-        self._bar: Progress | None = None
-        if console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            # Drawing costs CPU seconds of the same process that is being measured; twice a second is next to nothing.
-            self._bar = Progress(*columns, console=console, refresh_per_second=2, transient=True)
-            self._task = self._bar.add_task("starting", total=None)
-            self._bar.start()
-        return self
-
-    def start(self, label: str, number: int, total: int) -> None:
-        if self._bar is None:
-            click.echo(f"[{number}/{total}] {label}", err=True)
-        else:
-            self._bar.update(self._task, description=label, total=total)
-
-    def advance(self, row: dict[str, Any]) -> None:
-        del row
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def __exit__(self, *raised: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()

@@ -20,6 +20,7 @@ _MODELS: dict[str, dict[str, Any]] = {
     "mlp": {"model": "mlp", "scope": "global"},
     "gru": {"model": "gru", "scope": "global"},
     "lstm": {"model": "lstm", "scope": "global"},
+    "encoder_decoder": {"model": "encoder_decoder", "scope": "global"},
 }
 
 

@@ -6,7 +6,7 @@ order of the report, the repairs lead to a frame that is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -205,8 +205,27 @@ def _gap_repair(rows: SortedRows, clock: Any) -> str:
     return f"{hint}Add the rows with values: df = tsforce.fill_gaps(df, freq={clock.freq!r}{names})"
 
 
-def target_faults(rows: SortedRows, target: npt.NDArray[np.float64]) -> tuple[IntArray, list[str], list[str]]:
-    """Return how many leading NaN each series has, and the faults of the target: infinite values, and missing ones."""
+def target_faults(
+    rows: SortedRows, target: npt.NDArray[np.float64], *, missing_allowed: bool = False
+) -> tuple[IntArray, list[str], list[str]]:
+    """Return how many leading rows of each series are to be trimmed, and the faults of the targets, (N, C).
+
+    Faults are infinite values, and missing ones that are not leading (if `missing_allowed`: those after the last
+    observed one). A row counts from where every target has begun.
+    """
+    leading, infinite, faults = _faults_of(rows, target[:, 0], missing_allowed)
+    for number, name in enumerate(rows.columns.targets[1:], 1):
+        # Each target by itself, as if there were no other.
+        own = replace(rows, columns=replace(rows.columns, targets=(name,)))
+        begun, wrong, missing = _faults_of(own, target[:, number], missing_allowed)
+        leading, infinite, faults = np.maximum(leading, begun), infinite + wrong, faults + missing
+    return leading, infinite, faults
+
+
+def _faults_of(
+    rows: SortedRows, target: npt.NDArray[np.float64], missing_allowed: bool
+) -> tuple[IntArray, list[str], list[str]]:
+    """Return the leading NaN of each series, and the faults of the one target that ``rows.columns`` names."""
     lengths = np.diff(rows.indptr)
     leading = np.zeros(len(lengths), dtype=np.int64)
     if np.isfinite(target).all():
@@ -236,11 +255,12 @@ def target_faults(rows: SortedRows, target: npt.NDArray[np.float64]) -> tuple[In
             f"{_empty_repair(rows, bool(known.any()))}."
         )
     flat = np.flatnonzero(~present & known & (within > first[codes]) & (within < last[codes]))
-    if len(flat):
+    if len(flat) and not missing_allowed:
         _, row = rows.first(flat)
         faults.append(
             f"{rows.found(flat, 'missing value')} (NaN) in {name!r} between observed ones, first in "
-            f"{row}. Fill them: {rows.transformed(inside)}."
+            f"{row}. NARXForecaster(missing='own_output') takes them as they are; others want them filled: "
+            f"{rows.transformed(inside)}."
         )
     flat = np.flatnonzero(~present & known & (within > last[codes]))
     if len(flat):

@@ -17,7 +17,7 @@ from tsforce.data.columns import check_names, read_ids, read_input, read_stamps,
 from tsforce.data.convert import as_pandas_long, in_kind, long_first
 from tsforce.data.faults import SortedRows, duplicate_faults, place, target_faults, time_faults
 from tsforce.data.frequency import Clock, check_freq, infer_offset
-from tsforce.data.panel import Columns, IntArray, Panel, WindowIndex, ragged_rows
+from tsforce.data.panel import Columns, FloatArray, IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.errors import (
     ArgumentError,
     FrameError,
@@ -30,12 +30,15 @@ from tsforce.errors import (
 __all__ = [
     "as_stamps",
     "cutoff_rows",
+    "forecast_columns",
     "locate_rows",
     "panel_to_frame",
+    "read_forecasts",
     "read_panel",
     "resolve_cutoffs",
     "series_frame",
     "stamps_at",
+    "window_frame",
     "write_forecasts",
 ]
 
@@ -45,11 +48,12 @@ def read_panel(
     *,
     id_col: str = "unique_id",
     time_col: str = "ds",
-    target_col: str = "y",
+    target_col: str | Sequence[str] = "y",
     freq: Any = "infer",
     past_exog: Sequence[str] = (),
     future_exog: Sequence[str] = (),
     static: Sequence[str] = (),
+    missing_allowed: bool = False,
 ) -> Panel:
     """Return the panel of a long frame, sorted by series and time, leading NaN of the target trimmed.
 
@@ -59,11 +63,15 @@ def read_panel(
         Long frame of pandas or polars: series id, time stamp (or whole-number step), target in original units; or with
         the time in its index; or a Series. Without the default id column ``unique_id`` it is one series, named "y".
         Never modified.
-    id_col, time_col, target_col : str
+    id_col, time_col : str
+    target_col : str or sequence of str
+        Several are the channels of one target.
     freq : str, offset or int
         "infer", a pandas alias or offset, or the step of whole-number stamps.
     past_exog, future_exog, static : sequence of str
         Columns of inputs: known up to the cutoff, known over the horizon, constant within each series.
+    missing_allowed : bool
+        Whether the target may be NaN between observed values: such rows are kept.
 
     Returns
     -------
@@ -87,19 +95,20 @@ def read_panel(
     """
     if isinstance(df, Panel):
         return df.select(past_exog, future_exog, static)
-    columns = Columns(id_col, time_col, (target_col,), tuple(past_exog), tuple(future_exog), tuple(static))
+    targets = (target_col,) if isinstance(target_col, str) else tuple(target_col)
+    columns = Columns(id_col, time_col, targets, tuple(past_exog), tuple(future_exog), tuple(static))
     given = df
-    df, kind = as_pandas_long(df, id_col, time_col, target_col)
+    df, kind = as_pandas_long(df, id_col, time_col, targets[0])
     offset = check_freq(freq)
     faults = check_names(df, columns)
     names = list(df.columns)
     # Columns that are there are looked at even where others are not: one report for all.
-    sound = [name for name in (id_col, time_col, target_col) if len(df) and names.count(name) == 1]
+    sound = [name for name in (id_col, time_col, *targets) if len(df) and names.count(name) == 1]
     codes, ids = np.zeros(len(df), dtype=np.int64), pd.Index(["y"])
     if id_col in sound:
         codes, ids = read_ids(df[id_col], faults)
     stamps = read_stamps(df[time_col], offset, faults) if time_col in sound else None
-    target = read_target(df[target_col], faults) if target_col in sound else None
+    observed = [read_target(df[name], faults) for name in targets if name in sound]
     single = [name for name in names if names.count(name) == 1]
     found = [read_input(df[name], faults) for name in (*past_exog, *future_exog) if len(df) and name in single]
     fixed = [
@@ -111,10 +120,10 @@ def read_panel(
         if faults:
             raise FrameError(faults)
         inputs = np.stack(found, axis=1) if found else np.empty((len(df), 0))
-        panel = _assemble(df, columns, codes, ids, stamps, target, offset, inputs)
+        panel = _assemble(df, columns, codes, ids, stamps, np.stack(observed, axis=1), offset, inputs, missing_allowed)
     except FrameError as error:
         # Repairs are statements for a long pandas frame.
-        raise FrameError([*long_first(given, id_col, time_col, target_col), *error.faults]) from None
+        raise FrameError([*long_first(given, id_col, time_col, targets[0]), *error.faults]) from None
     panel = replace(panel, static=tuple(fixed), kind=kind)
     unused = [name for name in df.columns if name not in columns.named]
     if unused:
@@ -124,7 +133,15 @@ def read_panel(
 
 
 def _assemble(
-    df: pd.DataFrame, columns: Columns, codes: IntArray, ids: Any, stamps: Any, target: Any, offset: Any, inputs: Any
+    df: pd.DataFrame,
+    columns: Columns,
+    codes: IntArray,
+    ids: Any,
+    stamps: Any,
+    target: Any,
+    offset: Any,
+    inputs: Any,
+    missing_allowed: bool,
 ) -> Panel:
     """Sort, choose the clock, look for faults between rows, trim; the columns by themselves are sound."""
     raw = stamps.asi8 if isinstance(stamps, pd.DatetimeIndex) else stamps.to_numpy(np.int64)
@@ -135,7 +152,7 @@ def _assemble(
         codes, raw, target, stamps, inputs = codes[order], raw[order], target[order], stamps[order], inputs[order]
     indptr = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
     rows = SortedRows(columns, columns.id in df.columns, ids, codes, indptr, stamps, raw, order, df.index)
-    leading, infinite, faults = target_faults(rows, target)
+    leading, infinite, faults = target_faults(rows, target, missing_allowed=missing_allowed)
     freq, told_by = offset, ""
     if offset is None and not isinstance(stamps, pd.DatetimeIndex):
         freq = 1
@@ -157,7 +174,7 @@ def _assemble(
         target, inputs = target[kept_rows], inputs[kept_rows]
     kept = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     start = ticks[indptr[:-1] + leading]
-    return Panel(ids, target[:, None], kept, start, clock, columns, was_unsorted=order is not None, inputs=inputs)
+    return Panel(ids, target, kept, start, clock, columns, was_unsorted=order is not None, inputs=inputs)
 
 
 def _no_frequency(rows: SortedRows, longest: int) -> str:
@@ -186,6 +203,24 @@ def panel_to_frame(panel: Panel) -> pd.DataFrame:
     return pd.DataFrame(data)
 
 
+def forecast_columns(name: str, targets: Sequence[str]) -> tuple[str, ...]:
+    """Return what the forecasts of some targets are called.
+
+    Examples
+    --------
+    >>> forecast_columns("mlp", ["y"]), forecast_columns("mlp", ["u", "v"])
+    (('mlp',), ('mlp-u', 'mlp-v'))
+    """
+    return (name,) if len(targets) == 1 else tuple(f"{name}-{target}" for target in targets)
+
+
+def read_forecasts(frame: Any, name: str, targets: Sequence[str], horizon: int) -> FloatArray:
+    """Return the values that `write_forecasts` has written, (W, H, C) float64."""
+    columns = [frame[column].to_numpy() for column in forecast_columns(name, targets)]
+    values: FloatArray = np.stack(columns, axis=-1).astype(np.float64, copy=False)
+    return values.reshape(-1, horizon, len(columns))
+
+
 def write_forecasts(
     panel: Panel,
     index: WindowIndex,
@@ -198,15 +233,16 @@ def write_forecasts(
 ) -> Any:
     """Return the frame of some forecasts in the user's kind, ordered as `index`, then by horizon.
 
+    The column of a forecast is called `name`; of several targets, each `name` and the target's, joined by "-".
+
     Parameters
     ----------
     panel : Panel
         Whose series and clock the windows refer to.
     index : WindowIndex, W windows
-    yhat : (W, H) float64
+    yhat : (W, H, C) or, of one target, (W, H) float64
         Original units, after the cutoff.
     name : str
-        Name of the forecast's column.
     with_cutoff : bool
         Whether to add the column ``cutoff``.
     counts : dict, optional
@@ -215,8 +251,9 @@ def write_forecasts(
         Names for as many equal parts of the windows: the column ``scenario`` in front.
     """
     horizon = yhat.shape[1]
+    channels = np.asarray(yhat).reshape(len(index) * horizon, -1)
     ticks = panel.ticks(index.series[:, None], index.rows[:, None] + np.arange(1, horizon + 1))
-    data = {} if scenarios is None else {"scenario": np.repeat(list(scenarios), yhat.size // len(scenarios))}
+    data = {} if scenarios is None else {"scenario": np.repeat(list(scenarios), len(channels) // len(scenarios))}
     data |= {
         panel.columns.id: panel.ids.take(np.repeat(index.series, horizon)),
         panel.columns.time: panel.clock.stamps(ticks.ravel()),
@@ -224,7 +261,8 @@ def write_forecasts(
     if with_cutoff:
         data["cutoff"] = stamps_at(panel, index).repeat(horizon)
     data["horizon"] = np.tile(np.arange(1, horizon + 1), len(index))
-    data[name] = np.ascontiguousarray(yhat).ravel()
+    for column, values in zip(forecast_columns(name, panel.columns.targets), channels.T, strict=True):
+        data[column] = np.ascontiguousarray(values)
     frame = pd.DataFrame(data, copy=False)
     frame.attrs.update(counts or {})
     return in_kind(frame, panel.kind)
@@ -251,6 +289,12 @@ def locate_rows(panel: Panel, df: Any) -> tuple[IntArray, IntArray]:
 def series_frame(panel: Panel, values: dict[str, Any]) -> pd.DataFrame:
     """Return a frame with one row per series: the id column and the given columns of length S."""
     return pd.DataFrame({panel.columns.id: panel.ids, **values})
+
+
+def window_frame(panel: Panel, index: WindowIndex, values: dict[str, Any]) -> Any:
+    """Return a frame with one row per window, of the user's kind: the id column, ``cutoff``, the given columns."""
+    stamps = {panel.columns.id: panel.ids.take(index.series), "cutoff": stamps_at(panel, index)}
+    return in_kind(pd.DataFrame({**stamps, **values}), panel.kind)
 
 
 def cutoff_rows(panel: Panel, stamps: pd.DataFrame) -> IntArray:

@@ -134,7 +134,7 @@ def _read(frame: pd.DataFrame, columns: Columns, offset: Any) -> tuple[SortedRow
     codes, raw, stamps = codes[order], raw[order], stamps[order]
     indptr = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
     rows = SortedRows(columns, id_col in names, ids, codes, indptr, stamps, raw, order, frame.index)
-    _, infinite, _ = target_faults(rows, target[order])
+    _, infinite, _ = target_faults(rows, target[order, None])
     offset, told_by = _told(rows) if offset is None else (offset, "")
     if offset is None:
         raise FrameError([*infinite, *duplicate_faults(rows), told_by])

@@ -80,7 +80,7 @@ class Panel:
     ids : array-like of length S
         Series ids with the dtype of the user's column; anything that offers ``take``.
     values : (N, C) float64
-        The C targets in original units.
+        The C targets in original units; NaN where one was not observed.
     indptr : (S + 1,) int64
     start : (S,) int64
         Tick of each series' first row.
@@ -94,6 +94,8 @@ class Panel:
         One per ``static`` column: float64, or objects (categories).
     kind : "pandas" or "polars"
         What the user handed over, and gets back.
+    filled : (N, C) float64
+        `values` with a model's own outputs where one was not observed; empty if nothing was filled.
     """
 
     ids: Any
@@ -106,6 +108,7 @@ class Panel:
     inputs: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     static: tuple[Any, ...] = ()
     kind: str = "pandas"
+    filled: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
         if self.inputs.shape[1] == 0:
@@ -124,6 +127,11 @@ class Panel:
     def n_channels(self) -> int:
         """Number of targets C."""
         return int(self.values.shape[1])
+
+    @property
+    def complete(self) -> FloatArray:
+        """The targets, (N, C), with what was filled where they were not observed."""
+        return self.filled if len(self.filled) else self.values
 
     @cached_property
     def lengths(self) -> IntArray:
@@ -168,6 +176,7 @@ class Panel:
             self,
             ids=self.ids.take(index.series),
             values=self.values[rows],
+            filled=self.filled[rows] if len(self.filled) else self.filled,
             indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             start=self.ticks(index.series, first),
             inputs=self.inputs[rows],
@@ -202,6 +211,7 @@ class Panel:
         step = int(self.clock.step)
         values: list[FloatArray] = []
         inputs: list[FloatArray] = []
+        filled: list[FloatArray] = []
         counts = []
         for i in both:
             k = later.position[self.id_list[i]]
@@ -212,7 +222,7 @@ class Panel:
                     f"series {str(self.id_list[i])!r}: {gap} rows are missing between the last row that was learnt "
                     f"from and the first one given; the rows must follow one another."
                 )
-            for parts, array in ((values, "values"), (inputs, "inputs")):
+            for parts, array in ((values, "values"), (inputs, "inputs"), (filled, "complete")):
                 own, other = getattr(self, array), getattr(later, array)
                 first = min(later.indptr[k] + ahead, later.indptr[k + 1])
                 parts += [own[self.indptr[i] : self.indptr[i + 1]], other[first : later.indptr[k + 1]]]
@@ -223,6 +233,7 @@ class Panel:
             ids=self.ids.take(both),
             values=np.concatenate([empty[0], *values]),
             inputs=np.concatenate([empty[1], *inputs]),
+            filled=np.concatenate([empty[0], *filled]) if len(self.filled) else self.filled,
             indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             start=self.start[both],
             static=tuple(column[both] for column in self.static),
@@ -245,10 +256,14 @@ class Panel:
         values, inputs = (np.full((int(indptr[-1]), part.shape[1]), np.nan) for part in (self.values, self.inputs))
         old = ragged_rows(indptr[:-1], self.lengths)
         values[old], inputs[old] = self.values, self.inputs
+        filled = self.filled
+        if len(filled):
+            filled = np.full_like(values, np.nan)
+            filled[old] = self.filled
         inputs[ragged_rows(indptr[:-1] + self.lengths, np.full(self.n_series, horizon))] = new.reshape(
             self.n_series * horizon, new.shape[2]
         )
-        return replace(self, values=values, inputs=inputs, indptr=indptr)
+        return replace(self, values=values, inputs=inputs, indptr=indptr, filled=filled)
 
     def select(self, past_exog: Sequence[str], future_exog: Sequence[str], static: Sequence[str]) -> Panel:
         """Return the panel with some of its inputs.

@@ -71,6 +71,20 @@ class Transform:
         return torch.zeros_like(y, dtype=torch.bool)
 
 
+def _learn_from_known(transform: Transform, values: FloatArray, counts: IntArray) -> FloatArray:
+    """Return what a transform learns from the values that are not NaN; a series without any teaches as one of zeros."""
+    absent = np.isnan(values)
+    if not absent.any():
+        return transform.learn(values, counts)
+    series = np.repeat(np.arange(len(counts)), counts)
+    learnt = []
+    for own, gone in zip(values.T, absent.T, strict=True):
+        left = np.bincount(series[~gone], minlength=len(counts))
+        at = np.searchsorted(series[~gone], np.flatnonzero(left == 0))
+        learnt.append(transform.learn(np.insert(own[~gone], at, 0.0)[:, None], np.maximum(left, 1)))
+    return np.concatenate(learnt, axis=2)
+
+
 def _segment_mean(values: FloatArray, counts: IntArray) -> FloatArray:
     starts = np.cumsum(counts) - counts
     mean: FloatArray = np.add.reduceat(values, starts, axis=0) / counts[:, None]
@@ -372,7 +386,7 @@ class Chain:
         counts, lost, params = stops.copy(), 0, []
         for number, transform in enumerate(transforms):
             valid = ragged_rows(np.cumsum(counts) - counts + lost, counts - lost)
-            learnt = transform.learn(rows[valid], counts - lost)
+            learnt = _learn_from_known(transform, rows[valid], counts - lost)
             params.append(learnt)
             if number + 1 < len(transforms):
                 spread = torch.from_numpy(np.repeat(learnt, counts, axis=1))

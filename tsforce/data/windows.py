@@ -58,7 +58,7 @@ class WindowBatch:
     past_mask : (G, B, L, C) bool
         False where the value is absent (before the series' first transformed row).
     future : (G, B, H, C) or None
-        Observed values after the cutoff; absent values read 0.
+        Observed values after the cutoff; absent values read 0, missing ones what they were filled with.
     future_mask : (G, B, H, C) bool or None
         False where there is no observed value.
     series : (G, B) int64
@@ -115,7 +115,11 @@ class SeriesStore:
         self.first = chain.rows_lost
         self.inputs: InputTable | None = None if coder is None else coder.table(panel, self.device)
         self.warm_up = 0 if coder is None else coder.warm_up
-        self.stages: list[Tensor] = [s.to(self.device) for s in chain.stages(panel.values, panel.indptr)]
+        self.stages: list[Tensor] = [s.to(self.device) for s in chain.stages(panel.complete, panel.indptr)]
+        # Which values may be learnt from and fed as truth; what was filled is there for contexts only.
+        self.observed: Tensor | None = None
+        if len(panel.filled):
+            self.observed = torch.from_numpy(~np.isnan(panel.values)).to(self.device)
 
     @property
     def values(self) -> Tensor:
@@ -206,9 +210,12 @@ class SeriesStore:
             past = torch.where(past_mask, (past - centre) / scale, 0.0)
         future = future_mask = None
         if horizon and truth:
-            future, future_mask = self.cut(series, rows + horizon, horizon)
+            future, there = self.cut(series, rows + horizon, horizon)
+            future_mask = there
+            if self.observed is not None:
+                future_mask = there & self._cut(self.observed, series, rows + horizon, horizon, 0)[0].bool()
             if self.scaling is not None:
-                future = torch.where(future_mask, (future - centre) / scale, 0.0)
+                future = torch.where(there, (future - centre) / scale, 0.0)
         where = torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)
         inputs = self.inputs_of(series, rows, horizon) if horizon else None
         return WindowBatch(past, past_mask, future, future_mask, where, centre, scale, inputs)

@@ -7,37 +7,27 @@ ratio 0 closed loop (own outputs). Here: the base, and the three that modes are 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from tsforce.dynamics.draws import uniform
+from tsforce.dynamics.moment import Moment
 from tsforce.dynamics.schedules import Linear, Schedule, is_number
 from tsforce.errors import ArgumentError, check_choice
 
-__all__ = ["ClosedLoop", "Curriculum", "Forcing", "Moment", "OpenLoop", "blend", "check_gradient", "check_length"]
-
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """When in training a roll-out happens.
-
-    Attributes
-    ----------
-    step, total : int
-        Steps of training done, and planned.
-    epoch : int
-        Epochs done.
-    keys : (G,) int64
-        One per group; draws depend on them and on the moment, not on position.
-    """
-
-    step: int
-    total: int
-    epoch: int
-    keys: Tensor
+__all__ = [
+    "ClosedLoop",
+    "Curriculum",
+    "Forcing",
+    "Moment",
+    "OpenLoop",
+    "blend",
+    "check_gradient",
+    "check_length",
+    "scheduled",
+]
 
 
 @dataclass(frozen=True)
@@ -60,6 +50,31 @@ class Forcing:
         """Steps after which nothing written before is read with gradient any more; None: never."""
         return getattr(self, "cut_every", None)
 
+    @property
+    def follows_errors(self) -> bool:
+        """Whether the share of truth depends on the closed-loop validation errors so far."""
+        return False
+
+    @property
+    def measures_every(self) -> int | None:
+        """Batches after which the gain of the feedback is to be measured again; None: never."""
+        return None
+
+    @property
+    def adversary(self) -> Forcing | None:
+        """The policy under which a discriminator adds to the loss; None: there is none."""
+        return None
+
+    @property
+    def in_passes(self) -> tuple[int, str] | None:
+        """Passes in place of the sequential roll-out, and through which gradient flows; None: step by step."""
+        return None
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether only training by gradient can do what it says: more than a share of truth at each step."""
+        return self.follows_errors or self.measures_every is not None or self.adversary is not None
+
     def own(self, yhat: Tensor) -> Tensor:
         """Return outputs as they are fed back: the same values, with as much gradient as the policy lets through."""
         scale = self.gradient_scale
@@ -73,7 +88,7 @@ class Forcing:
         return horizon
 
     def weights(self, horizon: int, moment: Moment | None) -> Tensor | None:
-        """Return what each step of the whole horizon counts in the loss, (G, H), at least 0; None: all alike."""
+        """Return what each step of the whole horizon counts in the loss, (G or 1, H), at least 0; None: all alike."""
         del horizon, moment
         return None
 
@@ -82,8 +97,34 @@ class Forcing:
         del future, moment
         return None
 
+    def lag_noise(self, past: Tensor, lags: int, step: int, moment: Moment | None) -> Tensor | None:
+        """Return what is added to the target lags of one step's lag vector, model units; None: nothing.
+
+        Parameters
+        ----------
+        past : (G, B, L, C)
+            The context, of which only the shape is read.
+        lags : int
+            p, lags of the target in the vector.
+        step : int
+            Of the horizon, from 0.
+        moment : Moment, optional
+
+        Returns
+        -------
+        (G, B, p * C) or None
+            In the order of the vector: oldest lag first, channel fastest.
+        """
+        del past, lags, step, moment
+        return None
+
+    def settled(self, horizon: int, now: Moment, end: Moment) -> Tensor:
+        """Return whether what is learnt from changes no more until the end of training, (G,) or (1,) bool."""
+        del horizon
+        return torch.tensor([self.ratio(now) == self.ratio(end)])
+
     def ratio(self, moment: Moment | None) -> float:
-        """Return the expected share of truth at this moment."""
+        """Return the expected share of truth at this moment, mean over groups."""
         raise NotImplementedError
 
     def share(self, known: Tensor, moment: Moment | None = None) -> Tensor:
@@ -110,6 +151,19 @@ def blend(share: Tensor, truth: Tensor, own: Tensor) -> Tensor:
     By selection where the share is hard: 0 * NaN is NaN, in values and in gradients.
     """
     return torch.where(share >= 1, truth, torch.where(share <= 0, own, share * truth + (1 - share) * own))
+
+
+def scheduled(policy: Forcing, schedule: Schedule, length: float, moment: Moment | None) -> tuple[Moment, Tensor]:
+    """Return the moment, and a schedule's share of truth then for each group, (G,) or (1,).
+
+    Raises
+    ------
+    ArgumentError
+        If there is no moment.
+    """
+    if moment is None:
+        raise ArgumentError(f"{policy!r} changes over training; a roll-out under it needs a moment=.")
+    return moment, schedule.shares(moment, max(length * moment.total, 1.0))
 
 
 def check_length(length: object) -> None:
@@ -204,9 +258,10 @@ class Curriculum(Forcing):
     ----------
     schedule : Schedule
         How the share falls: ``Linear()``, ``Exponential()``, ``InverseSigmoid()``, ``Cosine()``, ``Step()``,
-        ``Cyclic(p)``.
+        ``Cyclic(p)``, ``Adaptive()``.
     length : float
-        Part of training over which it falls, in (0, 1]; after it the schedule keeps its last value.
+        Part of training over which it falls, in (0, 1]; after it the schedule keeps its last value (``Adaptive()`` goes
+        by what it sees).
     direction : "decreasing" or "increasing"
         Truth first and own outputs later, or the other way round (1 - s).
     decision : "sampled" or "deterministic"
@@ -255,22 +310,38 @@ class Curriculum(Forcing):
         check_choice("sharing", self.sharing, ("window", "batch", "epoch"))
         check_gradient(self.gradient, self.cut_every)
 
+    @property
+    def follows_errors(self) -> bool:
+        """As the schedule."""
+        return self.schedule.follows_errors
+
+    @property
+    def measures_every(self) -> int | None:
+        """As the schedule."""
+        return self.schedule.measures_every
+
+    def settled(self, horizon: int, now: Moment, end: Moment) -> Tensor:
+        """Return whether the schedule has come to its last value."""
+        del horizon, end
+        return self.schedule.settled(now, max(self.length * now.total, 1.0))
+
+    def _ratios(self, moment: Moment | None) -> tuple[Moment, Tensor]:
+        moment, s = scheduled(self, self.schedule, self.length, moment)
+        return moment, s if self.direction == "decreasing" else 1 - s
+
     def ratio(self, moment: Moment | None) -> float:
-        """Return the schedule's share of truth at this moment."""
-        if moment is None:
-            raise ArgumentError(f"{self!r} changes over training; a roll-out under it needs a moment=.")
-        s = self.schedule(moment.step, max(self.length * moment.total, 1.0))
-        return s if self.direction == "decreasing" else 1 - s
+        """Return the schedule's share of truth at this moment, mean over groups."""
+        return float(self._ratios(moment)[1].mean())
 
     def share(self, known: Tensor, moment: Moment | None = None) -> Tensor:
         """Return ``A_t`` drawn, or decided, at this moment: 0 or 1."""
-        ratio = self.ratio(moment)
-        assert moment is not None
+        moment, ratios = self._ratios(moment)
+        ratios = ratios.to(known.device)[:, None, None]
         _, windows, horizon, _ = known.shape
         if self.decision == "deterministic":
-            truth = torch.arange(1, horizon + 1, device=known.device) <= math.floor(ratio * horizon)
-            return (truth[:, None] & known).to(torch.get_default_dtype())
+            truth = torch.arange(1, horizon + 1, device=known.device) <= torch.floor(ratios * horizon)
+            return (truth[..., None] & known).to(torch.get_default_dtype())
         place = (1, moment.epoch) if self.sharing == "epoch" else (0, moment.step)
         shape = (windows if self.sharing == "window" else 1, horizon if self.time == "step" else 1)
-        drawn = uniform(moment.keys.to(known.device), place, *shape) < ratio
+        drawn = uniform(moment.keys.to(known.device), place, *shape) < ratios
         return (drawn[..., None] & known).to(torch.get_default_dtype())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCKS", "Inputs", "LagLayout", "TargetFeature", "known_inputs", "lag_vector"]
+__all__ = ["BLOCKS", "Inputs", "LagLayout", "TargetFeature", "known_inputs", "lag_vector", "lag_vectors"]
 
 # past_exog, future_exog, static, calendar of windows: see `known_inputs`.
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -157,7 +157,9 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
     return torch.cat(parts, dim=-1)
 
 
-def lag_vector(layout: LagLayout, fed: Tensor, now: int, known: Tensor | None = None) -> Tensor:
+def lag_vector(
+    layout: LagLayout, fed: Tensor, now: int, known: Tensor | None = None, noise: Tensor | None = None
+) -> Tensor:
     """Return the model's input for one step.
 
     The only place where an input is assembled: training, validation, predict and backtest all call it.
@@ -171,6 +173,8 @@ def lag_vector(layout: LagLayout, fed: Tensor, now: int, known: Tensor | None = 
         The row of the buffer that is to be predicted.
     known : (G, B, Dk), optional
         That step's part of `known_inputs`, where the layout has inputs.
+    noise : (G, B, columns of target lags), optional
+        Added to the target lags as this vector reads them, and to nothing else.
 
     Returns
     -------
@@ -189,7 +193,36 @@ def lag_vector(layout: LagLayout, fed: Tensor, now: int, known: Tensor | None = 
     else:
         lags = fed[:, :, [now - lag for lag in reversed(layout.lags)]]
     target = lags.flatten(start_dim=2)
+    if noise is not None:
+        target = target + noise
     if not layout.features and known is None:
         return target
     features = [f.function(fed[:, :, now - f.reach : now]) for f in layout.features]
     return torch.cat([target, *features, *([] if known is None else [known])], dim=-1)
+
+
+def lag_vectors(layout: LagLayout, fed: Tensor, first: int, count: int, known: Tensor | None = None) -> Tensor:
+    """Return the model's inputs for `count` steps at once, from row `first` of a buffer that is filled, (G, B, W, D).
+
+    Parameters
+    ----------
+    layout, fed
+        As in `lag_vector`, which makes them all in one call.
+    first, count : int
+        The first row that is to be predicted, and W.
+    known : (G, B, W, Dk), optional
+        Those steps' part of `known_inputs`.
+
+    Examples
+    --------
+    >>> fed = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 1, 4, 1)
+    >>> lag_vectors(LagLayout((1, 2)), fed, 2, 3).tolist()
+    [[[[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]]]
+    """
+    groups, windows, _, channels = fed.shape
+    reach = layout.reach
+    # The rows that each step may read, as overlapping views of one buffer: (G B, W, reach, C).
+    flat = fed.reshape(groups * windows, -1, channels)[:, first - reach : first + count - 1]
+    rows = flat.unfold(1, reach, 1).transpose(2, 3)
+    x = lag_vector(layout, rows, reach, None if known is None else known.flatten(0, 1))
+    return x.view(groups, windows, count, -1)

@@ -102,6 +102,7 @@ def parallel_rollout(
         truth = truth + noise.to(truth.dtype)
     known = known_inputs(model.layout, inputs, horizon)
     groups, windows, length, channels = past.shape
+    walks = [forcing.lag_noise(past, len(model.layout.lags), h, moment) for h in range(horizon)]
     outputs = fed = truth
     for number in range(count):
         keeps = torch.is_grad_enabled() and (gradient == "all" or number + 1 == count)
@@ -110,7 +111,7 @@ def parallel_rollout(
             # Every step's input beside the others: (G, B * H, D), step by step along the windows.
             x = torch.cat(
                 [
-                    lag_vector(model.layout, buffer, length + h, None if known is None else known[:, :, h])
+                    lag_vector(model.layout, buffer, length + h, None if known is None else known[:, :, h], walks[h])
                     for h in range(horizon)
                 ],
                 dim=1,

@@ -1,36 +1,37 @@
-"""Forcing policies beyond the three modes: the rest of the literature in one vocabulary (formula: forcing.py)."""
+"""Forcing policies beyond the three modes: the rest of the literature in one vocabulary (formula: forcing.py).
+
+Those that go around another policy are in ``wrappers.py``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tsforce.dynamics.draws import normal, uniform
-from tsforce.dynamics.forcing import ClosedLoop, Forcing, Moment, OpenLoop, check_gradient, check_length
-from tsforce.dynamics.schedules import Linear, Schedule, is_number
+from tsforce.dynamics.forcing import Forcing, Moment, OpenLoop, check_gradient, check_length, scheduled
+from tsforce.dynamics.schedules import Schedule, check_whole, is_number
 from tsforce.errors import ArgumentError, check_choice
 
 __all__ = [
     "GeneralizedTeacherForcing",
     "InputNoise",
+    "ProfessorForcing",
     "Pushforward",
-    "RollOutLength",
     "SparseTeacherForcing",
     "TeacherForcingRatio",
+    "needed",
 ]
 
 
-def _needed(policy: Forcing, moment: Moment | None) -> Moment:
+def needed(policy: Forcing, moment: Moment | None) -> Moment:
+    """Return the moment; raise ArgumentError if there is none."""
     if moment is None:
         raise ArgumentError(f"{policy!r} draws or changes over training; a roll-out under it needs a moment=.")
     return moment
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if not (is_number(value) and value >= least and value % 1 == 0):  # type: ignore[operator]
-        raise ArgumentError(f"{name}={value!r}: expected a whole number of at least {least}.")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class TeacherForcingRatio(Forcing):
 
     def share(self, known: Tensor, moment: Moment | None = None) -> Tensor:
         """Return 0 or 1, as tossed."""
-        moment = _needed(self, moment)
+        moment = needed(self, moment)
         _, windows, horizon, _ = known.shape
         tosses = uniform(moment.keys.to(known.device), (0, moment.step), windows, horizon if self.time == "step" else 1)
         return ((tosses < self.truth)[..., None] & known).to(torch.get_default_dtype())
@@ -106,8 +107,8 @@ class SparseTeacherForcing(Forcing):
     cut_every: int | None = None
 
     def __post_init__(self) -> None:
-        _check_whole("truths", self.truths, 1)
-        _check_whole("every", self.every, self.truths + 1)
+        check_whole("truths", self.truths, 1)
+        check_whole("every", self.every, self.truths + 1)
         check_gradient(self.gradient, self.cut_every)
 
     def ratio(self, moment: Moment | None) -> float:
@@ -129,7 +130,8 @@ class GeneralizedTeacherForcing(Forcing):
     Parameters
     ----------
     alpha : float or Schedule
-        Share of truth in the blend, in [0, 1]; a schedule (``Linear(floor)``, ``Exponential()`` ...) anneals it.
+        Share of truth in the blend, in [0, 1]; a schedule (``Linear(floor)``, ``Exponential()`` ...) anneals it,
+        ``Annealed()`` to what keeps gradients from growing.
     length : float
         Part of training over which a schedule falls.
     gradient, cut_every
@@ -157,47 +159,109 @@ class GeneralizedTeacherForcing(Forcing):
         check_length(self.length)
         check_gradient(self.gradient, self.cut_every)
 
-    def ratio(self, moment: Moment | None) -> float:
-        """Return alpha at this moment."""
+    @property
+    def follows_errors(self) -> bool:
+        """As the schedule, if there is one."""
+        return isinstance(self.alpha, Schedule) and self.alpha.follows_errors
+
+    @property
+    def measures_every(self) -> int | None:
+        """As the schedule, if there is one."""
+        return self.alpha.measures_every if isinstance(self.alpha, Schedule) else None
+
+    def settled(self, horizon: int, now: Moment, end: Moment) -> Tensor:
+        """Return whether alpha has come to its last value."""
         if not isinstance(self.alpha, Schedule):
-            return float(self.alpha)
-        moment = _needed(self, moment)
-        return self.alpha(moment.step, max(self.length * moment.total, 1.0))
+            return super().settled(horizon, now, end)
+        return self.alpha.settled(now, max(self.length * now.total, 1.0))
+
+    def _alphas(self, moment: Moment | None) -> Tensor:
+        if isinstance(self.alpha, Schedule):
+            return scheduled(self, self.alpha, self.length, moment)[1]
+        return torch.tensor([float(self.alpha)], dtype=torch.float64)
+
+    def ratio(self, moment: Moment | None) -> float:
+        """Return alpha at this moment, mean over groups."""
+        return float(self._alphas(moment).mean())
 
     def share(self, known: Tensor, moment: Moment | None = None) -> Tensor:
         """Return alpha wherever there is truth."""
-        return known.to(torch.get_default_dtype()) * self.ratio(moment)
+        kind = torch.get_default_dtype()
+        return known.to(kind) * self._alphas(moment).to(known.device, kind)[:, None, None, None]
 
 
 @dataclass(frozen=True)
 class InputNoise(OpenLoop):
-    """Open loop with white noise on what is fed: cheap practice at recovering from errors.
+    """Open loop with noise on what is fed: cheap practice at recovering from errors.
 
     Parameters
     ----------
     sigma : float
         Standard deviation, model units (after transforms and window scaling).
+    kind : "white" or "random_walk"
+        "white": each observed target is disturbed once, when it is written into the lag buffer, and read so by every
+        later lag. "random_walk": each lag vector is disturbed anew, by a walk from its oldest target lag to its newest
+        one, as a roll-out's errors pile up; the newest has std `sigma`, the k-th oldest of p ``sigma sqrt(k / p)``.
+        (Written into the buffer, a walk's variance would grow along the horizon without bound.)
 
     Notes
     -----
-    A value is disturbed once, when it is written into the lag buffer, and read so by every later lag.
+    The walk steps from lag to lag, also where lags leave steps out, and each channel has its own. It is on the target
+    lags of every step, the first one included, whose lags are all context; target features, and the context that a
+    recurrent state takes in, are read without it.
+
+    The target stays the truth. For a model that answers the change since the last value it was fed (a position), the
+    published method corrects that change by the noise on this value; a model that answers the next value itself, as
+    all do here, is so corrected already. After ``Difference(1)`` lags and targets are changes (velocities): the next
+    true change is asked for, not one that makes up for the noise in the level. With ``window_scaling="last"`` the value
+    taken off is that of the context as observed.
+
+    In the mean over draws, noise on the lags of a linear map adds ``w' K w`` to its squared loss, K the noise's
+    covariance (Bishop 1995): a ridge, for a walk one with ``K_jk = sigma^2 min(j, k) / p``.
+
+    References
+    ----------
+    Sanchez-Gonzalez et al. 2020, "Learning to simulate complex physics with graph networks" (the walk); Bishop 1995,
+    "Training with noise is equivalent to Tikhonov regularization".
 
     Examples
     --------
     >>> InputNoise(0.1).ratio(None)
     1.0
+    >>> now = Moment(0, 10, 0, torch.tensor([1]))
+    >>> InputNoise(0.1, "random_walk").lag_noise(torch.zeros(1, 2, 24, 1), 24, 0, now).shape
+    torch.Size([1, 2, 24])
     """
 
     sigma: float = 0.1
+    kind: str = "white"
 
     def __post_init__(self) -> None:
         if not (is_number(self.sigma) and 0 <= self.sigma < float("inf")):
             raise ArgumentError(f"sigma={self.sigma!r}: expected a number of at least 0.")
+        check_choice("kind", self.kind, ("white", "random_walk"))
 
-    def noise(self, future: Tensor, moment: Moment | None) -> Tensor:
-        """Return normal draws times sigma, keyed by group and step of training."""
-        moment = _needed(self, moment)
+    @property
+    def needs_gradient(self) -> bool:
+        """It does: noise is on what is read, which rows of a regressor do not know of."""
+        return True
+
+    def noise(self, future: Tensor, moment: Moment | None) -> Tensor | None:
+        """Return normal draws times sigma, keyed by group and step of training; None for a walk."""
+        moment = needed(self, moment)
+        if self.kind == "random_walk":
+            return None
         return self.sigma * normal(moment.keys.to(future.device), (6, moment.step), *future.shape[1:])
+
+    def lag_noise(self, past: Tensor, lags: int, step: int, moment: Moment | None) -> Tensor | None:
+        """Return a walk for each window and channel, keyed by group and both steps; None for white noise."""
+        if self.kind == "white":
+            return None
+        moment = needed(self, moment)
+        _, windows, _, channels = past.shape
+        steps = normal(moment.keys.to(past.device), (10, moment.step, step), windows, lags, channels)
+        walk = self.sigma / math.sqrt(lags) * steps.cumsum(dim=2)
+        return walk.flatten(start_dim=2).to(past.dtype)
 
 
 @dataclass(frozen=True)
@@ -223,7 +287,7 @@ class Pushforward(Forcing):
     most: int = 5
 
     def __post_init__(self) -> None:
-        _check_whole("most", self.most, 1)
+        check_whole("most", self.most, 1)
 
     @property
     def needs_truth(self) -> bool:
@@ -234,6 +298,11 @@ class Pushforward(Forcing):
     def gradient_scale(self) -> float:
         """No gradient flows through what is fed back."""
         return 0.0
+
+    @property
+    def needs_gradient(self) -> bool:
+        """It does: one step alone is learnt from."""
+        return True
 
     def ratio(self, moment: Moment | None) -> float:
         """Return 0."""
@@ -247,7 +316,7 @@ class Pushforward(Forcing):
 
     def _before(self, horizon: int, moment: Moment | None) -> Tensor:
         """Return r of each group, (G,)."""
-        moment = _needed(self, moment)
+        moment = needed(self, moment)
         most = min(moment.epoch, self.most, horizon - 1)
         return (uniform(moment.keys, (7, moment.step), 1)[:, 0] * (most + 1)).long().clamp(max=most)
 
@@ -257,86 +326,79 @@ class Pushforward(Forcing):
 
     def weights(self, horizon: int, moment: Moment | None) -> Tensor:
         """Return 1 at step r + 1, else 0."""
-        moment = _needed(self, moment)
+        moment = needed(self, moment)
         place = torch.arange(horizon, device=moment.keys.device)
         return (place == self._before(horizon, moment)[:, None]).to(torch.get_default_dtype())
 
 
 @dataclass(frozen=True)
-class RollOutLength(Forcing):
-    """Another policy on a part of the horizon that grows over training, or is drawn for every batch.
+class ProfessorForcing(OpenLoop):
+    """Open loop, and an adversary that makes free running look like it.
+
+    Every batch is rolled out twice: fed with observed targets, and with the model's own outputs. A discriminator learns
+    to tell the two apart from the outputs of the whole window; the model's loss is the open-loop one, plus `weight`
+    times what it takes to pass its free running off as the other: ``loss * (1 + weight * -log D(free running))``, the
+    factor without gradient to the loss, so that a weight means the same in any units.
 
     Parameters
     ----------
-    forcing : Forcing
-    kind : "growing" or "random"
-        From `first` steps to the whole horizon over the first `length` of training; or between them at random.
-    first : int
-    length : float
+    weight : float
+        0 is plain open loop.
+    both : bool
+        Whether the outputs under observed targets are to look like free running, too (the optional term of the paper).
+    hidden : int
+        Width of the discriminator's two hidden layers.
+    learning_rate : float
+        Of its own AdamW.
+    low, high : float
+        The model learns from the discriminator only in batches in which its accuracy is above `low`, and the
+        discriminator only where it is below `high`. As published, .75 and .99.
+
+    Notes
+    -----
+    The discriminator reads outputs less the last value of the context, over their size in the batch; the paper's reads
+    hidden states as well, which a linear map or a perceptron does not have. Windows with a missing target are not shown
+    to it. Each group (series, for scope="local") has a discriminator of its own.
+
+    Outputs under observed targets follow their noise, and a point forecast running free does not: on noisy series the
+    two differ however good the model is. The method was made for models that draw their outputs. And a game between two
+    settles nowhere: the run on all rows need not end where the one that was judged did.
+
+    References
+    ----------
+    Lamb et al. 2016, "Professor forcing: a new algorithm for training recurrent networks".
 
     Examples
     --------
-    >>> grow = RollOutLength()
-    >>> [grow.steps(10, Moment(step, 100, 0, torch.tensor([1]))) for step in (0, 30, 60, 99)]
-    [1, 5, 10, 10]
+    >>> ProfessorForcing(weight=0.5).ratio(None)
+    1.0
     """
 
-    forcing: Forcing = field(default_factory=ClosedLoop)
-    kind: str = "growing"
-    first: int = 1
-    length: float = 0.6
+    weight: float = 1.0
+    both: bool = False
+    hidden: int = 32
+    learning_rate: float = 1e-2
+    low: float = 0.75
+    high: float = 0.99
 
     def __post_init__(self) -> None:
-        if not isinstance(self.forcing, Forcing):
-            raise ArgumentError(f"forcing={self.forcing!r}: expected a Forcing such as ClosedLoop().")
-        check_choice("kind", self.kind, ("growing", "random"))
-        _check_whole("first", self.first, 1)
-        check_length(self.length)
+        for name, least in (("weight", "of at least 0"), ("learning_rate", "above 0")):
+            value = getattr(self, name)
+            if not (is_number(value) and 0 <= value < float("inf") and (value > 0 or name == "weight")):
+                raise ArgumentError(f"{name}={value!r}: expected a number {least}.")
+        if not isinstance(self.both, bool):
+            raise ArgumentError(f"both={self.both!r}: expected True or False.")
+        check_whole("hidden", self.hidden, 1)
+        for name in ("low", "high"):
+            if not (is_number(getattr(self, name)) and 0 <= getattr(self, name) <= 1):
+                raise ArgumentError(f"{name}={getattr(self, name)!r}: expected an accuracy between 0 and 1.")
 
     @property
-    def grows(self) -> bool:
-        """Whether what is learnt from is still changing until `steps` reaches the horizon."""
-        return self.kind == "growing"
-
-    def steps(self, horizon: int, moment: Moment | None) -> int:
-        """Return the length at this moment."""
-        moment = _needed(self, moment)
-        first = min(self.first, horizon)
-        if self.kind == "random":
-            # One length for all groups: they are rolled out side by side. Keyed by none of them, so that a series
-            # fitted alone sees the same.
-            drawn = float(uniform(torch.zeros(1, dtype=torch.int64), (8, moment.step), 1))
-        else:
-            drawn = 1 - Linear()(moment.step, max(self.length * moment.total, 1.0))
-        return min(horizon, first + round(drawn * (horizon - first)))
+    def adversary(self) -> ProfessorForcing | None:
+        """Itself, where it has a weight."""
+        return self if self.weight > 0 else None
 
     @property
-    def needs_truth(self) -> bool:
-        """As the policy itself."""
-        return self.forcing.needs_truth
-
-    @property
-    def gradient_scale(self) -> float:
-        """As the policy itself."""
-        return self.forcing.gradient_scale
-
-    @property
-    def cuts_every(self) -> int | None:
-        """As the policy itself."""
-        return self.forcing.cuts_every
-
-    def weights(self, horizon: int, moment: Moment | None) -> Tensor | None:
-        """As the policy itself."""
-        return self.forcing.weights(horizon, moment)
-
-    def noise(self, future: Tensor, moment: Moment | None) -> Tensor | None:
-        """As the policy itself."""
-        return self.forcing.noise(future, moment)
-
-    def ratio(self, moment: Moment | None) -> float:
-        """As the policy itself."""
-        return self.forcing.ratio(moment)
-
-    def share(self, known: Tensor, moment: Moment | None = None) -> Tensor:
-        """As the policy itself."""
-        return self.forcing.share(known, moment)
+    def needs_gradient(self) -> bool:
+        """It does."""
+        return True

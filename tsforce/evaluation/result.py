@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tsforce.data.convert import as_pandas_long, in_kind
-from tsforce.data.frame import write_forecasts
+from tsforce.data.frame import forecast_columns, write_forecasts
 from tsforce.data.panel import IntArray, Panel
 from tsforce.errors import ArgumentError, abbreviate, check_choice
-from tsforce.evaluation.exposure import Exposure, measure_exposure
+from tsforce.evaluation.response import MOST_WINDOWS, RATIOS, Measured
 from tsforce.evaluation.windows import Plan
+from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.forced import check_ratio
 from tsforce.scoring.metrics import abs_error, has_scale, seasonal_naive_scale, smape_terms, squared_error
 
 __all__ = ["BacktestResult", "Judged"]
@@ -30,7 +33,7 @@ class Judged:
 
     Attributes
     ----------
-    yhat : (W, H) float64
+    yhat : (W, H, C) float64
         Original units; NaN in windows that are not covered.
     covered : (W,) bool
         False where the model left the series out.
@@ -70,7 +73,8 @@ class BacktestResult:
     ----------
     frame : DataFrame
         unique_id, ds, cutoff, horizon, y, one column per model[, in_sample]; original units, ordered by series, cutoff,
-        horizon; rows without truth are left out. Of the kind that the data was; scores are pandas.
+        horizon; of several targets, one column per target, and per model and target (<name>-<target>). Rows without
+        truth are left out. Of the kind that the data was; scores are pandas.
     align : "series", "calendar" or "cutoffs"
         How the cutoffs were found.
     horizon, season_length : int
@@ -92,13 +96,15 @@ class BacktestResult:
     _truth: FloatArray = field(repr=False)
     _known: BoolArray = field(repr=False)
     _scale: FloatArray = field(repr=False)
+    _kept: list[Measured] = field(default_factory=list, repr=False, init=False)
 
     @staticmethod
     def build(panel: Panel, plan: Plan, horizon: int, models: dict[str, Judged], season_length: int) -> BacktestResult:
         """Return the result of some models on the windows that all of them cover."""
         columns = panel.columns
         reserved = {columns.id, columns.time, *columns.targets, "cutoff", "horizon", "in_sample"}
-        clash = [name for name in models if name in reserved]
+        written = {name: forecast_columns(name, columns.targets) for name in models}
+        clash = [name for name, own in written.items() if reserved & set(own)]
         if clash:
             raise ArgumentError(
                 f"a model is named {abbreviate(clash)}, as a column of the result; give it another alias=."
@@ -112,13 +118,17 @@ class BacktestResult:
             raise ArgumentError("no window is left: there is none that every model could be fitted for.")
         ahead = index.rows[:, None] + np.arange(1, horizon + 1)
         known = ahead < panel.lengths[index.series][:, None]
-        complete = bool(known.all())
-        if not complete:
+        if not known.all():
             ahead = np.minimum(ahead, panel.lengths[index.series][:, None] - 1)
-        truth = panel.values[panel.indptr[index.series][:, None] + ahead, 0]
-        frame = write_forecasts(replace(panel, kind="pandas"), index, truth, columns.targets[0], with_cutoff=True)
+        truth = panel.values[panel.indptr[index.series][:, None] + ahead]
+        # A row in which a target is missing is scored for none.
+        known &= ~np.isnan(truth).any(axis=2)
+        complete = bool(known.all())
+        frame = write_forecasts(replace(panel, kind="pandas"), index, truth, "", with_cutoff=True)
+        frame.columns = [*frame.columns[: -len(columns.targets)], *columns.targets]
         for name, judged in models.items():
-            frame[name] = judged.yhat.ravel()
+            for column, values in zip(written[name], judged.yhat.reshape(len(frame), -1).T, strict=True):
+                frame[column] = values
         seen = [judged.learnt for judged in models.values() if judged.learnt is not None]
         if seen:
             frame["in_sample"] = np.logical_or.reduce(
@@ -127,7 +137,7 @@ class BacktestResult:
         if not complete:
             frame = frame[known.ravel()].reset_index(drop=True)
         first = plan.first_rows(panel.n_series)
-        scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, season_length, first + 1)
+        scale = seasonal_naive_scale(panel.values, panel.indptr, season_length, first + 1)
         left_out = [panel.id_list[i] for i in np.flatnonzero(first < 0)]
         notes = _notes(panel, plan, left_out, bool(seen))
         return BacktestResult(
@@ -162,17 +172,23 @@ class BacktestResult:
 
         Parameters
         ----------
-        by : None, "unique_id" or "cutoff"
-            Detail: one row per model and series, or per model and cutoff.
+        by : None, "unique_id", "cutoff" or "target"
+            Detail: one row per model and series, per model and cutoff, or per model and target (the columns that
+            ``target_col`` names).
 
         Notes
         -----
-        Each score is computed per series (over its windows and steps) and averaged over series. ``n_left_out`` series
-        have no MASE scale (the mean absolute seasonal difference up to their first cutoff is 0 or unknown); they count
-        in every column but ``mase``.
+        Each score is computed per series (over its windows, steps and targets) and averaged over series. ``n_left_out``
+        series have no MASE scale (the mean absolute seasonal difference up to their first cutoff is 0 or unknown); they
+        count in every column but ``mase``.
         """
         if by is not None:
-            check_choice("by", by, ("unique_id", "cutoff"))
+            check_choice("by", by, ("unique_id", "cutoff", "target"))
+        if by == "target":
+            tables = [self._only(channel).scores() for channel in range(self._panel.n_channels)]
+            for table, target in zip(tables, self._panel.columns.targets, strict=True):
+                table.insert(1, "target", target)
+            return pd.concat(tables, ignore_index=True)
         index = self._plan.index
         if by == "cutoff":
             ticks, group = np.unique(self._panel.ticks(index.series, index.rows), return_inverse=True)
@@ -189,31 +205,38 @@ class BacktestResult:
                 rows.append(pd.DataFrame({"model": name, **keys, **detail}))
         return pd.DataFrame(rows) if by is None else pd.concat(rows, ignore_index=True)
 
+    def _only(self, channel: int) -> BacktestResult:
+        """Return the result of one target of several."""
+        one = slice(channel, channel + 1)
+        models = {name: replace(judged, yhat=judged.yhat[:, :, one]) for name, judged in self._models.items()}
+        return replace(self, _models=models, _truth=self._truth[:, :, one], _scale=self._scale[:, one])
+
     def _terms(self, name: str) -> dict[str, tuple[FloatArray, BoolArray]]:
-        """Return for each metric the error terms of each window and step, and where they count, (W, H) each."""
+        """Return for each metric the error terms of each window and step, and where they count, (W, H, C) each."""
         yhat, scale = self._models[name].yhat, self._scale[self._plan.index.series][:, None]
         absolute = abs_error(self._truth, yhat)
         usable = has_scale(scale)
+        known = np.broadcast_to(self._known[:, :, None], yhat.shape)
         return {
-            "smape": (smape_terms(self._truth, yhat), self._known),
-            "mase": (absolute / np.where(usable, scale, 1.0), self._known & usable),
-            "mae": (absolute, self._known),
-            "rmse": (squared_error(self._truth, yhat), self._known),
+            "smape": (smape_terms(self._truth, yhat), known),
+            "mase": (absolute / np.where(usable, scale, 1.0), known & usable),
+            "mae": (absolute, known),
+            "rmse": (squared_error(self._truth, yhat), known),
         }
 
     def _grouped(self, name: str, group: IntArray, n_groups: int) -> dict[str, Any]:
         """Return the mean of each metric over the windows of each group."""
         means = {}
         for metric, (terms, use) in self._terms(name).items():
-            total = np.bincount(group, np.where(use, terms, 0.0).sum(axis=1), minlength=n_groups)
-            means[metric] = _ratio(total, np.bincount(group, use.sum(axis=1), minlength=n_groups))
+            total = np.bincount(group, np.where(use, terms, 0.0).sum(axis=(1, 2)), minlength=n_groups)
+            means[metric] = _ratio(total, np.bincount(group, use.sum(axis=(1, 2)), minlength=n_groups))
         means["rmse"] = np.sqrt(means["rmse"])
         return {**means, "n_windows": np.bincount(group, minlength=n_groups)}
 
     def _summary(self, name: str, detail: dict[str, Any]) -> dict[str, Any]:
         """Return the mean over series of what `detail` holds for each."""
         scale = self._scale[np.unique(self._plan.index.series)]
-        with_scale = has_scale(scale)
+        with_scale = has_scale(scale).any(axis=1)
         row: dict[str, Any] = {"model": name}
         for metric in ("smape", "mase", "mae", "rmse"):
             values = detail[metric][with_scale] if metric == "mase" else detail[metric]
@@ -237,7 +260,7 @@ class BacktestResult:
         for name in self._models:
             table: dict[str, Any] = {"model": name, "horizon": np.arange(1, self.horizon + 1)}
             for metric, (terms, use) in self._terms(name).items():
-                table[metric] = _ratio(np.where(use, terms, 0.0).sum(axis=0), use.sum(axis=0))
+                table[metric] = _ratio(np.where(use, terms, 0.0).sum(axis=(0, 2)), use.sum(axis=(0, 2)))
             table["rmse"] = np.sqrt(table["rmse"])
             table["n_windows"] = count
             tables.append(pd.DataFrame(table))
@@ -245,21 +268,15 @@ class BacktestResult:
 
     # ---- exposure
 
-    def _exposures(self, baselines: bool) -> dict[str, Exposure]:
-        chosen = {name: judged for name, judged in self._models.items() if baselines or not judged.is_baseline}
-        return {
-            name: measure_exposure(
-                self._panel,
-                self._plan,
-                judged.yhat,
-                judged.fitted,
-                judged.maker,
-                self._truth,
-                self._known,
-                self._scale,
-            )
-            for name, judged in chosen.items()
-        }
+    def _chosen(self, baselines: bool) -> list[str]:
+        return [name for name, judged in self._models.items() if baselines or not judged.is_baseline]
+
+    @property
+    def _measured(self) -> Measured:
+        """Exposure costs forecasts: what was measured is kept."""
+        if not self._kept:
+            self._kept.append(Measured(self._panel, self._plan, self._models, self._truth, self._known, self._scale))
+        return self._kept[0]
 
     def exposure(self, *, baselines: bool = False) -> pd.DataFrame:
         """Return model, horizon, rmse_closed, rmse_one_step, rmse_naive, gap, n_windows, n_left_out.
@@ -274,52 +291,60 @@ class BacktestResult:
         baselines : bool
             Whether to include reference methods.
         """
-        steps = np.arange(1, self.horizon + 1)
-        tables = [
-            pd.DataFrame(
-                {
-                    "model": name,
-                    "horizon": steps,
-                    "rmse_closed": e.rmse_closed,
-                    "rmse_one_step": e.rmse_one_step,
-                    "rmse_naive": e.rmse_naive,
-                    "gap": e.gap,
-                    "n_windows": e.n_windows,
-                    "n_left_out": e.n_left_out,
-                }
-            )
-            for name, e in self._exposures(baselines).items()
-        ]
-        columns = [
-            "model",
-            "horizon",
-            "rmse_closed",
-            "rmse_one_step",
-            "rmse_naive",
-            "gap",
-            "n_windows",
-            "n_left_out",
-        ]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+        return self._measured.by_step(self._chosen(baselines))
 
     def exposure_summary(self, *, baselines: bool = False) -> pd.DataFrame:
-        """Return model, drift_horizon, naive_horizon, diverged_share.
+        """Return model, drift_horizon, naive_horizon, diverged_share, radius_median, radius_max, growth.
 
         drift_horizon: first step where the closed-loop error is above twice the one-step error; naive_horizon: first
         step where it is no better than repeating the last value; "> H" if there is none. diverged_share: share of
         windows with a forecast that is not finite, or further from the series' mean than 10 times its range, both up to
-        the first cutoff.
+        the first cutoff. radius_median, radius_max: spectral radius of the one-step map along the closed-loop
+        forecasts, over steps and windows; growth: mean log growth per step of a small error in what is fed, the median
+        over windows (``Forecaster.companion_at`` says more); above 0 errors grow. NaN for what is no step model with a
+        gradient. They are taken of at most 100 windows, spread evenly, and cost a few seconds at most per model.
         """
-        rows = [
-            {
-                "model": name,
-                "drift_horizon": e.first_step(e.rmse_closed > 2 * e.rmse_one_step),
-                "naive_horizon": e.first_step(e.rmse_closed >= e.rmse_naive),
-                "diverged_share": e.diverged_share,
-            }
-            for name, e in self._exposures(baselines).items()
-        ]
-        return pd.DataFrame(rows, columns=["model", "drift_horizon", "naive_horizon", "diverged_share"])
+        return self._measured.summary(self._chosen(baselines))
+
+    def forcing_response(
+        self,
+        ratios: Sequence[float] = RATIOS,
+        *,
+        baselines: bool = False,
+        max_windows: int | None = MOST_WINDOWS,
+        random_state: int = 0,
+    ) -> pd.DataFrame:
+        """Return model, forcing_ratio, rmse, mae, n_windows, n_left_out: the error when some truth comes in on the way.
+
+        Ratio 1 is one step ahead, 0 closed loop, as in `exposure`; between them each observed target after the cutoff
+        is fed back with that probability (``Forecaster.predict_forced``). Errors in units of the series' in-sample
+        seasonal-naive scale, pooled over windows, steps, series and targets; windows of series without one are left out
+        and counted.
+
+        Parameters
+        ----------
+        ratios : sequence of float
+            Shares of observed targets fed back, in [0, 1].
+        baselines : bool
+            Whether to include reference methods.
+        max_windows : int, optional
+            Look at so many windows at most, spread evenly; None: at all. A ratio between 0 and 1 costs up to half the
+            horizon's steps in forecasts of all of them.
+        random_state : int
+            Which targets are fed is drawn by it.
+        """
+        listed = [check_ratio(ratio) for ratio in ratios]
+        if max_windows is not None:
+            max_windows = check_count("max_windows", max_windows, other="None")
+        random_state = check_count("random_state", random_state, least=0)
+        return self._measured.by_ratio(self._chosen(baselines), listed, max_windows, random_state)
+
+    def exposure_report(self, *, baselines: bool = False) -> str:
+        """Return what all figures of exposure say, in plain words: a paragraph for each model.
+
+        Costs what `exposure`, `exposure_summary` and `forcing_response` cost; none of it is computed twice.
+        """
+        return "\n\n".join(self._measured.words(name) for name in self._chosen(baselines))
 
     # ---- pictures
 
@@ -328,24 +353,25 @@ class BacktestResult:
 
         Parameters
         ----------
-        kind : "horizon" or "windows"
+        kind : "horizon", "windows" or "exposure"
             "horizon": ``exposure()``, closed-loop and one-step errors at each step after the cutoff, repeating the last
             value beside them; MASE at each step where there is nothing but reference methods. "windows": truth and
-            forecasts of each window of one series.
+            forecasts of each window of one series. "exposure": the first, and ``forcing_response()`` beside it.
         series : optional
             For "windows": the series' id; by default the first.
         baselines : bool
-            For "horizon": whether to include reference methods; their one-step errors cost a forecast per row.
+            Not for "windows": whether to include reference methods; their one-step errors cost a forecast per row.
         ax : matplotlib Axes, optional
+            Two of them for "exposure".
 
         Raises
         ------
         ArgumentError
             If the kind or the series is not known.
         """
-        from tsforce.plotting import plot_backtest, plot_horizon
+        from tsforce.plotting import plot_backtest, plot_exposure, plot_horizon
 
-        if check_choice("kind", kind, ("horizon", "windows")) == "windows":
+        if check_choice("kind", kind, ("horizon", "windows", "exposure")) == "windows":
             columns = self._panel.columns
             return plot_backtest(
                 as_pandas_long(self.frame, columns.id, columns.time, columns.targets[0])[0],
@@ -360,7 +386,11 @@ class BacktestResult:
                 f"series={series!r}: errors at each step are pooled over all series; for one series' forecasts say "
                 f"plot(kind='windows', series=...)."
             )
-        if not baselines and all(judged.is_baseline for judged in self._models.values()):
+        nothing_else = all(judged.is_baseline for judged in self._models.values())
+        if kind == "exposure":
+            shown = baselines or nothing_else
+            return plot_exposure(self.exposure(baselines=shown), self.forcing_response(baselines=shown), ax=ax)
+        if not baselines and nothing_else:
             return plot_horizon(self.by_horizon(), ax=ax)
         return plot_horizon(self.exposure(baselines=baselines), ax=ax)
 

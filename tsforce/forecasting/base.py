@@ -12,16 +12,27 @@ from sklearn.exceptions import NotFittedError
 from tsforce.data.frame import (
     cutoff_rows,
     panel_to_frame,
+    read_forecasts,
     read_panel,
     resolve_cutoffs,
     series_frame,
     stamps_at,
+    window_frame,
     write_forecasts,
 )
 from tsforce.data.frequency import season_length_of
-from tsforce.data.panel import Panel, WindowIndex, ragged_rows
-from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, abbreviate, warn
+from tsforce.data.panel import FloatArray, Panel, WindowIndex, ragged_rows
+from tsforce.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    FrameError,
+    HorizonWarning,
+    abbreviate,
+    check_choice,
+    warn,
+)
 from tsforce.forecasting.arguments import check_columns, check_count
+from tsforce.forecasting.forced import check_ratio, draw_truths, forced_forecasts
 from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
 
 __all__ = ["Forecaster", "read_for"]
@@ -47,7 +58,9 @@ class Forecaster(BaseEstimator):
     is_baseline: bool = False
     id_col: str = "unique_id"
     time_col: str = "ds"
-    target_col: str = "y"
+    target_col: Any = "y"
+    #: What happens to missing values (NaN) between observed ones: "raise", or "own_output".
+    missing: str = "raise"
     past_exog: Any = ()
     future_exog: Any = ()
     static: Any = ()
@@ -73,7 +86,8 @@ class Forecaster(BaseEstimator):
         Returns
         -------
         DataFrame
-            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
+            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon. Of several targets
+            there is a column for each, <name>-<target>.
         """
         raise NotImplementedError
 
@@ -104,7 +118,7 @@ class Forecaster(BaseEstimator):
         self.check_fitted()
         panel, steps = self.read(df), self.check_horizon(horizon)
         index = resolve_cutoffs(panel, cutoffs)
-        yhat = np.full((len(index), steps), np.nan)
+        yhat = np.full((len(index), steps, panel.n_channels), np.nan)
         # One call of predict takes at most one cutoff of each series.
         nth = np.arange(len(index)) - np.searchsorted(index.series, index.series)
         # Of future inputs, only steps that the frame holds.
@@ -119,8 +133,105 @@ class Forecaster(BaseEstimator):
             if panel.columns.future_exog:
                 given = {"future_df": panel_to_frame(panel.windows(WindowIndex(seen.series, seen.rows + ahead)))}
             forecast = self.predict(ahead, history=panel_to_frame(panel.windows(seen)), **given)
-            yhat[now, :ahead] = forecast[self.name].to_numpy().reshape(-1, ahead)
+            yhat[now, :ahead] = self.values_of(forecast, ahead)
         return write_forecasts(panel, index, yhat, self.name, with_cutoff=True)
+
+    def predict_forced(
+        self, df: Any, cutoffs: Any, horizon: int | None = None, *, forcing_ratio: float, random_state: int = 0
+    ) -> Any:
+        """Return forecasts that are fed some observed targets after each cutoff: what a share of the truth is worth.
+
+        After each step the observed target comes in with probability `forcing_ratio`; where it does, the forecaster
+        goes on from there as from a new cutoff, its own outputs standing where no truth came in. 1 gives one-step
+        forecasts of the same targets, 0 is ``predict_at``.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Long frame. Rows of the target after a cutoff are read where the truth comes in and nowhere else, those of
+            past inputs as far as that row.
+        cutoffs, horizon
+            As in ``predict_at``.
+        forcing_ratio : float
+            Share of observed targets fed back, in [0, 1]; of several targets, all or none of a step.
+        random_state : int
+            Draws depend on it, the series' id, the cutoff and the step alone. A larger ratio adds truths to those of a
+            smaller one.
+
+        Returns
+        -------
+        DataFrame
+            As from ``predict_at``. NaN after a value that is not finite was fed back.
+
+        Raises
+        ------
+        ArgumentError
+            If the ratio or the random state is not accepted.
+
+        Notes
+        -----
+        Costs up to horizon / 2 rounds of ``predict_at`` (ratio 1: a single one), each of all windows at once where the
+        forecaster `takes_copies`, else of one window per series.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline
+        >>> from tsforce.datasets import load
+        >>> df = load("airpassengers")
+        >>> model = Baseline("naive", horizon=4).fit(df)
+        >>> for ratio in (0, 0.5, 1):
+        ...     print(model.predict_forced(df, ["1959-12-01"], forcing_ratio=ratio)["naive"].tolist())
+        [405.0, 405.0, 405.0, 405.0]
+        [405.0, 405.0, 391.0, 391.0]
+        [405.0, 417.0, 391.0, 419.0]
+        """
+        self.check_fitted()
+        ratio = check_ratio(forcing_ratio)
+        random_state = check_count("random_state", random_state, least=0)
+        panel, steps = self.read(df), self.check_horizon(horizon)
+        index = resolve_cutoffs(panel, cutoffs)
+        truths = draw_truths(panel, index, steps, ratio, random_state)
+        if not truths[:, :-1].any():
+            return self.predict_at(panel, index, steps)
+
+        def forecast(fed: Panel, windows: WindowIndex, ahead: int) -> FloatArray:
+            return self.values_of(self.predict_at(fed, windows, ahead), ahead)
+
+        yhat = forced_forecasts(forecast, panel, index, truths, copies=self.takes_copies)
+        return write_forecasts(panel, index, yhat, self.name, with_cutoff=True)
+
+    def companion_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
+        """Return what the one-step map does to small errors along the closed-loop forecasts of many windows.
+
+        Parameters
+        ----------
+        df, cutoffs, horizon
+            As in ``predict_at``.
+
+        Returns
+        -------
+        DataFrame
+            unique_id, cutoff, radius_median, radius_max (spectral radius of the companion map over the steps looked
+            at), growth (mean log growth per step of an error in a random direction); model units, that is after
+            transforms: differences of a Difference. NaN where there is no such map: for forecasters that are no step
+            model with a gradient, such as trees, reference methods and ensembles.
+
+        Notes
+        -----
+        What the map is: ``tsforce.dynamics.companion.companion``. Eigenvalues are taken at all steps of all windows
+        while that costs a few seconds; of many lags at fewer steps, spread evenly, then of fewer windows (the others'
+        rows are NaN).
+        """
+        self.check_fitted()
+        panel, steps = self.read(df), self.check_horizon(horizon)
+        index = resolve_cutoffs(panel, cutoffs)
+        found = self._companion(panel, index, steps)
+        return window_frame(panel, index, dict(zip(("radius_median", "radius_max", "growth"), found.T, strict=True)))
+
+    def _companion(self, panel: Panel, index: WindowIndex, horizon: int) -> FloatArray:
+        """Return the columns of `companion_at`, (W, 3)."""
+        del panel, horizon
+        return np.full((len(index), 3), np.nan)
 
     def score(self, df: Any, y: None = None) -> float:
         """Return minus the closed-loop error on the rows that follow the training rows; higher is better.
@@ -138,7 +249,7 @@ class Forecaster(BaseEstimator):
         -------
         float
             Minus the mean over series of mean ``|y - yhat|`` over the in-sample seasonal-naive scale of the training
-            rows; series without a scale are left out.
+            rows, and over targets; series without a scale are left out.
 
         Raises
         ------
@@ -161,28 +272,51 @@ class Forecaster(BaseEstimator):
         rows = first[series] + ragged_rows(np.zeros_like(counts), counts) * steps
         if len(rows) == 0:
             raise ArgumentError("score: df has no row after those that were learnt from, of any fitted series.")
-        yhat = self.predict_at(panel, WindowIndex(series, rows))[self.name].to_numpy().reshape(-1, steps)
+        yhat = self.values_of(self.predict_at(panel, WindowIndex(series, rows)), steps)
         ahead = rows[:, None] + np.arange(1, steps + 1)
-        known = ahead < panel.lengths[series][:, None]
-        truth = panel.values[np.minimum(panel.indptr[series][:, None] + ahead, len(panel.values) - 1), 0]
+        truth = panel.values[np.minimum(panel.indptr[series][:, None] + ahead, len(panel.values) - 1)]
+        known = (ahead < panel.lengths[series][:, None])[:, :, None] & ~np.isnan(truth)
         error = np.where(known, np.abs(truth - yhat), 0.0).sum(axis=1)
-        mean = np.bincount(series, error, panel.n_series) / np.maximum(panel.lengths - 1 - first, 1)
+        total, count = (
+            np.stack([np.bincount(series, own, panel.n_series) for own in part.T], axis=1)
+            for part in (error, known.sum(axis=1))
+        )
+        mean = total / np.maximum(count, 1)
         if hasattr(self, "naive_scale_"):
             scale = np.array([self.naive_scale_[name] for name in panel.id_list])
         else:
             season = self.season_length_for_scores()
-            scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, season, first + 1)
-        usable = (counts > 0) & has_scale(scale)
+            scale = seasonal_naive_scale(panel.values, panel.indptr, season, first + 1)
+        usable = (count > 0) & has_scale(scale)
         if not usable.any():
             raise ArgumentError(
                 "score: no series has a seasonal-naive scale in its training rows to measure errors by."
             )
-        return -float((mean[usable] / scale[usable]).mean())
+        relative = np.where(usable, mean / np.where(usable, scale, 1.0), 0.0).sum(axis=1)
+        n_targets = usable.sum(axis=1)
+        return -float((relative[n_targets > 0] / n_targets[n_targets > 0]).mean())
 
     @property
     def name(self) -> str:
         """Name of the forecast's column: `alias`, else the class name."""
         return self.alias or type(self).__name__
+
+    @property
+    def takes_copies(self) -> bool:
+        """Whether `predict_at` takes a Panel that holds a series more than once: many windows of it at once."""
+        return False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the target columns: what ``target_col`` names, one or several."""
+        names = check_columns("target_col", self.target_col)
+        if not names:
+            raise ArgumentError(f"target_col={self.target_col!r}: expected the name of a column, or a list of names.")
+        return names
+
+    def values_of(self, forecast: Any, horizon: int) -> FloatArray:
+        """Return the numbers of a frame of this forecaster's, (windows or series, H, targets), original units."""
+        return read_forecasts(forecast, self.name, self.targets, horizon)
 
     def clone_unfitted(self) -> Self:
         """Return a forecaster with the same parameters that has learnt nothing."""
@@ -218,14 +352,30 @@ class Forecaster(BaseEstimator):
             From `inputs`: the columns to read; this forecaster's own by default.
         """
         freq = getattr(self, "freq_", self.freq)
+        may_miss = check_choice("missing", self.missing, ("raise", "own_output")) == "own_output"
         return read_panel(
             df,
             id_col=self.id_col,
             time_col=self.time_col,
-            target_col=self.target_col,
+            target_col=self.targets,
             freq=freq,
+            missing_allowed=may_miss,
             **(inputs or self.inputs()),
         )
+
+    def check_complete(self, panel: Panel) -> None:
+        """Raise if a panel, which another forecaster has read, has missing values and this one takes none.
+
+        Raises
+        ------
+        FrameError
+            With the way out.
+        """
+        if self.missing == "raise" and np.isnan(panel.values).any():
+            raise FrameError(
+                f"the data has missing values (NaN) in {abbreviate(panel.columns.targets)}, which this {self.name} "
+                f"cannot read (missing='raise'). Fill them: df = tsforce.fill_gaps(df), or leave it out."
+            )
 
     def inputs(self) -> dict[str, tuple[str, ...]]:
         """Return the input columns this forecaster reads, by kind: those it was fitted with, once it is."""
@@ -292,7 +442,7 @@ class Forecaster(BaseEstimator):
 
     def remember_ends(self, panel: Panel, season_length: int) -> None:
         """Keep what every fit leaves behind: each series' last stamp, and its scale for scores."""
-        scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, season_length, panel.lengths)
+        scale = seasonal_naive_scale(panel.values, panel.indptr, season_length, panel.lengths)
         self.naive_scale_ = dict(zip(panel.id_list, scale.tolist(), strict=True))
         self.train_end_ = self.last_stamps(panel)
 

@@ -56,6 +56,7 @@ class Baseline(Forecaster):
     """
 
     is_baseline = True
+    takes_copies = True
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Baseline(Forecaster):
         verbose: bool = False,
         id_col: str = "unique_id",
         time_col: str = "ds",
-        target_col: str = "y",
+        target_col: Any = "y",
     ) -> None:
         self.method = method
         self.horizon = horizon
@@ -151,20 +152,22 @@ class Baseline(Forecaster):
         for number in np.unique(chunk):
             now = chunk == number
             seen = panel.windows(WindowIndex(index.series[now], index.rows[now]), length)
-            values = seen.values[:, 0]
-            if self.method == "naive":
-                parts.append(methods.naive(values, seen.indptr, horizon))
-            elif self.method == "drift":
-                parts.append(methods.drift(values, seen.indptr, horizon))
-            elif self.method == "seasonal_naive":
-                parts.append(methods.seasonal_naive(values, seen.indptr, horizon, season))
-            elif self.method == "naive2":
-                parts.append(methods.naive2(values, seen.indptr, horizon, season))
-            else:
-                yhat, count = forecast_windows(
-                    self.method, values, seen.indptr, horizon, season, n_jobs=self.n_jobs, on_done=on_done
-                )
-                parts.append(yhat)
-                fallbacks += count
+            channels = []
+            for values in seen.values.T:
+                if self.method == "naive":
+                    yhat = methods.naive(values, seen.indptr, horizon)
+                elif self.method == "drift":
+                    yhat = methods.drift(values, seen.indptr, horizon)
+                elif self.method == "seasonal_naive":
+                    yhat = methods.seasonal_naive(values, seen.indptr, horizon, season)
+                elif self.method == "naive2":
+                    yhat = methods.naive2(values, seen.indptr, horizon, season)
+                else:
+                    yhat, count = forecast_windows(
+                        self.method, values, seen.indptr, horizon, season, n_jobs=self.n_jobs, on_done=on_done
+                    )
+                    fallbacks += count
+                channels.append(yhat)
+            parts.append(np.stack(channels, axis=-1))
         counts = {"fallbacks": fallbacks} if self.method in SMOOTHERS else None
         return write_forecasts(panel, index, np.concatenate(parts), self.name, with_cutoff=with_cutoff, counts=counts)

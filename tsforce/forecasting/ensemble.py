@@ -118,6 +118,7 @@ class Ensemble(Forecaster):
             if len({str(getattr(member, attribute)) for member in named.values()}) > 1:
                 raise ArgumentError(f"members differ in {attribute}; they read one frame and must agree on it.")
         panel = self.read(df)
+        self.check_complete(panel)
         fitted, failures = {}, []
         for name, member in named.items():
             copy = member.clone_unfitted()
@@ -146,6 +147,16 @@ class Ensemble(Forecaster):
         self.remember_ends(covered, self.season_length_)
         return self
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the target columns, which the members agree on."""
+        return next(iter(self._named_members().values())).targets
+
+    @property
+    def takes_copies(self) -> bool:
+        """Whether all members do."""
+        return all(member.takes_copies for member in self._named_members().values())
+
     @staticmethod
     def _left_out(member: Forecaster) -> list[Any]:
         return list(getattr(member, "short_series_", []))
@@ -154,6 +165,11 @@ class Ensemble(Forecaster):
         """Return the panel of a long frame, read as the members read it, with the inputs of all of them."""
         members = getattr(self, "members_", None) or self._named_members()
         return next(iter(members.values())).read(df, inputs or self.inputs())
+
+    def check_complete(self, panel: Panel) -> None:
+        """Raise if the panel has missing values and a member takes none."""
+        for member in self._named_members().values():
+            member.check_complete(panel)
 
     def inputs(self) -> dict[str, tuple[str, ...]]:
         """Return the input columns that any member reads, by kind."""
@@ -184,7 +200,7 @@ class Ensemble(Forecaster):
             each = [self.predict(steps, future_df=frame, history=history) for frame in future_df.values()]
             panel = self.panel_ if history is None else self.read(history)
             copies = panel.take(np.tile(np.arange(panel.n_series), len(each)))
-            yhat = np.concatenate([part[self.name].to_numpy().reshape(-1, steps) for part in each])
+            yhat = np.concatenate([self.values_of(part, steps) for part in each])
             return write_forecasts(
                 copies, copies.last_rows(), yhat, self.name, with_cutoff=False, scenarios=list(future_df)
             )
@@ -195,12 +211,12 @@ class Ensemble(Forecaster):
                 panel = panel.extended(steps, read_future(panel, future_df, steps))
             return self._combined(panel, index, steps, with_cutoff=False)
         index = self.panel_.last_rows()
-        stack = np.full((len(self.members_), len(index), steps), np.nan)
+        stack = np.full((len(self.members_), len(index), steps, self.panel_.n_channels), np.nan)
         for number, member in enumerate(self.members_.values()):
             out = set(self._left_out(member))
             mine = np.array([name not in out for name in self.panel_.id_list])
             given = {"future_df": future_df} if member.inputs()["future_exog"] else {}
-            stack[number, mine] = member.predict(steps, **given)[member.name].to_numpy().reshape(-1, steps)
+            stack[number, mine] = member.values_of(member.predict(steps, **given), steps)
         return write_forecasts(self.panel_, index, self._combine(stack), self.name, with_cutoff=False)
 
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
@@ -210,25 +226,25 @@ class Ensemble(Forecaster):
         return self._combined(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
     def _combined(self, panel: Panel, index: WindowIndex, steps: int, *, with_cutoff: bool) -> Any:
-        stack = np.full((len(self.members_), len(index), steps), np.nan)
-        heard = np.zeros((len(self.members_), len(index), 1), dtype=bool)
+        stack = np.full((len(self.members_), len(index), steps, panel.n_channels), np.nan)
+        heard = np.zeros((len(self.members_), len(index), 1, 1), dtype=bool)
         for number, member in enumerate(self.members_.values()):
-            out = {panel.position[name] for name in self._left_out(member) if name in panel.position}
-            mine = ~np.isin(index.series, list(out)) if out else np.ones(len(index), dtype=bool)
+            out = set(self._left_out(member))
+            mine = np.array([panel.id_list[i] not in out for i in index.series])
             if mine.any():
                 heard[number, mine] = True
                 part = WindowIndex(index.series[mine], index.rows[mine])
-                stack[number, mine] = member.predict_at(panel, part, steps)[member.name].to_numpy().reshape(-1, steps)
+                stack[number, mine] = member.values_of(member.predict_at(panel, part, steps), steps)
         # A step that one member cannot know is known to none: members must not change within a horizon.
         stack[:, (heard & np.isnan(stack)).any(axis=0)] = np.nan
-        nobody = ~heard.any(axis=(0, 2))
+        nobody = ~heard.any(axis=(0, 2, 3))
         if nobody.any():
             names = abbreviate(dict.fromkeys(panel.id_list[i] for i in index.series[nobody]))
             raise UnseenSeriesError(f"series {names}: no member of the Ensemble was fitted on it.")
         return write_forecasts(panel, index, self._combine(stack), self.name, with_cutoff=with_cutoff)
 
     def _combine(self, stack: Any) -> Any:
-        """Return (W, H) from (members, W, H), NaN where a member has no forecast."""
+        """Return (W, H, C) from (members, W, H, C), NaN where a member has no forecast."""
         if self.combine == "median":
             # Sorting puts NaN last; nanmedian does the same, one slice at a time.
             ordered = np.sort(stack, axis=0)
@@ -238,7 +254,7 @@ class Ensemble(Forecaster):
             )
             return np.where(count[0] > 0, 0.5 * (low + high), np.nan)
         weights = dict(zip(self._named_members(), self._check_weights(len(self._named_members())), strict=True))
-        share = np.array([weights[name] for name in self.members_])[:, None, None] * ~np.isnan(stack)
+        share = np.array([weights[name] for name in self.members_])[:, None, None, None] * ~np.isnan(stack)
         total = share.sum(axis=0)
         return np.where(
             total > 0, np.nansum(share * np.nan_to_num(stack), axis=0) / np.where(total > 0, total, 1), np.nan

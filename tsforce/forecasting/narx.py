@@ -8,23 +8,19 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-import torch
 
 from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
 from tsforce.data.future import read_future
-from tsforce.data.panel import IntArray, Panel, WindowIndex
-from tsforce.data.transforms import Chain, Difference, MeanScale, Standardize, check_transforms
-from tsforce.data.windows import SeriesStore, check_window_scaling
+from tsforce.data.panel import Panel, WindowIndex
+from tsforce.data.transforms import Difference, MeanScale, Standardize, check_transforms
+from tsforce.data.windows import check_window_scaling
 from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family
 from tsforce.errors import (
     ArgumentError,
     DivergenceWarning,
-    SeriesTooShortError,
-    UnseenSeriesError,
     UnusedColumnWarning,
-    abbreviate,
     check_choice,
     warn,
 )
@@ -39,11 +35,13 @@ from tsforce.forecasting.arguments import (
     resolve_lags,
 )
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.companion import companion_of
 from tsforce.forecasting.history import ProgressLine, TrainingHistory
-from tsforce.training.closed_loop import Guard, forecast_windows
-from tsforce.training.fit import LINEAR, PRESETS, Options, fit_model
+from tsforce.forecasting.rolling import Rolling
+from tsforce.training.fit import LINEAR, PRESETS, SOLVERS, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import LOSSES
+from tsforce.training.missing import seasonal_fill
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.ridge import RIDGES, RidgeChoice
 
@@ -63,7 +61,7 @@ class NARXForecaster(Forecaster):
     season_length : int, optional
         Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
     freq : "infer", pandas alias or offset, or int
-    model : "linear", "mlp", "gru", "lstm", a family of ``tsforce.models`` or a scikit-learn regressor
+    model : "linear", "mlp", "gru", "lstm", "encoder_decoder", a family of ``tsforce.models`` or a regressor
         A linear map; beside one, a perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state
         takes in the context first), of other sizes as ``tsforce.models.MLP(hidden=(32,))``; or any estimator with
         ``fit`` and ``predict`` (a pipeline, trees ...), of which clones are fitted: on one-step rows open loop; else on
@@ -93,32 +91,43 @@ class NARXForecaster(Forecaster):
         targets (a linear model then is least squares). "closed_loop": its own outputs over the horizon, from a warm
         start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop, then the
         curriculum, and whichever has the lower closed-loop validation error is kept.
-    loss : "mae", "mse", "huber" or "smape"
-        Of training by gradient.
+    solver : "auto", "adamw" or "levenberg_marquardt"
+        What trains a model that has a gradient. "auto": AdamW, but least squares for a linear map in open loop. For
+        small smooth networks (``tsforce.models.MLP((32,), "tanh")``) and linear maps "levenberg_marquardt" takes few
+        and costly steps on squares instead, in float64: one step ahead from the warm start, then, under any other
+        mode, on roll-outs.
+    loss : "auto", "mae", "mse", "huber" or "smape"
+        Of training by gradient. "auto" is "mae" for AdamW; Levenberg-Marquardt knows "mse" alone.
     loss_space : "model" or "level"
         Take the loss in model units, or on original units over the series' seasonal-naive scale.
     ridge : "auto" or float
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local".
     max_steps : int, optional
-        Steps of training by gradient. By default 100 for a linear model per series and 300 for a pooled one; 300 and
-        1000 for "mlp"; 200 and 500 for "gru" and "lstm". For a regressor: rounds, 5.
+        Steps of training by AdamW. By default 100 for a linear model per series and 300 for a pooled one; 300 and
+        1000 for "mlp"; 200 and 500 for recurrent networks. Iterations of Levenberg-Marquardt, in each phase: 100 one
+        step ahead, 30 on roll-outs. For a regressor: rounds, 5.
     time_limit : float, optional
         CPU seconds after which a run of training by gradient (each phase of it; 64 series at a time for scope="local")
         ends where it is. What then comes out depends on the machine.
     learning_rate : "auto" or float
-        Peak rate of AdamW; "auto" is .0001 for a linear model per series, .01 for a pooled one, .001
-        for networks.
+        Peak rate of AdamW; "auto" is .0001 for a linear model per series, .01 for a pooled one and for a pooled
+        recurrent network, .001 for other networks.
     batch_size : "auto" or int
         Windows per step: of each series for scope="local" ("auto": 32), of all for "global" (1024; recurrent networks
-        256).
+        256). Levenberg-Marquardt uses all there are, or draws so many afresh every 5 iterations ("auto": 20 residuals
+        per weight, and no fewer than 20000 one step ahead, 256 on roll-outs).
     validation : "auto", int or False
         Windows held out at the end of each series to choose the number of steps (and, in mode="auto", what is kept);
         the choice is then trained once more on all rows. "auto": 1 for scope="global" with 10 series or more, else
         up to 4. False: none.
     context_length : int, optional
         Observed steps that window scaling looks at and a recurrent network's state takes in; the largest lag by
-        default, and twice the horizon more for "gru" and "lstm".
+        default, and twice the horizon more for recurrent networks.
+    missing : "raise" or "own_output"
+        What happens to missing values (NaN) of the target between observed ones. "own_output": the model's own outputs
+        stand for them wherever they are fed, in contexts and in training on own outputs; they are no one's target and
+        count in no error. (While a model learns, contexts show the outputs of a linear model.)
     short_series : "raise" or "drop"
         What happens to a series with too few rows; dropped ones are listed in ``short_series_``.
     device : "auto" or torch device
@@ -129,8 +138,10 @@ class NARXForecaster(Forecaster):
         Show both validation errors and the gap on stderr while training.
     alias : str, optional
         Name of the forecast's column; the class name by default.
-    id_col, time_col, target_col : str
+    id_col, time_col : str
         Names of the columns in the long frame.
+    target_col : str or sequence of str
+        The target; of several columns, all are forecast, each from the past of all, and fed back together.
 
     Attributes
     ----------
@@ -160,6 +171,8 @@ class NARXForecaster(Forecaster):
     (12, 4)
     """
 
+    takes_copies = True
+
     def __init__(
         self,
         horizon: int,
@@ -177,7 +190,8 @@ class NARXForecaster(Forecaster):
         target_transforms: Any = (),
         window_scaling: str | None = "auto",
         mode: Any = "auto",
-        loss: str = "mae",
+        solver: str = "auto",
+        loss: str = "auto",
         loss_space: str = "model",
         ridge: float | str = "auto",
         max_steps: int | None = None,
@@ -186,6 +200,7 @@ class NARXForecaster(Forecaster):
         batch_size: int | str = "auto",
         validation: str | int | bool = "auto",
         context_length: int | None = None,
+        missing: str = "raise",
         short_series: str = "raise",
         device: Any = "auto",
         random_state: int = 0,
@@ -193,7 +208,7 @@ class NARXForecaster(Forecaster):
         alias: str | None = None,
         id_col: str = "unique_id",
         time_col: str = "ds",
-        target_col: str = "y",
+        target_col: Any = "y",
     ) -> None:
         self.horizon = horizon
         self.lags = lags
@@ -209,6 +224,7 @@ class NARXForecaster(Forecaster):
         self.target_transforms = target_transforms
         self.window_scaling = window_scaling
         self.mode = mode
+        self.solver = solver
         self.loss = loss
         self.loss_space = loss_space
         self.ridge = ridge
@@ -218,6 +234,7 @@ class NARXForecaster(Forecaster):
         self.batch_size = batch_size
         self.validation = validation
         self.context_length = context_length
+        self.missing = missing
         self.short_series = short_series
         self.device = device
         self.random_state = random_state
@@ -230,7 +247,8 @@ class NARXForecaster(Forecaster):
     def depends_on_seed(self, mode: Any = None) -> bool:
         """Return whether a fit in `mode` draws anything: least squares does not."""
         return not (
-            (self.model == LINEAR or (isinstance(self.model, str) and self.model == LINEAR.name))
+            self.solver == "auto"
+            and (self.model == LINEAR or (isinstance(self.model, str) and self.model == LINEAR.name))
             and (self.mode if mode is None else mode) in ("open_loop", OpenLoop())
         )
 
@@ -283,7 +301,9 @@ class NARXForecaster(Forecaster):
 
         lost = sum(t.rows_lost for t in transforms)
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
-        layout = LagLayout(resolve_lags(self.lags, horizon, panel, lost, pooled), **given)
+        # The only target's columns are called y, whatever the user calls it.
+        channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
+        layout = LagLayout(resolve_lags(self.lags, horizon, panel, lost, pooled), channels, **given)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(kind, Family) and kind.takes_in_context
         context_length = layout.reach + (2 * horizon if recurrent else 0)
@@ -304,13 +324,19 @@ class NARXForecaster(Forecaster):
             not pooled
             and scaling is None
             and isinstance(kind, Family)
-            and (kind, trained_mode) != (LINEAR, "open_loop")
+            and ((kind, trained_mode) != (LINEAR, "open_loop") or options.solver != "auto")
         ):
             # Gradient steps need units of about 1; least squares does not care.
             transforms = (*transforms, Standardize() if intercept else MeanScale())
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept, device, coder
         )
+        if np.isnan(kept.values).any():
+            # What contexts show where nothing was observed: a linear model's own outputs.
+            kept = replace(kept, filled=seasonal_fill(kept, season_length))
+            start = fit_model(replace(problem, panel=kept), LINEAR, "open_loop", ridge, options, History(""))
+            kept = Rolling.of(start, problem).fill(kept)
+            problem = replace(problem, panel=kept)
         history = History("", on_record=ProgressLine(self.name) if self.verbose else None)
         if not isinstance(kind, Family):
             if device.type != "cpu":
@@ -332,12 +358,11 @@ class NARXForecaster(Forecaster):
         self.ridge_ = self._ridge_frame(kept, fitted.ridge)
         self.kept_mode_ = fitted.kept[0] if pooled else dict(zip(kept.id_list, fitted.kept, strict=True))
         self.history_ = TrainingHistory(history)
-        self.chain_ = fitted.learnt.chain
-        self.guard_ = fitted.learnt.guard
-        self.coder_ = fitted.learnt.coder
         self.scaling_ = scaling
         self.model_ = fitted.model
-        self.fitted_ids_ = {name: i for i, name in enumerate(kept.id_list)}
+        self.rolling_ = Rolling.of(fitted, problem)
+        if len(kept.filled):
+            kept = self.rolling_.fill(kept)
         self.tail_ = kept.windows(kept.last_rows(), length=context_length + lost)
         self.remember_ends(kept, season_length)
         return self
@@ -358,7 +383,8 @@ class NARXForecaster(Forecaster):
             time_limit=None
             if self.time_limit is None
             else check_number("time_limit", self.time_limit, auto=False, above_zero=True),
-            loss=check_choice("loss", self.loss, LOSSES),
+            solver=check_choice("solver", self.solver, SOLVERS),
+            loss=check_choice("loss", self.loss, ("auto", *LOSSES)),
             loss_space=check_choice("loss_space", self.loss_space, ("model", "level")),
             n_validation=n_validation,
             random_state=check_count("random_state", self.random_state, least=0),
@@ -389,8 +415,9 @@ class NARXForecaster(Forecaster):
         Returns
         -------
         DataFrame
-            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon. ``attrs`` count the
-            windows that the roll-out guard clipped and the context values that a transform clamped.
+            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon (of several targets,
+            a column <name>-<target> for each). ``attrs`` count the windows that the roll-out guard clipped and the
+            context values that a transform clamped.
 
         Raises
         ------
@@ -428,6 +455,9 @@ class NARXForecaster(Forecaster):
         panel, steps = self.read(df), self.check_horizon(horizon)
         return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
+    def _companion(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
+        return companion_of(self.rolling_, panel, index, horizon)
+
     def _forecast(
         self,
         panel: Panel,
@@ -437,68 +467,7 @@ class NARXForecaster(Forecaster):
         with_cutoff: bool,
         scenarios: list[str] | None = None,
     ) -> Any:
-        if self.model_.layout.looks_ahead and (panel.lengths[index.series] - 1 - index.rows < horizon).any():
-            # Steps after the frame's end: the calendar knows them; future inputs are NaN there, and so is the forecast.
-            panel = panel.extended(horizon)
-        used = np.unique(index.series)
-        known = np.array([self.fitted_ids_.get(panel.id_list[i], -1) for i in used], dtype=np.int64)
-        lost = self.chain_.rows_lost
-        short = index.series[index.rows < lost]
-        if len(short):
-            names = abbreviate(dict.fromkeys(panel.id_list[i] for i in short))
-            raise SeriesTooShortError(
-                f"series {names}: a forecast needs at least {lost + 1} rows up to the cutoff, for the differences; "
-                f"give a longer history."
-            )
-        unseen = used[known < 0]
-        if len(unseen) and self.scope == "local":
-            raise UnseenSeriesError(
-                f"series {abbreviate(panel.id_list[i] for i in unseen)} was not fitted, and scope='local' has one "
-                f"model per fitted series. Fit it too, or use scope='global'."
-            )
-        yhat = np.empty((len(index), horizon))
-        counts = {"clipped_windows": 0, "clamped_values": 0}
-        fresh = np.isin(index.series, unseen)
-        if not fresh.all():
-            learnt = np.zeros(panel.n_series, dtype=np.int64)
-            learnt[used] = np.maximum(known, 0)
-            part = WindowIndex(index.series[~fresh], index.rows[~fresh])
-            chain, guard = self.chain_.take(learnt), self.guard_.take(learnt)
-            yhat[~fresh] = self._roll(panel, part, horizon, chain, guard, learnt, counts)
-        if fresh.any():
-            # What an unseen series has to teach its transforms is what it shows up to each cutoff.
-            series, rows = index.series[fresh], index.rows[fresh]
-            alone = panel.windows(WindowIndex(series, np.minimum(rows + horizon, panel.lengths[series] - 1)))
-            chain = Chain.learn(self.chain_.transforms, alone.values, alone.indptr, rows + 1)
-            each = WindowIndex(np.arange(len(rows)), rows)
-            yhat[fresh] = self._roll(alone, each, horizon, chain, None, None, counts)
+        yhat, counts = self.rolling_.forecast(panel, index, horizon)
         return write_forecasts(
             panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts, scenarios=scenarios
         )
-
-    def _roll(
-        self,
-        panel: Panel,
-        index: WindowIndex,
-        horizon: int,
-        chain: Chain,
-        guard: Guard | None,
-        learnt: IntArray | None,
-        counts: dict[str, int],
-    ) -> Any:
-        """Return forecasts (W, H), adding to `counts`."""
-        device = next(self.model_.parameters()).device if isinstance(self.model_, torch.nn.Module) else None
-        coder = self.coder_
-        if coder is not None and learnt is not None:
-            coder = coder.take(learnt)
-        store = SeriesStore(panel, chain, self.scaling_, self.context_length_, device, coder)
-        if guard is None:
-            guard = Guard.learn(store, index.series, index.rows + 1)
-        groups = learnt if self.scope == "local" else None
-        yhat, clipped = forecast_windows(store, self.model_, guard, index, horizon, groups=groups)
-        clipped &= ~np.isnan(yhat).any(axis=(1, 2)) if self.model_.layout.future_exog else True
-        counts["clipped_windows"] += int(clipped.sum())
-        last = panel.indptr[index.series] + index.rows
-        first = np.maximum(last + 1 - self.context_length_ - chain.rows_lost, panel.indptr[index.series])
-        counts["clamped_values"] += chain.count_clamped(store.stages, panel.indptr, first, last)
-        return yhat[:, :, 0]

@@ -179,8 +179,8 @@ def seasonal_naive_scale(
 
     Parameters
     ----------
-    values : array_like, (N,), original units
-        Ragged flat panel.
+    values : array_like, (N,) or (N, C), original units
+        Ragged flat panel, of one target or several.
     indptr : array_like of int, (S + 1,)
         Where each series starts and ends in `values`.
     season_length : int
@@ -191,8 +191,9 @@ def seasonal_naive_scale(
 
     Returns
     -------
-    ndarray, (S,), float64, units of y
-        0 for a constant series; NaN where fewer than m + 1 rows are visible, so that no difference exists.
+    ndarray, (S,) or (S, C), float64, units of y
+        0 for a constant series; NaN where fewer than m + 1 rows are visible, so that no difference exists. Differences
+        with a missing value (NaN) are left out.
 
     Examples
     --------
@@ -202,6 +203,8 @@ def seasonal_naive_scale(
     [1.0, nan]
     """
     y, pointers = _float64(values), np.asarray(indptr, dtype=np.int64)
+    if y.ndim == 2:
+        return np.stack([seasonal_naive_scale(own, indptr, season_length, stops) for own in y.T], axis=1)
     lengths = np.diff(pointers)
     visible = lengths if stops is None else np.asarray(stops, dtype=np.int64)
     series = np.repeat(np.arange(len(lengths)), lengths)
@@ -210,6 +213,10 @@ def seasonal_naive_scale(
     counts = np.bincount(series[rows], minlength=len(lengths))
     with np.errstate(over="ignore", invalid="ignore"):
         differences = np.abs(y[rows] - y[rows - season_length])
+        missing = np.isnan(y[rows]) | np.isnan(y[rows - season_length])
+        if missing.any():
+            rows, differences = rows[~missing], differences[~missing]
+            counts = np.bincount(series[rows], minlength=len(lengths))
         # bincount adds each series' rows in their order, so neighbours and hidden rows change no bit.
         return np.bincount(series[rows], weights=differences, minlength=len(lengths)) / counts
 

@@ -19,7 +19,8 @@ from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
 from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
-from tsforce.training.solvers.gradient import Settings, Trained, train
+from tsforce.training.solvers import gradient, levenberg_marquardt
+from tsforce.training.solvers.gradient import Trained
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.ridge import choose_ridge
 
@@ -35,10 +36,10 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training under one policy, and its name in the history."""
+    """One stretch of training under one policy by the solver whose settings they are, and its name in the history."""
 
     forcing: Forcing
-    settings: Settings
+    settings: gradient.Settings | levenberg_marquardt.Settings
     name: str = ""
 
 
@@ -118,6 +119,7 @@ def fit_by_gradient(
     steps = np.repeat([[part.settings.max_steps] for part in phases], n_groups, axis=1)
     start_error, best_error = np.full(n_groups, np.nan), np.full(n_groups, np.nan)
     n_judged = np.zeros(n_groups, dtype=np.int64)
+    replays: list[FloatArray | None] = [None] * len(phases)
     if n_validation > 0 and (problem.n_windows(n_validation) > 0).any():
         validation = problem.validation(n_validation)
         held_out = replace(problem, panel=problem.panel.head(validation.stops))
@@ -127,15 +129,21 @@ def fit_by_gradient(
         judge = Judge(problem, learnt, validation)
         n_judged = np.bincount(judge.unit, minlength=n_groups)
         start_error = judge(model)[0]
-        steps, best_error = _choose(problem, learnt, model, phases, keys, judge, n_trials, history)
+        steps, best_error, replays = _choose(problem, learnt, model, phases, keys, judge, n_trials, history)
     elif n_trials:
         # Nothing can show that a trial is better than what it starts from.
         steps[-n_trials:] = 0
     learnt = problem.learn(problem.panel.lengths)
     model = build(warm_start(problem, learnt, ridge), keys)
-    for part, stop_at in zip(phases, steps, strict=True):
+    unjudged = int(np.isnan(start_error).sum())
+    if unjudged and any(part.forcing.follows_errors for part in phases):
+        history.notes.append(
+            f"{unjudged} of {n_groups} models have no validation window with a scale to measure it by: their share of "
+            f"truth fell along a line."
+        )
+    for part, stop_at, replay in zip(phases, steps, replays, strict=True):
         if (stop_at > 0).any():
-            _train(problem, learnt, model, part, keys, history, run="final", stop_at=stop_at)
+            _train(problem, learnt, model, part, keys, history, run="final", stop_at=stop_at, replay=replay)
     return GradientFit(model, learnt, steps, start_error, best_error, n_judged)
 
 
@@ -181,36 +189,39 @@ def _choose(
     judge: Judge,
     n_trials: int,
     history: History,
-) -> tuple[IntArray, FloatArray]:
-    """Return the steps of each phase for each group, (P, G), and the closed-loop validation error of what was kept,
-    (G,).
+) -> tuple[IntArray, FloatArray, list[FloatArray | None]]:
+    """Return the steps of each phase for each group, (P, G), the closed-loop validation error of what was kept, (G,),
+    and those of all looks of each phase, (K, G).
 
     A group takes steps in at most one of the last `n_trials` phases: the one with the lowest error, which must show its
     worth against what all of them started from (see `no_better`).
     """
     steps = np.zeros((len(phases), len(keys)), dtype=np.int64)
     error = judge(model)[0]
+    looks: list[FloatArray | None] = [None] * len(phases)
     first_trial = len(phases) - n_trials
     for number, part in enumerate(phases[:first_trial]):
         # A phase may keep its start where that is what a phase before it, or open loop by least squares, has kept.
         may_stay = number > 0 or n_trials > 0
         done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge, keep_start=may_stay)
+        looks[number] = done.closed_loop
         moved = (done.best_step > 0) | (not may_stay)
         steps[number] = np.where(moved, done.best_step, 0)
         error = np.where(moved, done.error, error)
     if n_trials == 0 or (np.bincount(judge.unit, minlength=len(keys)) < 2).all():
-        return steps, error
+        return steps, error, looks
     reference, start = judge.detail(model), [p.detach().clone() for p in model.parameters()]
     for number, part in enumerate(phases[first_trial:], first_trial):
         for parameter, value in zip(model.parameters(), start, strict=True):
             parameter.data.copy_(value)
         done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge)
+        looks[number] = done.closed_loop
         won = (done.best_step > 0) & ~no_better(judge.detail(model), reference, judge.unit, len(keys))
         won &= (done.error < error) | ~np.isfinite(error)
         steps[first_trial:, won] = 0
         steps[number, won] = done.best_step[won]
         error = np.where(won, done.error, error)
-    return steps, error
+    return steps, error, looks
 
 
 def _train(
@@ -225,19 +236,22 @@ def _train(
     validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
     stop_at: IntArray | None = None,
     keep_start: bool = True,
+    replay: FloatArray | None = None,
 ) -> Trained:
     store, reach = learnt.store, problem.layout.reach
     scale = None
     if phase.settings.loss_space == "level":
         panel = problem.panel
-        scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, problem.season_length, learnt.stops)
+        scale = seasonal_naive_scale(panel.values, panel.indptr, problem.season_length, learnt.stops)
         scale = np.where(has_scale(scale), scale, 1.0)
     first = np.full(problem.panel.n_series, store.first + reach - 1)
     last = learnt.stops - 2
     members = [problem.by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
+    by_squares = isinstance(phase.settings, levenberg_marquardt.Settings)
+    train: Callable[..., Trained] = levenberg_marquardt.train if by_squares else gradient.train
     return train(
         model, store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops, problem.horizon,
         phase.forcing, keys, phase.settings, history, run=run,
         mode=phase.name or type(phase.forcing).__name__, scale=scale, stop_at=stop_at, validate=validate,
-        keep_start=keep_start,
+        keep_start=keep_start, replay=replay,
     )  # fmt: skip

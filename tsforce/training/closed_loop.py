@@ -43,8 +43,11 @@ class Guard:
         counts = stops - store.first
         rows = store.values.cpu().numpy()[ragged_rows(store.indptr[series] + store.first, counts)]
         starts = np.cumsum(counts) - counts
-        mean = np.add.reduceat(rows, starts, axis=0) / counts[:, None]
-        span = np.maximum.reduceat(rows, starts, axis=0) - np.minimum.reduceat(rows, starts, axis=0)
+        known = ~np.isnan(rows)
+        n_known = np.maximum(np.add.reduceat(known, starts, axis=0, dtype=np.int64), 1)
+        mean = np.add.reduceat(np.where(known, rows, 0.0), starts, axis=0) / n_known
+        # A missing value is neither the largest nor the smallest.
+        span = np.fmax.reduceat(rows, starts, axis=0) - np.fmin.reduceat(rows, starts, axis=0)
         with np.errstate(over="ignore"):
             reach = np.where(span > 0, 10 * span, np.inf)
         return Guard(mean - reach, mean + reach)

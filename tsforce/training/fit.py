@@ -4,43 +4,52 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
 from tsforce.dynamics.models.families import FAMILIES, Family
-from tsforce.dynamics.policies import InputNoise, Pushforward, RollOutLength
 from tsforce.errors import ArgumentError
 from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient, warm_start
 from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
 from tsforce.training.problem import Learnt, Problem
-from tsforce.training.solvers.gradient import Settings
+from tsforce.training.solvers import gradient, levenberg_marquardt
 from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 
-__all__ = ["LINEAR", "PRESETS", "Fitted", "Options", "fit_model"]
+__all__ = ["LINEAR", "PRESETS", "SOLVERS", "Fitted", "Options", "fit_model"]
 
 FloatArray = npt.NDArray[np.float64]
 
 LINEAR = FAMILIES["linear"]
+SOLVERS = ("auto", "adamw", "levenberg_marquardt")
 PRESETS: dict[str, Forcing] = {"open_loop": OpenLoop(), "closed_loop": ClosedLoop(), "curriculum": Curriculum()}
 # Series that judge a pooled model well enough with one window each.
 _MANY = 10
 # Rounds of data as demonstrator.
 _ROUNDS = 5
+# Iterations of Levenberg-Marquardt, one step ahead and on roll-outs.
+_ITERATIONS = 100, 30
+
+Settings = gradient.Settings | levenberg_marquardt.Settings
 
 
 @dataclass(frozen=True)
 class Options:
-    """How the gradient solver is to run; None means the default of the model and scope.
+    """How a solver is to run; None means the default of the solver, model and scope.
 
     Attributes
     ----------
+    solver : str
+        One of `SOLVERS`; "auto": least squares where that is the whole fit, else AdamW.
     max_steps, batch_size, learning_rate : number or None
     loss, loss_space : str
+        A loss "auto" is the solver's own.
     n_validation : int or None
         Windows held out at the end of each series; 0 for none.
     time_limit : float or None
@@ -48,23 +57,48 @@ class Options:
     random_state : int
     """
 
+    solver: str = "auto"
     max_steps: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
-    loss: str = "mae"
+    loss: str = "auto"
     loss_space: str = "model"
     n_validation: int | None = None
     time_limit: float | None = None
     random_state: int = 0
 
-    def settings(self, family: Family, pooled: bool) -> Settings:
-        """Return the solver's settings for a family and scope."""
+    @property
+    def by_squares(self) -> bool:
+        """Whether Levenberg and Marquardt's solver runs."""
+        return self.solver == "levenberg_marquardt"
+
+    def settings(self, family: Family, pooled: bool, forcing: Forcing) -> Settings:
+        """Return the solver's settings for a family and scope under a policy.
+
+        Raises
+        ------
+        ArgumentError
+            If an option is not the solver's.
+        """
+        if self.by_squares:
+            if self.learning_rate is not None:
+                raise ArgumentError(
+                    f"learning_rate={self.learning_rate!r}: Levenberg-Marquardt has a damping that it sets itself; "
+                    f"leave learning_rate='auto', or use solver='adamw'."
+                )
+            return levenberg_marquardt.Settings(
+                max_steps=self.max_steps or _ITERATIONS[forcing != OpenLoop()],
+                batch_size=self.batch_size,
+                loss="mse" if self.loss == "auto" else self.loss,
+                loss_space=self.loss_space,
+                time_limit=self.time_limit,
+            )
         pace = family.pooled if pooled else family.local
-        return Settings(
+        return gradient.Settings(
             max_steps=self.max_steps or pace.steps,
             batch_size=self.batch_size or pace.windows,
             learning_rate=self.learning_rate or pace.rate,
-            loss=self.loss,
+            loss="mae" if self.loss == "auto" else self.loss,
             loss_space=self.loss_space,
             time_limit=self.time_limit,
         )
@@ -128,7 +162,12 @@ def fit_model(
         return _by_rounds(problem, kind, mode, options, history)
     choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
-    if kind == LINEAR and forcing == OpenLoop():
+    if forcing is not None and forcing.follows_errors and options.n_validation == 0:
+        raise ArgumentError(
+            f"mode={mode!r} follows the closed-loop validation error, and validation=False leaves none. Leave "
+            f"validation='auto', or use a schedule that counts steps, such as Linear()."
+        )
+    if kind == LINEAR and forcing == OpenLoop() and options.solver == "auto":
         history.solver = "least squares"
         learnt = problem.learn(problem.panel.lengths)
         model = warm_start(problem, learnt, choice.ridge)
@@ -138,11 +177,12 @@ def fit_model(
                 Record("choose", "open_loop", 0, 0, nothing, choice.one_step, choice.closed_loop, 1.0, nothing, 0.0)
             )
         return Fitted(model, learnt, history, choice, ["open_loop"] * n_groups)
-    history.solver = "gradient (AdamW), warm start by least squares"
-    settings = options.settings(kind, problem.pooled)
-    phases, n_trials = _plan(kind, mode, settings, pooled=problem.pooled)
+    name = "Levenberg-Marquardt" if options.by_squares else "gradient (AdamW)"
+    history.solver = f"{name}, warm start by least squares"
+    phases, n_trials = _plan(kind, mode, options, pooled=problem.pooled)
+    build = partial(kind.build, dtype=torch.float64) if options.by_squares else kind.build
     fit = fit_by_gradient(
-        problem, choice.ridge, kind.build, phases,
+        problem, choice.ridge, build, phases,
         n_validation=options.windows(problem.pooled, n_series), n_trials=n_trials, choose_again=ridge is None,
         random_state=options.random_state, history=history,
     )  # fmt: skip
@@ -156,14 +196,18 @@ def fit_model(
 
 
 def _by_rounds(problem: Problem, blank: RowModel, mode: str | Forcing, options: Options, history: History) -> Fitted:
+    if options.solver != "auto":
+        raise ArgumentError(
+            f"solver={options.solver!r} is for models with a gradient; a regressor fits itself, so leave solver='auto'."
+        )
     n_series = problem.panel.n_series
     must_show = mode == "auto"
     name = "closed_loop" if must_show else mode if isinstance(mode, str) else type(mode).__name__
     forcing = PRESETS[name] if isinstance(mode, str) else mode
-    if isinstance(forcing, (InputNoise, Pushforward, RollOutLength)):
+    if forcing.needs_gradient:
         raise ArgumentError(
             f"mode={forcing!r} is for models with a gradient; a regressor learns under OpenLoop(), ClosedLoop(), a "
-            f"Curriculum, or another policy that mixes truth and own outputs."
+            f"Curriculum by the clock, or another policy that only mixes truth and own outputs."
         )
     plain = forcing == OpenLoop()
     history.solver = "one-step rows" if plain else "rows of own roll-outs, added round by round (data as demonstrator)"
@@ -178,19 +222,27 @@ def _by_rounds(problem: Problem, blank: RowModel, mode: str | Forcing, options: 
     return Fitted(fit.model, fit.learnt, history, RidgeChoice.fixed(np.nan, n_series), kept)
 
 
-def _plan(kind: Family, mode: str | Forcing, settings: Settings, *, pooled: bool) -> tuple[list[Phase], int]:
+def _plan(kind: Family, mode: str | Forcing, options: Options, *, pooled: bool) -> tuple[list[Phase], int]:
     """Return the phases of a mode, and how many of the last ones are alternatives on trial."""
-    if isinstance(mode, Forcing):
-        return [Phase(mode, settings, type(mode).__name__)], 0
+
+    def phase(forcing: Forcing, name: str, share: float = 1.0) -> Phase:
+        settings = options.settings(kind, pooled, forcing)
+        return Phase(forcing, settings if share == 1 else settings.with_steps(int(share * settings.max_steps)), name)
+
     if mode != "auto":
-        return [Phase(PRESETS[mode], settings, mode)], 0
+        forcing = mode if isinstance(mode, Forcing) else PRESETS[mode]
+        phases = [phase(forcing, mode if isinstance(mode, str) else type(mode).__name__)]
+        if options.by_squares and kind != LINEAR and forcing != OpenLoop():
+            # Roll-outs of a network that is not yet a good one-step map are no place for Gauss and Newton to start.
+            phases.insert(0, phase(OpenLoop(), "open_loop"))
+        return phases, 0
     # A pooled model has windows enough to judge two trials; of many looks at the few windows of one series, the lowest
     # is low by luck.
     trials = ["curriculum", "closed_loop"] if pooled else ["curriculum"]
     if kind == LINEAR:  # whose start is the open-loop solution
-        return [Phase(PRESETS[name], settings, name) for name in trials], len(trials)
-    half = settings.with_steps(settings.max_steps // 2)
-    return [Phase(PRESETS[name], half, name) for name in ("open_loop", *trials)], len(trials)
+        return [phase(PRESETS[name], name) for name in trials], len(trials)
+    share = 1.0 if options.by_squares else 0.5
+    return [phase(PRESETS[name], name, share) for name in ("open_loop", *trials)], len(trials)
 
 
 def _what_was_kept(fit: GradientFit | RoundFit, kept: list[str]) -> str:

@@ -88,6 +88,9 @@ class History:
                 now = [(records[min(number, len(records) - 1)], weight) for records, weight in own]
                 longest = max((record for record, _ in now), key=lambda record: record.step)
                 mean: dict[str, Any] = {name: _mean(now, name) for name in ("loss", "one_step", "closed_loop")}
+                # A share that follows validation errors differs between parts.
+                same = [(record, weight) for record, weight in now if record.step == longest.step]
+                mean["forcing_ratio"] = _mean(same, "forcing_ratio")
                 seconds = sum(record.seconds for record, _ in now)
                 self.records.append(replace(longest, **mean, seconds=seconds))
         self.notes += [note for part, _ in parts for note in part.notes]

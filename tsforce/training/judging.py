@@ -50,7 +50,7 @@ class Judge:
     def __init__(self, problem: Problem, learnt: Learnt, validation: Validation) -> None:
         self.problem, self.learnt, self.validation = problem, learnt, validation
         series = validation.index.series
-        self._windows = validation.has_scale[series]
+        self._windows = ~np.isnan(validation.relative_windows(np.zeros_like(validation.truth)))
         self.unit = np.zeros(int(self._windows.sum()), dtype=np.int64) if problem.pooled else series[self._windows]
 
     def _forecast(self, model: Any, forcing: Forcing) -> FloatArray:
@@ -74,5 +74,4 @@ class Judge:
     def detail(self, model: Any) -> FloatArray:
         """Return the closed-loop errors of the windows that can be judged, (n,)."""
         yhat = self._forecast(model, ClosedLoop())
-        own = self.validation.scale[self.validation.index.series[self._windows]]
-        return self.validation.window_errors(yhat)[self._windows] / own
+        return self.validation.relative_windows(yhat)[self._windows]

@@ -54,7 +54,7 @@ class Validation:
     index : WindowIndex, W windows
     truth : (W, H, C) float64
         Original units.
-    scale : (S,) float64
+    scale : (S, C) float64
         In-sample seasonal-naive scale of the rows before `stops`; 0 or NaN where there is none.
     """
 
@@ -66,27 +66,61 @@ class Validation:
 
     @property
     def has_scale(self) -> npt.NDArray[np.bool_]:
-        """Which series have a scale to divide by, (S,)."""
-        return has_scale(self.scale)
+        """Which series have a scale to divide by, that of one target at least, (S,)."""
+        known: npt.NDArray[np.bool_] = np.logical_or.reduce(has_scale(self.scale), axis=1)
+        return known
 
     def window_errors(self, yhat: FloatArray) -> FloatArray:
-        """Return the mean absolute error of each window, original units, (W,)."""
-        error: FloatArray = np.abs(yhat - self.truth).mean(axis=(1, 2))
-        return error
+        """Return the mean absolute error of each window and target, original units, (W, C).
+
+        inf where a forecast is not finite; NaN where no truth was observed.
+        """
+        known = ~np.isnan(self.truth)
+        total = np.where(known, np.abs(yhat - self.truth), 0.0).sum(axis=1)
+        count = known.sum(axis=1)
+        error = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return np.where((count > 0) & ~np.isfinite(error), np.inf, error)
 
     def errors(self, yhat: FloatArray) -> FloatArray:
-        """Return the mean absolute error of each series over its windows, original units, (S,).
+        """Return the mean absolute error of each series over its windows, original units, (S, C).
 
         inf where a forecast is not finite, NaN without windows.
         """
         per_window = self.window_errors(yhat)
-        total = np.bincount(self.index.series, per_window, minlength=len(self.stops))
-        error = np.where(self.n_windows > 0, total / np.maximum(self.n_windows, 1), np.nan)
-        return np.where((self.n_windows > 0) & ~np.isfinite(error), np.inf, error)
+        known = ~np.isnan(per_window)
+        total, count = (
+            np.stack([np.bincount(self.index.series, own, minlength=len(self.stops)) for own in part.T], axis=1)
+            for part in (np.where(known, per_window, 0.0), known)
+        )
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     def relative(self, errors: FloatArray) -> FloatArray:
-        """Return errors (..., S) in units of each series' scale; NaN where it has none."""
-        return np.where(self.has_scale, errors / np.where(self.has_scale, self.scale, 1.0), np.nan)
+        """Return errors (..., S, C) in units of each target's scale, their mean over targets (..., S).
+
+        A target without a scale is left out; NaN where none has one.
+        """
+        return self._scaled(errors, self.scale)
+
+    def relative_windows(self, yhat: FloatArray) -> FloatArray:
+        """Return the errors of the windows in units of their series' scale, mean over targets, (W,); NaN without."""
+        return self._scaled(self.window_errors(yhat), self.scale[self.index.series])
+
+    @staticmethod
+    def _scaled(errors: FloatArray, scale: FloatArray) -> FloatArray:
+        known = has_scale(scale) & ~np.isnan(errors)
+        total = np.where(known, errors / np.where(known, scale, 1.0), 0.0).sum(axis=-1)
+        count = known.sum(axis=-1)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    def comparable(self, errors: FloatArray) -> FloatArray:
+        """Return errors (..., S, C) as one number by which models of a series are compared, (..., S).
+
+        Original units where there is one target; of several, in units of their scales, those without one as they are.
+        """
+        if errors.shape[-1] == 1:
+            return errors[..., 0]
+        means: FloatArray = self._scaled(errors, np.where(has_scale(self.scale), self.scale, 1.0))
+        return means
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,5 +202,5 @@ class Problem:
         which = np.repeat(self.every, count)
         rows = ragged_rows(np.zeros_like(count), count) * horizon + stops[which] - 1
         truth = panel.values[panel.indptr[which][:, None] + rows[:, None] + np.arange(1, horizon + 1)]
-        scale = seasonal_naive_scale(panel.values[:, 0], panel.indptr, self.season_length, stops)
+        scale = seasonal_naive_scale(panel.values, panel.indptr, self.season_length, stops)
         return Validation(stops, count, WindowIndex(which, rows), truth, scale)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tsforce.dynamics.lags import LagLayout
 
-__all__ = ["StepModel", "WarmsUp"]
+__all__ = ["StepModel", "WarmsUp", "some_groups"]
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @runtime_checkable
@@ -60,7 +62,9 @@ class WarmsUp(Protocol):
     """A step model whose state takes in the context: the open-loop steps before the cutoff, all at once."""
 
     def warm_up(self, x: Tensor, state: Any) -> Any:
-        """Return the state after the steps of the context; the same as stepping through them.
+        """Return the state after the steps of the context.
+
+        One cell throughout: the same as stepping through them. An encoder has weights of its own.
 
         Parameters
         ----------
@@ -70,3 +74,17 @@ class WarmsUp(Protocol):
             From ``init_state``.
         """
         ...
+
+
+def some_groups(model: Module, chosen: Tensor) -> Module:
+    """Return a model of some groups, without gradient; every parameter of `model` has the leading axis G."""
+    part = object.__new__(type(model))
+    nn.Module.__init__(part)
+    for name, value in vars(model).items():
+        if name not in vars(part):
+            setattr(part, name, value)
+    for name, parameter in model.named_parameters(recurse=False):
+        setattr(part, name, nn.Parameter(parameter[chosen], requires_grad=False))
+    for name, child in model.named_children():
+        setattr(part, name, some_groups(child, chosen))
+    return part

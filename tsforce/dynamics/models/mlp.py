@@ -72,7 +72,8 @@ class Perceptron(nn.Module):
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
         y = torch.baddbmm(self.bias[:, None], x, self.skip)
         bend = ACTIVATIONS[self.activation][0]
-        for weight, bias in zip(self.weights[:-1], self.biases, strict=True):
+        # The last weight has no bias; a slice without it would build a new list at every step.
+        for weight, bias in zip(self.weights, self.biases, strict=False):
             x = bend(torch.baddbmm(bias[:, None], x, weight))
         return torch.baddbmm(y, x, self.weights[-1])[..., None], state
 

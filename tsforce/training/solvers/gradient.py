@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -21,11 +22,15 @@ from tsforce.data.panel import IntArray
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import Forcing, Moment
+from tsforce.dynamics.gain import feedback_gain
 from tsforce.dynamics.models.base import StepModel
+from tsforce.dynamics.parallel import parallel_rollout
+from tsforce.dynamics.policies import ProfessorForcing
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.closed_loop import as_dtype
 from tsforce.training.history import History, Record
 from tsforce.training.losses import multi_step_loss
+from tsforce.training.solvers.professor import Professor
 
 __all__ = ["Settings", "Trained", "train"]
 
@@ -96,11 +101,14 @@ class Trained:
         That error; NaN without validation.
     diverged : (G,) bool
         Groups that met a loss or weights that are not finite, and were set back to their last good weights.
+    closed_loop : (K, G) float64, optional
+        Closed-loop validation errors of all looks, that before the first step first; None without validation.
     """
 
     best_step: IntArray
     error: FloatArray
     diverged: npt.NDArray[np.bool_]
+    closed_loop: FloatArray | None = None
 
 
 def train(
@@ -122,6 +130,7 @@ def train(
     stop_at: IntArray | None = None,
     validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
     keep_start: bool = True,
+    replay: FloatArray | None = None,
 ) -> Trained:
     """Train `model` in place and return what was chosen.
 
@@ -144,8 +153,8 @@ def train(
         Name of the run in the history.
     mode : str
         Name of `forcing` there.
-    scale : (S,) float64, optional
-        Of each series, for ``loss_space="level"``; above 0.
+    scale : (S, C) float64, optional
+        Of each series and target, for ``loss_space="level"``; above 0.
     stop_at : (G,) int64, optional
         Steps after which each group stops learning (for a final run).
     validate : callable, optional
@@ -153,6 +162,8 @@ def train(
         judged. With it the weights of each group's lowest closed-loop error are kept.
     keep_start : bool
         Whether the weights before the first step may be those.
+    replay : (K, G) float64, optional
+        Closed-loop validation errors that an adaptive schedule is to follow in a run without validation.
     """
     step_model = cast(StepModel, model)
     parameters = list(model.parameters())
@@ -176,6 +187,25 @@ def train(
     every = max(1, math.ceil(settings.max_steps / settings.looks))
     began = time.process_time()
     losses: list[float] = []
+    # What policies may follow. Without any error a group is one that cannot be judged.
+    errors = list(np.full((1, n_groups), np.nan) if replay is None else replay) if validate is None else []
+    gains: list[Tensor] = []
+    roll: Callable[..., tuple[Tensor, Tensor | None]] = rollout
+    if forcing.in_passes is not None:
+        roll = partial(parallel_rollout, passes=forcing.in_passes[0], gradient=forcing.in_passes[1])
+    professor = None
+    if isinstance(forcing.adversary, ProfessorForcing):
+        channels = len(step_model.layout.channels)
+        professor = Professor(forcing.adversary, keys.to(device), horizon, channels, dtype)
+
+    def moment_at(step: int) -> Moment:
+        """Return the moment before a step, with the looks taken and the gains measured by then."""
+        seen = errors[: step // every + 1]
+        return Moment(
+            step, settings.max_steps, step // every, keys,
+            closed_loop=torch.from_numpy(np.stack(seen)) if seen else None,
+            gains=torch.stack(gains) if gains else None,
+        )  # fmt: skip
 
     def draw(step: int) -> tuple[IntArray, IntArray]:
         """Return series and cutoffs of this step's windows, (G, B) each."""
@@ -187,18 +217,14 @@ def train(
         rows = np.stack([f[w] for f, w in zip(first_rows, which, strict=True)]) + number - start
         return chosen, rows
 
-    def grown(now: Moment, end: Moment) -> bool:
-        """Return whether a roll-out's length has stopped growing; one that is drawn never grows."""
-        return not getattr(forcing, "grows", False) or forcing.steps(horizon, now) >= forcing.steps(horizon, end)
-
     def look(step: int) -> None:
         nonlocal active
         rate = settings.rate_at(min(step, settings.max_steps - 1))
-        moment = Moment(step, settings.max_steps, step // every, keys)
         closed = one = np.full(n_groups, np.nan)
         if validate is not None:
             with _weights(parameters, average):
                 closed, one = validate(model)
+            errors.append(closed)
             # A group that cannot be judged keeps its latest weights, and takes every step.
             unjudged = np.isnan(closed)
             better = torch.from_numpy(unjudged | (closed < error) | np.isnan(error)).to(device)
@@ -207,15 +233,14 @@ def train(
             won = better.cpu().numpy()
             error[won], best_step[won] = closed[won], step
             # While truth is still being taken away, a worse look says nothing about what comes after.
-            end = Moment(settings.max_steps, settings.max_steps, settings.max_steps // every, keys)
-            settled = forcing.ratio(moment) == forcing.ratio(end) and grown(moment, end)
-            waited[:] = np.where(won | unjudged | (not settled), 0, waited + 1)
+            settled = forcing.settled(horizon, moment_at(step), moment_at(settings.max_steps)).cpu().numpy()
+            waited[:] = np.where(won | unjudged | ~settled, 0, waited + 1)
             active &= torch.from_numpy(waited < settings.patience).to(device)
         history.add(
             Record(
                 run, mode, step // every, step, float(np.mean(losses)) if losses else math.nan, _mean(one),
                 _mean(closed),
-                forcing.ratio(moment), rate, time.process_time() - began,
+                forcing.ratio(moment_at(step)), rate, time.process_time() - began,
             )
         )  # fmt: skip
         losses.clear()
@@ -225,21 +250,24 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = settings.rate_at(step)
         chosen, rows = draw(step)
-        moment = Moment(step, settings.max_steps, step // every, keys)
-        steps = forcing.steps(horizon, moment)
+        steps = forcing.steps(horizon, moment_at(step))
         batch = store.batch(chosen, rows, steps)
         assert batch.future is not None
         assert batch.future_mask is not None
         seen = torch.from_numpy(rows[..., None] + np.arange(1, steps + 1) < stops[chosen][..., None]).to(device)
         known = batch.future_mask & seen[..., None]
         past, future = batch.past.to(dtype), torch.where(known, batch.future, 0.0).to(dtype)
-        yhat, fed = rollout(
-            step_model, past, steps, forcing,
-            future=future, future_mask=known, moment=moment, inputs=as_dtype(batch.inputs, dtype),
-        )  # fmt: skip
+        inputs = as_dtype(batch.inputs, dtype)
+        if forcing.measures_every is not None and step % forcing.measures_every == 0:
+            gains.append(feedback_gain(step_model, past, future, known, inputs).cpu())
+        moment = moment_at(step)
+        yhat, fed = roll(
+            step_model, past, steps, forcing, future=future, future_mask=known, moment=moment, inputs=inputs
+        )
+        extra = None if professor is None else professor.term(step_model, past, yhat, known, inputs)
         if settings.loss_space == "level":
             assert scale is not None
-            unit = torch.from_numpy(scale[chosen]).to(device)[..., None, None]
+            unit = torch.from_numpy(scale[chosen]).to(device)[:, :, None]
             yhat = store.to_levels(yhat.double(), batch, rows, None if fed is None else fed.double()) / unit
             future = torch.where(known, store.levels(chosen, rows + steps, steps)[0], 0.0) / unit
         counts = known.to(yhat.dtype)
@@ -247,6 +275,9 @@ def train(
         if weights is not None:
             counts = counts * weights.to(counts)[:, None, :steps, None]
         loss = multi_step_loss(settings.loss, future, yhat, counts)
+        if extra is not None:
+            # In units of the loss, so that its weight means the same on any scale.
+            loss = loss + loss.detach() * extra
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         active, fresh = _clip(parameters, loss.detach(), active, settings.clip)
@@ -276,10 +307,12 @@ def train(
         history.notes.append(
             f"{int(diverged.sum())} of {n_groups} models diverged in run {run!r}; their last good weights were kept."
         )
+    if professor is not None:
+        history.notes.append(f"professor forcing, run {run!r}: {professor.told()}.")
     for p, kept in zip(parameters, average if validate is None else best, strict=True):
         p.data.copy_(kept)
         p.requires_grad_(False)
-    return Trained(best_step, error, diverged.cpu().numpy())
+    return Trained(best_step, error, diverged.cpu().numpy(), None if validate is None else np.stack(errors))
 
 
 def _mean(values: FloatArray) -> float:

@@ -18,7 +18,7 @@ from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
 
-__all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "rows_of", "solve"]
+__all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "rows_of", "seen_of", "solve"]
 
 # Series side by side in the shift path, and bytes of lag vectors at once in the row path.
 _CHUNK = 64
@@ -170,6 +170,7 @@ def accumulate(
     through `accumulate_rows`.
     """
     has_shifts = not layout.features and not layout.has_inputs and len(layout.channels) == 1 and store.scaling is None
+    has_shifts &= store.observed is None
     if not has_shifts or layout.reach > _SPARSE * len(layout.lags):
         return accumulate_rows(store, series, stops, layout, pooled=pooled, intercept=intercept, horizon=horizon)
     origin = None
@@ -323,12 +324,14 @@ def accumulate_rows(
             batch = store.batch(which[None, part], cutoffs[None, part], horizon=steps)
             assert batch.future is not None
             x, y = rows_of(layout, batch, steps)
-            if steps > 1:
+            if steps > 1 or store.observed is not None:
                 ends = cutoffs[part, None] + np.arange(1, steps + 1) < stops_of[which[part], None]
-                inside = torch.from_numpy(ends.T.ravel()).to(x.device)
+                inside = torch.from_numpy(ends.T.ravel()).to(x.device) & seen_of(batch)
                 x, y = x[:, inside], y[:, inside]
+                if x.shape[1] == 0:
+                    continue
             gram["rows"] += x.shape[1]
-            if intercept and start == 0:
+            if intercept and int(gram["rows"]) == x.shape[1]:
                 gram["x_origin"], gram["y_origin"] = x.mean(dim=1), y.mean(dim=1)
             x, y = x - gram["x_origin"][:, None], y - gram["y_origin"][:, None]
             gram["xx"] += x.mT @ x
@@ -347,6 +350,12 @@ def rows_of(layout: LagLayout, batch: WindowBatch, steps: int) -> tuple[Tensor, 
     fed = batch.past if steps == 1 else torch.cat([batch.past, batch.future], dim=2)
     x = [lag_vector(layout, fed, length + h, None if known is None else known[:, :, h]) for h in range(steps)]
     return torch.cat(x, dim=1), torch.cat([batch.future[:, :, h] for h in range(steps)], dim=1)
+
+
+def seen_of(batch: WindowBatch) -> Tensor:
+    """Return which rows of `rows_of` have observed targets, (steps * B,) bool."""
+    assert batch.future_mask is not None
+    return batch.future_mask[0].all(dim=-1).T.reshape(-1)
 
 
 def fit_linear(

@@ -21,7 +21,7 @@ from tsforce.dynamics.forcing import Forcing, Moment, blend
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.rollout import rollout
-from tsforce.training.solvers.least_squares import rows_of
+from tsforce.training.solvers.least_squares import rows_of, seen_of
 
 __all__ = ["RowModel", "Rows", "one_step_rows", "roll_out_rows"]
 
@@ -79,6 +79,7 @@ def one_step_rows(
             batch = store.batch(which[None, now], cutoffs[None, now], steps)
             x, y = (part[0].numpy() for part in rows_of(layout, batch, steps))
             ends = (cutoffs[now, None] + np.arange(1, steps + 1) < stops[which[now], None]).T.ravel()
+            ends &= seen_of(batch).numpy()
             parts.append((x[ends], y[ends]))
         rows.append((np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])))
     return rows
@@ -155,10 +156,10 @@ def _relabelled(
         )  # fmt: skip
     label = store.relabel(z, batch, rows, share)
     fed = z if share is None else blend(share, future, z)
-    near = ((fed - future).abs() <= _FAR * spread).all(dim=-1)
+    near = (((fed - future).abs() <= _FAR * spread) | ~known).all(dim=-1)
     # A step is read as long as everything fed before it was near the truth.
     near = torch.cat([torch.ones_like(near[:, :, :1]), near[:, :, :-1]], dim=2).int().cumprod(dim=2).bool()
-    use = inside & near & torch.isfinite(label).all(dim=-1)
+    use = known.all(dim=-1) & near & torch.isfinite(label).all(dim=-1)
     given = known_inputs(model.layout, batch.inputs, horizon)
     buffer = torch.cat([batch.past, fed], dim=2)
     length = batch.past.shape[2]

@@ -37,7 +37,8 @@ class RidgeChoice:
     n_windows : (S,) int64
         Validation windows of each series; one with none took the panel's choice.
     errors : (5, S) float64
-        Mean absolute closed-loop error on original units over those windows, for each of `RIDGES`; NaN without windows.
+        Mean absolute closed-loop error over those windows, for each of `RIDGES`; NaN without windows. On original
+        units; of several targets, their mean in seasonal-naive scales.
     closed_loop, one_step : float
         Mean over series of what the chosen ridges gave there, in seasonal-naive scales; NaN without windows or scales.
     """
@@ -77,6 +78,7 @@ def choose_ridge(problem: Problem) -> RidgeChoice:
     part = problem.take(members)
     validation = part.validation(_MOST_WINDOWS)
     learnt = part.learn(validation.stops)
+    found = np.empty((len(RIDGES), len(members), part.panel.n_channels))
     models = fit_linear(
         learnt.store, part.every, learnt.stops, part.layout, RIDGES,
         pooled=part.pooled, intercept=part.intercept, horizon=part.horizon,
@@ -85,9 +87,10 @@ def choose_ridge(problem: Problem) -> RidgeChoice:
         yhat, _ = forecast_windows(
             learnt.store, model, learnt.guard, validation.index, part.horizon, groups=part.groups
         )
-        errors[number, members] = validation.errors(yhat)
+        found[number] = validation.errors(yhat)
+    errors[:, members] = validation.comparable(found)
     # Pooling over series needs errors without units; a scale that is 0 or unknown has no say in it.
-    relative = validation.relative(errors[:, members])
+    relative = validation.relative(found)
     counts = validation.has_scale & (validation.n_windows > 0)
     together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(RIDGES), np.inf)
     ridge = np.full(n_series, _lowest(together[:, None])[0])

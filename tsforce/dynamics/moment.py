@@ -1,0 +1,40 @@
+"""Moment: when in training a roll-out happens, and what training has seen by then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+__all__ = ["Moment"]
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """When in training a roll-out happens, and what training has seen by then.
+
+    Policies and schedules keep nothing between calls: whatever they follow is here, so that the same moment always
+    gives the same answer.
+
+    Attributes
+    ----------
+    step, total : int
+        Steps of training done, and planned.
+    epoch : int
+        Epochs done.
+    keys : (G,) int64
+        One per group; draws depend on them and on the moment, not on position.
+    closed_loop : (K, G) float64, optional
+        Closed-loop validation errors of the looks so far, that before the first step first; NaN for a group that cannot
+        be judged.
+    gains : (K, G) float64, optional
+        How much an error in what was fed grew over one step, at most, in each batch that was measured so far; see
+        ``feedback_gain``.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    keys: Tensor
+    closed_loop: Tensor | None = None
+    gains: Tensor | None = None

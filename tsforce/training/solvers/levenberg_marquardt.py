@@ -1,0 +1,448 @@
+"""The Levenberg-Marquardt solver: damped Gauss-Newton steps on one-step residuals and on those of whole roll-outs.
+
+For small networks and linear maps: each group holds the Gram matrix of its Jacobian, P x P for P parameters. Groups
+(series, for scope="local") are independent: each has its own damping, accepts or rejects its own steps, and stops on
+its own. A series fitted among others is fitted as if alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tsforce.data.panel import IntArray
+from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.draws import uniform
+from tsforce.dynamics.forcing import Forcing, Moment, OpenLoop
+from tsforce.dynamics.lags import Inputs
+from tsforce.dynamics.models.base import StepModel
+from tsforce.errors import ArgumentError
+from tsforce.training.history import History, Record
+from tsforce.training.solvers.gradient import Trained
+from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows
+from tsforce.training.solvers.least_squares import rows_of
+from tsforce.training.solvers.partials import n_parameters, partials_of
+
+__all__ = ["Settings", "train"]
+
+FloatArray = npt.NDArray[np.float64]
+
+# Bytes of Gram matrices of one model at most, and cutoffs read at once.
+_MOST_BYTES = 2**29
+_AT_ONCE = 4096
+# Residuals per parameter that a drawn sample has at least.
+_PER_PARAMETER = 20
+# Share of the mean of the diagonal in every weight's damping.
+_EVEN = 0.1
+# A step that promises to lower the loss by less than this share of it is the last one.
+_TOLERANCE = 1e-14
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the Levenberg-Marquardt solver runs.
+
+    Attributes
+    ----------
+    max_steps : int
+        Iterations planned, accepted or not; schedules are relative to it.
+    batch_size : int or None
+        Cutoffs in use at a time, of each series for scope="local", of all for "global": all if there are no more, else
+        so many are drawn afresh for each epoch. None: as many as give 20 residuals per parameter, and not fewer than
+        20 000 one-step rows, or 256 windows of a roll-out.
+    loss : str
+        "mse": Gauss and Newton minimise squares.
+    loss_space : str
+        "model".
+    hold : int
+        Iterations of an epoch, in which residuals stay the same (masks, draws, length); validation is looked at after
+        each.
+    penalty : float
+        Added to the mean of squares times half the sum of squared weights (Tikhonov).
+    damping : float
+        The first one.
+    patience : int
+        Looks without a better closed-loop error after which a group stops, counted once the policy has settled.
+    time_limit : float or None
+        CPU seconds after which the run ends where it is.
+    """
+
+    max_steps: int
+    batch_size: int | None = None
+    loss: str = "mse"
+    loss_space: str = "model"
+    hold: int = 5
+    penalty: float = 0.0
+    damping: float = 1e-2
+    patience: int = 8
+    time_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, only in (("loss", self.loss, "mse"), ("loss_space", self.loss_space, "model")):
+            if value != only:
+                raise ArgumentError(
+                    f"{name}={value!r}: Levenberg-Marquardt minimises the mean of squares in model units; use "
+                    f"{name}={only!r}, or solver='adamw'."
+                )
+
+    def with_steps(self, max_steps: int) -> Settings:
+        """Return the same settings for another number of steps."""
+        return replace(self, max_steps=max(1, max_steps))
+
+
+def train(
+    model: nn.Module,
+    store: SeriesStore,
+    series: list[IntArray],
+    first_rows: list[IntArray],
+    last_rows: list[IntArray],
+    stops: IntArray,
+    horizon: int,
+    forcing: Forcing,
+    keys: Tensor,
+    settings: Settings,
+    history: History,
+    *,
+    run: str,
+    mode: str,
+    scale: FloatArray | None = None,
+    stop_at: IntArray | None = None,
+    validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
+    keep_start: bool = True,
+    replay: FloatArray | None = None,
+) -> Trained:
+    """Train `model`, whose weights are float64, in place and return what was chosen.
+
+    Parameters as in ``gradient.train``; `history` gets a record after each epoch, without a learning rate.
+
+    Raises
+    ------
+    ArgumentError
+        If the model has too many weights, or `forcing` asks for more than squares of roll-outs.
+
+    Notes
+    -----
+    A step solves ``(J'J + m D) d = -J'r`` by Cholesky, J the Jacobian of the residuals r, and is taken if the loss on
+    the same residuals falls. D is the diagonal of J'J (Marquardt 1963) and a tenth of its mean (Levenberg 1944):
+    without it, a weight that has little influence for a moment is sent where it never has any again. The damping m
+    follows the ratio of the fall to the one that the quadratic model predicts (Nielsen 1999, "Damping parameter in
+    Marquardt's method"); a matrix that has no factor, and residuals that are not finite, raise it too.
+    """
+    del scale
+    _check(forcing, model, len(keys))
+    solver = _Solver(model, store, series, first_rows, last_rows, stops, horizon, forcing, keys, settings)
+    n_groups = len(keys)
+    best, best_step = solver.theta.clone(), np.zeros(n_groups, dtype=np.int64)
+    error, waited = np.full(n_groups, np.nan), np.zeros(n_groups, dtype=np.int64)
+    if stop_at is not None:
+        solver.active &= torch.from_numpy(stop_at > 0)
+    errors = list(np.full((1, n_groups), np.nan) if replay is None else replay) if validate is None else []
+    began = time.process_time()
+
+    def moment_at(step: int) -> Moment:
+        epoch = step // settings.hold
+        seen = errors[: epoch + 1]
+        return Moment(
+            step, settings.max_steps, epoch, keys, closed_loop=torch.from_numpy(np.stack(seen)) if seen else None
+        )
+
+    def settled(step: int) -> Tensor:
+        return forcing.settled(horizon, moment_at(step), moment_at(settings.max_steps))
+
+    def look(step: int) -> None:
+        closed = one = np.full(n_groups, np.nan)
+        if validate is not None:
+            closed, one = validate(model)
+            errors.append(closed)
+            # A group that cannot be judged keeps its latest weights, and takes every step.
+            unjudged = np.isnan(closed)
+            won = unjudged | (closed < error) | np.isnan(error)
+            won &= solver.active.numpy() & (keep_start or step > 0)
+            best[torch.from_numpy(won)] = solver.theta[torch.from_numpy(won)]
+            error[won], best_step[won] = closed[won], step
+            # While truth is still being taken away, a worse look says nothing about what comes after.
+            waited[:] = np.where(won | unjudged | ~settled(step).numpy(), 0, waited + 1)
+            solver.active &= torch.from_numpy(waited < settings.patience)
+        seconds = time.process_time() - began
+        loss = _mean(solver.loss.numpy()) if step else math.nan
+        ratio = forcing.ratio(moment_at(step))
+        history.add(
+            Record(run, mode, step // settings.hold, step, loss, _mean(one), _mean(closed), ratio, math.nan, seconds)
+        )
+
+    look(0)
+    step = 0
+    while step < settings.max_steps and bool(solver.active.any()):
+        if step % settings.hold == 0:
+            solver.read(moment_at(step))
+        solver.iterate()
+        step += 1
+        if stop_at is not None:
+            solver.active &= torch.from_numpy(stop_at > step)
+        late = settings.time_limit is not None and time.process_time() - began > settings.time_limit
+        # Where nothing will change any more, groups that have arrived have arrived for good.
+        done = not bool((solver.active & ~solver.idle).any())
+        over = done and solver.reads_all and bool(settled(step).all())
+        last = step == settings.max_steps or late or over or not bool(solver.active.any())
+        if step % settings.hold == 0 or last:
+            look(step)
+        if last:
+            break
+    diverged = solver.diverged.numpy()
+    if diverged.any():
+        history.n_diverged += int(diverged.sum())
+        history.notes.append(
+            f"{int(diverged.sum())} of {n_groups} models diverged in run {run!r}; their last good weights were kept."
+        )
+    solver.put(solver.theta if validate is None else best)
+    for p in model.parameters():
+        p.requires_grad_(False)
+    return Trained(best_step, error, diverged, None if validate is None else np.stack(errors))
+
+
+def _check(forcing: Forcing, model: nn.Module, n_groups: int) -> None:
+    if any(more is not None for more in (forcing.adversary, forcing.measures_every, forcing.in_passes)):
+        raise ArgumentError(
+            f"mode={forcing!r} asks for more than squares of roll-outs that are fed a share of truth step by step, "
+            f"which is all that Levenberg-Marquardt takes; use solver='adamw'."
+        )
+    width = 1 + n_parameters(model)
+    if 8 * n_groups * width**2 > _MOST_BYTES:
+        together = "" if n_groups == 1 else f" in each of {n_groups} models side by side"
+        raise ArgumentError(
+            f"{width - 1} weights{together} are too many for Levenberg-Marquardt, which keeps a matrix of all pairs; "
+            f"use a smaller network such as tsforce.models.MLP(hidden=(32,), activation='tanh'), fewer lags, or "
+            f"solver='adamw'."
+        )
+
+
+class _Solver:
+    """Weights, damping and the matrices of the residuals now in use, each with a leading axis of G groups.
+
+    Attributes
+    ----------
+    theta : (G, P)
+    loss : (G,)
+        Of the residuals in use, at `theta`.
+    active : (G,) bool
+        Groups that have not stopped.
+    idle : (G,) bool
+        Groups that have arrived where these residuals lead.
+    diverged : (G,) bool
+        Groups that met numbers that are not finite where they stood.
+    reads_all : bool
+        Whether every cutoff is in use.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        store: SeriesStore,
+        series: list[IntArray],
+        first_rows: list[IntArray],
+        last_rows: list[IntArray],
+        stops: IntArray,
+        horizon: int,
+        forcing: Forcing,
+        keys: Tensor,
+        settings: Settings,
+    ) -> None:
+        self.model, self.store, self.stops, self.horizon, self.forcing = model, store, stops, horizon, forcing
+        self.keys, self.settings = keys, settings
+        self.series, self.first_rows = series, first_rows
+        self.counts = [np.maximum(last - first + 1, 0) for first, last in zip(first_rows, last_rows, strict=True)]
+        self.parameters = list(model.parameters())
+        self.theta = torch.cat([p.detach().flatten(start_dim=1) for p in self.parameters], dim=1)
+        n_groups, device = len(keys), self.theta.device
+        self.loss = self.theta.new_full((n_groups,), math.nan)
+        self.damping = self.theta.new_full((n_groups,), settings.damping)
+        self.growth = self.theta.new_full((n_groups,), 2.0)
+        self.active = torch.ones(n_groups, dtype=torch.bool, device=device)
+        self.idle, self.diverged = torch.zeros_like(self.active), torch.zeros_like(self.active)
+        layout = cast(StepModel, model).layout
+        past = store.values.new_zeros(n_groups, 1, layout.reach, store.values.shape[1])
+        self.stateless = cast(StepModel, model).init_state(past) is None
+        self.one_step = forcing == OpenLoop() and partials_of(model) is not None
+        self.residuals: Rows | RollOuts | None = None
+        self.gram: Tensor | None = None
+        steps = (horizon if layout.past_exog else 1) if self.one_step else horizon
+        enough = math.ceil(_PER_PARAMETER * self.theta.shape[1] / (steps * len(layout.channels)))
+        self.most = settings.batch_size or max(enough, 20_000 if self.one_step else 256)
+        self.reads_all = all(int(count.sum()) <= self.most for count in self.counts)
+
+    def put(self, theta: Tensor) -> None:
+        """Set the model's weights."""
+        pieces = theta.split([p[0].numel() for p in self.parameters], dim=1)
+        for p, piece in zip(self.parameters, pieces, strict=True):
+            p.data.copy_(piece.view_as(p))
+
+    # ---- residuals
+
+    def _cutoffs(self, epoch: int) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+        """Return series and cutoffs in use, (G, B) each, and which of them are no padding."""
+        chosen = []
+        for g, count in enumerate(self.counts):
+            total = int(count.sum())
+            number = np.arange(total)
+            if total > self.most:
+                number = np.sort(
+                    torch.argsort(uniform(self.keys[g : g + 1], (12, epoch), total)[0]).numpy()[: self.most]
+                )
+            upto = np.cumsum(count)
+            which = np.searchsorted(upto, number, side="right")
+            chosen.append((self.series[g][which], self.first_rows[g][which] + number - (upto - count)[which]))
+        widest = max(len(rows) for _, rows in chosen)
+        real = np.arange(widest) < np.array([[len(rows)] for _, rows in chosen])
+        series, rows = (
+            np.stack([np.pad(one, (0, widest - len(one)), mode="edge") for one in side])
+            for side in zip(*chosen, strict=True)
+        )
+        return series, rows, real
+
+    def read(self, moment: Moment) -> None:
+        """Take the residuals of a moment into use."""
+        fresh = self._rows(moment) if self.one_step else self._roll_outs(moment)
+        if fresh is None:
+            return
+        self.residuals, self.gram = fresh, None
+        self.idle = torch.zeros_like(self.idle)
+        self.growth.fill_(2.0)
+
+    def _rows(self, moment: Moment) -> Rows | None:
+        if self.residuals is not None and self.reads_all:
+            return None
+        series, cutoffs, real = self._cutoffs(moment.epoch)
+        layout = cast(StepModel, self.model).layout
+        steps = self.horizon if layout.past_exog else 1
+        parts = []
+        for start in range(0, series.shape[1], _AT_ONCE):
+            part = np.s_[:, start : start + _AT_ONCE]
+            batch = self.store.batch(series[part], cutoffs[part], steps)
+            assert batch.future_mask is not None
+            seen = cutoffs[part][..., None] + np.arange(1, steps + 1) < self.stops[series[part]][..., None]
+            known = batch.future_mask & torch.from_numpy(seen & real[part][..., None]).to(batch.past.device)[..., None]
+            x, y = rows_of(layout, batch, steps)
+            weight = torch.cat([known[:, :, h] for h in range(steps)], dim=1)
+            parts.append((x, torch.where(weight, y, 0.0), weight.double()))
+        x, y, weight = (torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True))
+        return Rows(x, y, _shares(weight))
+
+    def _roll_outs(self, moment: Moment) -> RollOuts | None:
+        steps = self.forcing.steps(self.horizon, moment)
+        series, cutoffs, real = self._cutoffs(moment.epoch)
+        reach = cast(StepModel, self.model).layout.reach
+        parts = []
+        for start in range(0, series.shape[1], _AT_ONCE):
+            part = np.s_[:, start : start + _AT_ONCE]
+            batch = self.store.batch(series[part], cutoffs[part], steps)
+            assert batch.future is not None
+            assert batch.future_mask is not None
+            past = batch.past[:, :, -reach:].clone() if self.stateless else batch.past
+            parts.append((past, batch.future, batch.future_mask, *(batch.inputs or ())))
+        past, future, mask, *inputs = (torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True))
+        seen = cutoffs[..., None] + np.arange(1, steps + 1) < self.stops[series][..., None]
+        known = mask & torch.from_numpy(seen).to(past.device)[..., None]
+        future = torch.where(known, future, 0.0)
+        weight = (known & torch.from_numpy(real).to(past.device)[..., None, None]).double()
+        own = self.forcing.weights(self.horizon, moment)
+        if own is not None:
+            weight = weight * own.to(weight)[:, None, :steps, None]
+        share = noisy = None
+        if self.forcing.needs_truth:
+            share = self.forcing.share(known, moment).to(past)
+            noise = self.forcing.noise(future, moment)
+            noisy = None if noise is None else future + noise.to(future)
+        lags = len(cast(StepModel, self.model).layout.lags)
+        walks = [self.forcing.lag_noise(past, lags, h, moment) for h in range(steps)]
+        fed = Fixed(
+            share, self.forcing.gradient_scale, self.forcing.cuts_every,
+            None if walks[0] is None else torch.stack(cast(list[Tensor], walks), dim=2),
+        )  # fmt: skip
+        fresh = RollOuts(past, future, _shares(weight), fed, noisy, cast(Inputs, tuple(inputs)) if inputs else None)
+        old = self.residuals
+        return None if self.reads_all and isinstance(old, RollOuts) and fresh.same_as(old) else fresh
+
+    # ---- iterations
+
+    def _losses(self) -> Tensor:
+        """Return the loss at the model's weights, the penalty included."""
+        assert self.residuals is not None
+        loss = self.residuals.loss(self.model)
+        if self.settings.penalty:
+            loss = loss + 0.5 * self.settings.penalty * self._flat().square().sum(dim=1)
+        return loss
+
+    def _flat(self) -> Tensor:
+        return torch.cat([p.detach().flatten(start_dim=1) for p in self.parameters], dim=1)
+
+    def iterate(self) -> None:
+        """Try one step of every group that is neither stopped nor idle."""
+        todo = self.active & ~self.idle
+        if not bool(todo.any()):
+            return
+        if self.gram is None:
+            assert self.residuals is not None
+            self.gram = self.residuals.gram(self.model)
+            penalty = self.settings.penalty
+            if penalty:
+                self.gram[:, 0, 0] += 0.5 * penalty * self.theta.square().sum(dim=1)
+                self.gram[:, 1:, 0] += 0.5 * penalty * self.theta
+                self.gram.diagonal(dim1=1, dim2=2)[:, 1:] += 0.5 * penalty
+            self.loss = self.gram[:, 0, 0].clone()
+            bad = todo & ~torch.isfinite(self.gram.diagonal(dim1=1, dim2=2)).all(dim=1)
+            self.diverged |= bad
+            self.active &= ~bad
+            todo &= ~bad
+            self.gram[~torch.isfinite(self.gram).all(dim=(1, 2))] = 0.0
+        step, predicted = self._propose()
+        trial = torch.where((todo & torch.isfinite(predicted))[:, None], self.theta + step, self.theta)
+        self.put(trial)
+        loss = self._losses()
+        # A step into numbers that are not finite is no step.
+        ratio = torch.where(torch.isfinite(loss), (self.loss - loss) / predicted, -math.inf)
+        accepted = todo & (predicted > 0) & (loss <= self.loss)
+        self.theta = torch.where(accepted[:, None], trial, self.theta)
+        self.put(self.theta)
+        arrived = ~(predicted > _TOLERANCE * self.loss) & torch.isfinite(predicted)
+        self.loss = torch.where(accepted, loss, self.loss)
+        better = (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)
+        self.damping = torch.where(todo, self.damping * torch.where(accepted, better, self.growth), self.damping)
+        self.growth = torch.where(accepted, 2.0, torch.where(todo, 2 * self.growth, self.growth))
+        self.idle |= todo & (arrived | (self.damping > 1e16))
+        if bool(accepted.any()):
+            self.gram = None
+
+    def _propose(self) -> tuple[Tensor, Tensor]:
+        """Return a step (G, P) and by how much the quadratic model says that it lowers the loss, (G,); NaN: none."""
+        assert self.gram is not None
+        diagonal = self.gram.diagonal(dim1=1, dim2=2)[:, 1:]
+        scale = diagonal + _EVEN * diagonal.mean(dim=1, keepdim=True)
+        scale = torch.where(scale > 0, scale, 1.0).sqrt()
+        slope = self.gram[:, 1:, 0] / scale
+        matrix = self.gram[:, 1:, 1:] / scale[:, :, None] / scale[:, None, :]
+        matrix.diagonal(dim1=1, dim2=2).add_(self.damping[:, None])
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        step = -torch.cholesky_solve(slope[..., None], factor)[..., 0]
+        predicted = (step * (self.damping[:, None] * step - slope)).sum(dim=1)
+        good = (info == 0) & torch.isfinite(step).all(dim=1)
+        return step / scale, torch.where(good, predicted, math.nan)
+
+
+def _shares(weight: Tensor) -> Tensor:
+    """Return weights that sum to 1 in each group, or to 0 where there is none."""
+    total = weight.sum(dim=tuple(range(1, weight.dim())), keepdim=True)
+    return weight / torch.where(total > 0, total, 1.0)
+
+
+def _mean(values: FloatArray) -> float:
+    """Return the mean of the finite values."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan
