@@ -155,11 +155,6 @@ class Fixed(Forcing):
         given, walks = (None if t is None else t[:, part] for t in (self.given, self.walks))
         return replace(self, given=given, walks=walks)
 
-    def same_as(self, other: Fixed) -> bool:
-        """Return whether the same is fed, by the same policy."""
-        pairs = ((self.given, other.given), (self.walks, other.walks))
-        return all(a is b if a is None or b is None else torch.equal(a, b) for a, b in pairs)
-
 
 class Sensitivities:
     """A step model without a state that keeps what its outputs owe to the parameters while it is rolled out.
@@ -282,10 +277,16 @@ class RollOuts:
         self.past, self.truth, self.root, self.fed = past, truth, weight.sqrt(), fed
         self.noisy, self.inputs = truth if noisy is None else noisy, inputs
 
-    def same_as(self, other: RollOuts) -> bool:
-        """Return whether the same is fed and asked for, the windows being the same."""
-        same = self.truth.shape == other.truth.shape and self.fed.same_as(other.fed)
-        return same and torch.equal(self.root, other.root) and torch.equal(self.noisy, other.noisy)
+    def same_as(self, other: RollOuts) -> Tensor:
+        """Return in which groups the same is fed and asked for, (G,) bool, the windows being the same."""
+        same = torch.ones(len(self.truth), dtype=torch.bool, device=self.truth.device)
+        names = [(self.fed.given, other.fed.given), (self.fed.walks, other.fed.walks)]
+        for a, b in ((self.root, other.root), (self.noisy, other.noisy), *names):
+            if a is None or b is None or a.shape != b.shape:
+                same &= a is None and b is None
+            else:
+                same &= (a == b).flatten(start_dim=1).all(dim=1)
+        return same
 
     def on(self, part: slice) -> RollOuts:
         """Return the residuals of some of the windows, their weights as they are."""

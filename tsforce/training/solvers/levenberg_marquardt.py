@@ -142,8 +142,9 @@ def train(
     n_groups = len(keys)
     best, best_step = solver.theta.clone(), np.zeros(n_groups, dtype=np.int64)
     error, waited = np.full(n_groups, np.nan), np.zeros(n_groups, dtype=np.int64)
+    device = solver.theta.device
     if stop_at is not None:
-        solver.active &= torch.from_numpy(stop_at > 0)
+        solver.active &= torch.from_numpy(stop_at > 0).to(device)
     errors = list(np.full((1, n_groups), np.nan) if replay is None else replay) if validate is None else []
     began = time.process_time()
 
@@ -165,14 +166,15 @@ def train(
             # A group that cannot be judged keeps its latest weights, and takes every step.
             unjudged = np.isnan(closed)
             won = unjudged | (closed < error) | np.isnan(error)
-            won &= solver.active.numpy() & (keep_start or step > 0)
-            best[torch.from_numpy(won)] = solver.theta[torch.from_numpy(won)]
+            won &= solver.active.cpu().numpy() & (keep_start or step > 0)
+            better = torch.from_numpy(won).to(device)
+            best[better] = solver.theta[better]
             error[won], best_step[won] = closed[won], step
             # While truth is still being taken away, a worse look says nothing about what comes after.
-            waited[:] = np.where(won | unjudged | ~settled(step).numpy(), 0, waited + 1)
-            solver.active &= torch.from_numpy(waited < settings.patience)
+            waited[:] = np.where(won | unjudged | ~settled(step).cpu().numpy(), 0, waited + 1)
+            solver.active &= torch.from_numpy(waited < settings.patience).to(device)
         seconds = time.process_time() - began
-        loss = _mean(solver.loss.numpy()) if step else math.nan
+        loss = _mean(solver.loss.cpu().numpy()) if step else math.nan
         ratio = forcing.ratio(moment_at(step))
         history.add(
             Record(run, mode, step // settings.hold, step, loss, _mean(one), _mean(closed), ratio, math.nan, seconds)
@@ -186,17 +188,17 @@ def train(
         solver.iterate()
         step += 1
         if stop_at is not None:
-            solver.active &= torch.from_numpy(stop_at > step)
+            solver.active &= torch.from_numpy(stop_at > step).to(device)
         late = settings.time_limit is not None and time.process_time() - began > settings.time_limit
         # Where nothing will change any more, groups that have arrived have arrived for good.
         done = not bool((solver.active & ~solver.idle).any())
-        over = done and solver.reads_all and bool(settled(step).all())
+        over = done and not bool(solver.drawn.any()) and bool(settled(step).all())
         last = step == settings.max_steps or late or over or not bool(solver.active.any())
         if step % settings.hold == 0 or last:
             look(step)
         if last:
             break
-    diverged = solver.diverged.numpy()
+    diverged = solver.diverged.cpu().numpy()
     if diverged.any():
         history.n_diverged += int(diverged.sum())
         history.notes.append(
@@ -238,8 +240,8 @@ class _Solver:
         Groups that have arrived where these residuals lead.
     diverged : (G,) bool
         Groups that met numbers that are not finite where they stood.
-    reads_all : bool
-        Whether every cutoff is in use.
+    drawn : (G,) bool
+        Groups with more cutoffs than are in use at a time.
     """
 
     def __init__(
@@ -276,7 +278,7 @@ class _Solver:
         steps = (horizon if layout.past_exog else 1) if self.one_step else horizon
         enough = math.ceil(_PER_PARAMETER * self.theta.shape[1] / (steps * len(layout.channels)))
         self.most = settings.batch_size or max(enough, 20_000 if self.one_step else 256)
-        self.reads_all = all(int(count.sum()) <= self.most for count in self.counts)
+        self.drawn = torch.tensor([int(count.sum()) > self.most for count in self.counts], device=device)
 
     def put(self, theta: Tensor) -> None:
         """Set the model's weights."""
@@ -293,9 +295,8 @@ class _Solver:
             total = int(count.sum())
             number = np.arange(total)
             if total > self.most:
-                number = np.sort(
-                    torch.argsort(uniform(self.keys[g : g + 1], (12, epoch), total)[0]).numpy()[: self.most]
-                )
+                order = torch.argsort(uniform(self.keys[g : g + 1], (12, epoch), total)[0])
+                number = np.sort(order[: self.most].cpu().numpy())
             upto = np.cumsum(count)
             which = np.searchsorted(upto, number, side="right")
             chosen.append((self.series[g][which], self.first_rows[g][which] + number - (upto - count)[which]))
@@ -312,12 +313,18 @@ class _Solver:
         fresh = self._rows(moment) if self.one_step else self._roll_outs(moment)
         if fresh is None:
             return
-        self.residuals, self.gram = fresh, None
-        self.idle = torch.zeros_like(self.idle)
-        self.growth.fill_(2.0)
+        changed = self.drawn.clone()
+        if not isinstance(fresh, Rows):
+            old = self.residuals
+            changed |= ~fresh.same_as(old) if isinstance(old, RollOuts) else True
+        if self.residuals is None or bool(changed.any()):
+            self.residuals, self.gram = fresh, None
+        # Whoever has neighbours whose residuals change goes on as if alone.
+        self.idle &= ~changed
+        self.growth[changed] = 2.0
 
     def _rows(self, moment: Moment) -> Rows | None:
-        if self.residuals is not None and self.reads_all:
+        if self.residuals is not None and not bool(self.drawn.any()):
             return None
         series, cutoffs, real = self._cutoffs(moment.epoch)
         layout = cast(StepModel, self.model).layout
@@ -335,7 +342,7 @@ class _Solver:
         x, y, weight = (torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True))
         return Rows(x, y, _shares(weight))
 
-    def _roll_outs(self, moment: Moment) -> RollOuts | None:
+    def _roll_outs(self, moment: Moment) -> RollOuts:
         steps = self.forcing.steps(self.horizon, moment)
         series, cutoffs, real = self._cutoffs(moment.epoch)
         reach = cast(StepModel, self.model).layout.reach
@@ -366,9 +373,7 @@ class _Solver:
             share, self.forcing.gradient_scale, self.forcing.cuts_every,
             None if walks[0] is None else torch.stack(cast(list[Tensor], walks), dim=2),
         )  # fmt: skip
-        fresh = RollOuts(past, future, _shares(weight), fed, noisy, cast(Inputs, tuple(inputs)) if inputs else None)
-        old = self.residuals
-        return None if self.reads_all and isinstance(old, RollOuts) and fresh.same_as(old) else fresh
+        return RollOuts(past, future, _shares(weight), fed, noisy, cast(Inputs, tuple(inputs)) if inputs else None)
 
     # ---- iterations
 
