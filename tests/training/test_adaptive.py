@@ -26,6 +26,7 @@ from tsforce.training.by_gradient import Phase, fit_by_gradient
 from tsforce.training.history import History
 from tsforce.training.problem import Problem
 from tsforce.training.solvers import gradient
+from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.gradient import Settings
 
 H, LAGS = 4, 5
@@ -175,8 +176,11 @@ def run(forcing, errors, patience=2):
     start = by_gradient.warm_start(p, learnt, np.ones(1))
     history, given = History("x"), iter(errors)
     gradient.train(
-        linear(start, None), learnt.store, [np.array([0])], [np.array([learnt.store.first + LAGS - 1])],
-        [learnt.stops - 2], learnt.stops, H, forcing, torch.tensor([1]),
+        linear(start, None),
+        Cutoffs(
+            learnt.store, [np.array([0])], [np.array([learnt.store.first + LAGS - 1])], [learnt.stops - 2], learnt.stops
+        ),
+        H, forcing, torch.tensor([1]),
         Settings(100, 4, 1e-4, looks=10, patience=patience), history, run="choose", mode="adaptive",
         validate=lambda model: (np.array([float(next(given))]), np.array([1.0])),
     )  # fmt: skip

@@ -21,6 +21,7 @@ from tsforce.training.history import History
 from tsforce.training.judging import no_better
 from tsforce.training.losses import LOSSES, multi_step_loss
 from tsforce.training.problem import Problem
+from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.gradient import Settings, train
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.ridge import RidgeChoice
@@ -213,9 +214,12 @@ def test_a_diverging_run_keeps_the_last_good_weights_and_says_so():
     broken = Breaks(LAYOUT, model.weight.detach().clone(), model.bias.detach().clone())
     first = np.full(2, learnt.store.first + LAGS - 1)
     done = train(
-        broken, learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
-        [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops, H, ClosedLoop(), torch.tensor([1, 2]), SETTINGS,
-        history, run="final", mode="closed_loop",
+        broken,
+        Cutoffs(
+            learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
+            [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops,
+        ),
+        H, ClosedLoop(), torch.tensor([1, 2]), SETTINGS, history, run="final", mode="closed_loop",
     )  # fmt: skip
     assert done.diverged.tolist() == [True, False]
     assert torch.isfinite(weights(broken)).all()
@@ -280,8 +284,8 @@ def test_patience_counts_only_once_the_forcing_ratio_has_settled():
         settings = Settings(100, 4, 1e-4, looks=10, patience=2)
         first = [np.array([learnt.store.first + LAGS - 1])]
         train(
-            linear(start, None), learnt.store, [np.array([0])], first, [learnt.stops - 2], learnt.stops, H, forcing,
-            torch.tensor([1]), settings, history, run="choose", mode="curriculum",
+            linear(start, None), Cutoffs(learnt.store, [np.array([0])], first, [learnt.stops - 2], learnt.stops), H,
+            forcing, torch.tensor([1]), settings, history, run="choose", mode="curriculum",
             validate=lambda model: (np.array([float(next(worse))]), np.array([1.0])),
         )  # fmt: skip
         assert history.records[-1].step == last

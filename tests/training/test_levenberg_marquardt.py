@@ -37,6 +37,7 @@ from tsforce.training.by_gradient import Phase, fit_by_gradient
 from tsforce.training.history import History
 from tsforce.training.problem import Problem
 from tsforce.training.solvers import jacobians
+from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows, symmetric_product
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.levenberg_marquardt import Settings, _Solver, train
@@ -257,10 +258,9 @@ def solver_of(p, family, forcing, **settings):
     model = builder(family)(start, keys)
     members = [p.every] if p.pooled else [p.every[[i]] for i in p.every]
     first = np.full(p.panel.n_series, learnt.store.first + p.layout.reach - 1)
-    solver = _Solver(
-        model, learnt.store, members, [first[m] for m in members], [learnt.stops[m] - 2 for m in members],
-        learnt.stops, p.horizon, forcing, keys, Settings(**{"max_steps": 20} | settings),
-    )  # fmt: skip
+    last = [learnt.stops[m] - 2 for m in members]
+    cutoffs = Cutoffs(learnt.store, members, [first[m] for m in members], last, learnt.stops)
+    solver = _Solver(model, cutoffs, p.horizon, forcing, keys, Settings(**{"max_steps": 20} | settings))
     solver.read(Moment(0, 20, 0, keys))
     return solver
 
@@ -408,8 +408,12 @@ def test_a_model_that_cannot_start_keeps_its_weights_and_says_so():
     history, before = History("x"), flat(start).clone()
     first = np.full(2, learnt.store.first + LAGS - 1)
     done = train(
-        start, learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
-        [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops, HORIZON, ClosedLoop(), torch.tensor([1, 2]),
+        start,
+        Cutoffs(
+            learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
+            [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops,
+        ),
+        HORIZON, ClosedLoop(), torch.tensor([1, 2]),
         Settings(5), history, run="final", mode="closed_loop",
     )  # fmt: skip
     assert done.diverged.tolist() == [True, False]

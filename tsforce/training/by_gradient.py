@@ -20,8 +20,9 @@ from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt
-from tsforce.training.solvers.gradient import Trained
+from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.least_squares import fit_linear
+from tsforce.training.solvers.looks import Trained, Validate
 from tsforce.training.solvers.ridge import choose_ridge
 
 __all__ = ["GradientFit", "Phase", "fit_by_gradient", "warm_start"]
@@ -233,7 +234,7 @@ def _train(
     history: History,
     *,
     run: str,
-    validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
+    validate: Validate | None = None,
     stop_at: IntArray | None = None,
     keep_start: bool = True,
     replay: FloatArray | None = None,
@@ -249,9 +250,9 @@ def _train(
     members = [problem.by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
     by_squares = isinstance(phase.settings, levenberg_marquardt.Settings)
     train: Callable[..., Trained] = levenberg_marquardt.train if by_squares else gradient.train
+    cutoffs = Cutoffs(store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops)
     return train(
-        model, store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops, problem.horizon,
-        phase.forcing, keys, phase.settings, history, run=run,
+        model, cutoffs, problem.horizon, phase.forcing, keys, phase.settings, history, run=run,
         mode=phase.name or type(phase.forcing).__name__, scale=scale, stop_at=stop_at, validate=validate,
         keep_start=keep_start, replay=replay,
     )  # fmt: skip

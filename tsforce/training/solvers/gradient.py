@@ -7,11 +7,10 @@ and early stop are their own; draws are keyed by series. A series fitted among o
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +18,18 @@ import torch
 from torch import Tensor, nn
 
 from tsforce.data.panel import IntArray
-from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.draws import uniform
-from tsforce.dynamics.forcing import Forcing, Moment
+from tsforce.dynamics.forcing import Forcing
 from tsforce.dynamics.gain import feedback_gain
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.parallel import parallel_rollout
 from tsforce.dynamics.policies import ProfessorForcing
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.closed_loop import as_dtype
-from tsforce.training.history import History, Record
+from tsforce.training.history import History
 from tsforce.training.losses import multi_step_loss
+from tsforce.training.solvers.cutoffs import Cutoffs
+from tsforce.training.solvers.looks import Looks, Trained, Validate, finite_mean
 from tsforce.training.solvers.professor import Professor
 
 __all__ = ["Settings", "Trained", "train"]
@@ -89,35 +89,9 @@ class Settings:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.max_steps - warm)))
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """The outcome of a run.
-
-    Attributes
-    ----------
-    best_step : (G,) int64
-        Steps after which each group had its lowest closed-loop validation error (0: the start was never bettered).
-    error : (G,) float64
-        That error; NaN without validation.
-    diverged : (G,) bool
-        Groups that met a loss or weights that are not finite, and were set back to their last good weights.
-    closed_loop : (K, G) float64, optional
-        Closed-loop validation errors of all looks, that before the first step first; None without validation.
-    """
-
-    best_step: IntArray
-    error: FloatArray
-    diverged: npt.NDArray[np.bool_]
-    closed_loop: FloatArray | None = None
-
-
 def train(
     model: nn.Module,
-    store: SeriesStore,
-    series: list[IntArray],
-    first_rows: list[IntArray],
-    last_rows: list[IntArray],
-    stops: IntArray,
+    cutoffs: Cutoffs,
     horizon: int,
     forcing: Forcing,
     keys: Tensor,
@@ -128,7 +102,7 @@ def train(
     mode: str,
     scale: FloatArray | None = None,
     stop_at: IntArray | None = None,
-    validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
+    validate: Validate | None = None,
     keep_start: bool = True,
     replay: FloatArray | None = None,
 ) -> Trained:
@@ -137,11 +111,7 @@ def train(
     Parameters
     ----------
     model : StepModel that is a Module, every parameter with the leading axis G
-    store : SeriesStore
-    series, first_rows, last_rows : G arrays each
-        For every group, its series and the first and last cutoff of each that training windows may have.
-    stops : (S,) int64
-        Rows of each series of the store that may be learnt from; a window's later steps carry no weight.
+    cutoffs : Cutoffs
     horizon : int
         H, the steps of a training window.
     forcing : Forcing
@@ -169,27 +139,22 @@ def train(
     parameters = list(model.parameters())
     for p in parameters:
         p.requires_grad_()
-    n_groups = len(keys)
+    store, n_groups = cutoffs.store, len(keys)
     device, dtype = parameters[0].device, parameters[0].dtype
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     average = [p.detach().clone() for p in parameters]
     best = [p.detach().clone() for p in parameters]
-    n_cutoffs = [np.maximum(last - first + 1, 0) for first, last in zip(first_rows, last_rows, strict=True)]
-    upto = [np.cumsum(count) for count in n_cutoffs]
-    totals = torch.tensor([int(u[-1]) for u in upto], device=device)
-    best_step = np.zeros(n_groups, dtype=np.int64)
-    error = np.full(n_groups, np.nan)
-    waited = np.zeros(n_groups, dtype=np.int64)
+    totals = torch.from_numpy(cutoffs.totals).to(device)
     active = torch.ones(n_groups, dtype=torch.bool, device=device)
     if stop_at is not None:
         active &= torch.from_numpy(stop_at > 0).to(device)
     diverged = torch.zeros(n_groups, dtype=torch.bool, device=device)
-    every = max(1, math.ceil(settings.max_steps / settings.looks))
-    began = time.process_time()
     losses: list[float] = []
-    # What policies may follow. Without any error a group is one that cannot be judged.
-    errors = list(np.full((1, n_groups), np.nan) if replay is None else replay) if validate is None else []
-    gains: list[Tensor] = []
+    looks = Looks(
+        forcing, horizon, keys, total=settings.max_steps, every=max(1, math.ceil(settings.max_steps / settings.looks)),
+        patience=settings.patience, history=history, run=run, mode=mode, validate=validate, keep_start=keep_start,
+        replay=replay,
+    )  # fmt: skip
     roll: Callable[..., tuple[Tensor, Tensor | None]] = rollout
     if forcing.in_passes is not None:
         roll = partial(parallel_rollout, passes=forcing.in_passes[0], gradient=forcing.in_passes[1])
@@ -198,51 +163,21 @@ def train(
         channels = len(step_model.layout.channels)
         professor = Professor(forcing.adversary, keys.to(device), horizon, channels, dtype)
 
-    def moment_at(step: int) -> Moment:
-        """Return the moment before a step, with the looks taken and the gains measured by then."""
-        seen = errors[: step // every + 1]
-        return Moment(
-            step, settings.max_steps, step // every, keys,
-            closed_loop=torch.from_numpy(np.stack(seen)) if seen else None,
-            gains=torch.stack(gains) if gains else None,
-        )  # fmt: skip
-
     def draw(step: int) -> tuple[IntArray, IntArray]:
         """Return series and cutoffs of this step's windows, (G, B) each."""
         u = uniform(keys.to(device), (2, step), settings.batch_size)
         number = (u * totals[:, None]).long().clamp(max=totals[:, None] - 1).cpu().numpy()
-        which = np.stack([np.searchsorted(u, n, side="right") for u, n in zip(upto, number, strict=True)])
-        start = np.stack([(u - c)[w] for u, c, w in zip(upto, n_cutoffs, which, strict=True)])
-        chosen = np.stack([s[w] for s, w in zip(series, which, strict=True)])
-        rows = np.stack([f[w] for f, w in zip(first_rows, which, strict=True)]) + number - start
-        return chosen, rows
+        chosen, rows = zip(*(cutoffs.numbered(g, own) for g, own in enumerate(number)), strict=True)
+        return np.stack(chosen), np.stack(rows)
 
     def look(step: int) -> None:
         nonlocal active
         rate = settings.rate_at(min(step, settings.max_steps - 1))
-        closed = one = np.full(n_groups, np.nan)
-        if validate is not None:
-            with _weights(parameters, average):
-                closed, one = validate(model)
-            errors.append(closed)
-            # A group that cannot be judged keeps its latest weights, and takes every step.
-            unjudged = np.isnan(closed)
-            better = torch.from_numpy(unjudged | (closed < error) | np.isnan(error)).to(device)
-            better &= active & (keep_start or step > 0)
-            _copy(best, average, better)
-            won = better.cpu().numpy()
-            error[won], best_step[won] = closed[won], step
-            # While truth is still being taken away, a worse look says nothing about what comes after.
-            settled = forcing.settled(horizon, moment_at(step), moment_at(settings.max_steps)).cpu().numpy()
-            waited[:] = np.where(won | unjudged | ~settled, 0, waited + 1)
-            active &= torch.from_numpy(waited < settings.patience).to(device)
-        history.add(
-            Record(
-                run, mode, step // every, step, float(np.mean(losses)) if losses else math.nan, _mean(one),
-                _mean(closed),
-                forcing.ratio(moment_at(step)), rate, time.process_time() - began,
-            )
-        )  # fmt: skip
+        with _weights(parameters, average):
+            loss = float(np.mean(losses)) if losses else math.nan
+            won = looks.take(step, model, active.cpu().numpy(), loss, rate)
+        _copy(best, average, torch.from_numpy(won).to(device))
+        active &= torch.from_numpy(looks.going).to(device)
         losses.clear()
 
     look(0)
@@ -250,17 +185,17 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = settings.rate_at(step)
         chosen, rows = draw(step)
-        steps = forcing.steps(horizon, moment_at(step))
+        steps = forcing.steps(horizon, looks.moment(step))
         batch = store.batch(chosen, rows, steps)
         assert batch.future is not None
         assert batch.future_mask is not None
-        seen = torch.from_numpy(rows[..., None] + np.arange(1, steps + 1) < stops[chosen][..., None]).to(device)
+        seen = torch.from_numpy(cutoffs.may_be_learnt(chosen, rows, steps)).to(device)
         known = batch.future_mask & seen[..., None]
         past, future = batch.past.to(dtype), torch.where(known, batch.future, 0.0).to(dtype)
         inputs = as_dtype(batch.inputs, dtype)
         if forcing.measures_every is not None and step % forcing.measures_every == 0:
-            gains.append(feedback_gain(step_model, past, future, known, inputs).cpu())
-        moment = moment_at(step)
+            looks.gains.append(feedback_gain(step_model, past, future, known, inputs).cpu())
+        moment = looks.moment(step)
         yhat, fed = roll(
             step_model, past, steps, forcing, future=future, future_mask=known, moment=moment, inputs=inputs
         )
@@ -293,32 +228,22 @@ def train(
         with torch.no_grad():
             for a, p in zip(average, parameters, strict=True):
                 a.lerp_(torch.where(_wide(active, p), p, a), 1 - decay)
-        losses.append(_mean(loss.detach().double().cpu().numpy()))
+        losses.append(finite_mean(loss.detach().double().cpu().numpy()))
         if stop_at is not None:
             active &= torch.from_numpy(stop_at > step + 1).to(device)
         last = step + 1 == settings.max_steps or not bool(active.any())
-        last |= settings.time_limit is not None and time.process_time() - began > settings.time_limit
-        if (step + 1) % every == 0 or last:
+        last |= settings.time_limit is not None and looks.seconds > settings.time_limit
+        if (step + 1) % looks.every == 0 or last:
             look(step + 1)
             if last or not bool(active.any()):
                 break
-    if bool(diverged.any()):
-        history.n_diverged += int(diverged.sum())
-        history.notes.append(
-            f"{int(diverged.sum())} of {n_groups} models diverged in run {run!r}; their last good weights were kept."
-        )
+    trained = looks.end(diverged.cpu().numpy())
     if professor is not None:
         history.notes.append(f"professor forcing, run {run!r}: {professor.told()}.")
     for p, kept in zip(parameters, average if validate is None else best, strict=True):
         p.data.copy_(kept)
         p.requires_grad_(False)
-    return Trained(best_step, error, diverged.cpu().numpy(), None if validate is None else np.stack(errors))
-
-
-def _mean(values: FloatArray) -> float:
-    """Return the mean of the finite values."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else math.nan
+    return trained
 
 
 def _wide(mask: Tensor, like: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from tsforce.data.windows import SeriesStore, WindowBatch
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
+from tsforce.training.solvers.cutoffs import before_stops
 
 __all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "rows_of", "seen_of", "solve"]
 
@@ -325,7 +326,7 @@ def accumulate_rows(
             assert batch.future is not None
             x, y = rows_of(layout, batch, steps)
             if steps > 1 or store.observed is not None:
-                ends = cutoffs[part, None] + np.arange(1, steps + 1) < stops_of[which[part], None]
+                ends = before_stops(which[part], cutoffs[part], steps, stops_of)
                 inside = torch.from_numpy(ends.T.ravel()).to(x.device) & seen_of(batch)
                 x, y = x[:, inside], y[:, inside]
                 if x.shape[1] == 0:

@@ -8,10 +8,8 @@ its own. A series fitted among others is fitted as if alone.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from tsforce.data.panel import IntArray
-from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import Forcing, Moment, OpenLoop
 from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import ArgumentError
-from tsforce.training.history import History, Record
-from tsforce.training.solvers.gradient import Trained
+from tsforce.training.history import History
+from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows
 from tsforce.training.solvers.least_squares import rows_of
+from tsforce.training.solvers.looks import Looks, Trained, Validate, finite_mean
 from tsforce.training.solvers.partials import n_parameters, partials_of
 
 __all__ = ["Settings", "train"]
@@ -100,11 +98,7 @@ class Settings:
 
 def train(
     model: nn.Module,
-    store: SeriesStore,
-    series: list[IntArray],
-    first_rows: list[IntArray],
-    last_rows: list[IntArray],
-    stops: IntArray,
+    cutoffs: Cutoffs,
     horizon: int,
     forcing: Forcing,
     keys: Tensor,
@@ -115,7 +109,7 @@ def train(
     mode: str,
     scale: FloatArray | None = None,
     stop_at: IntArray | None = None,
-    validate: Callable[[Any], tuple[FloatArray, FloatArray]] | None = None,
+    validate: Validate | None = None,
     keep_start: bool = True,
     replay: FloatArray | None = None,
 ) -> Trained:
@@ -138,76 +132,43 @@ def train(
     """
     del scale
     _check(forcing, model, len(keys))
-    solver = _Solver(model, store, series, first_rows, last_rows, stops, horizon, forcing, keys, settings)
-    n_groups = len(keys)
-    best, best_step = solver.theta.clone(), np.zeros(n_groups, dtype=np.int64)
-    error, waited = np.full(n_groups, np.nan), np.zeros(n_groups, dtype=np.int64)
-    device = solver.theta.device
+    solver = _Solver(model, cutoffs, horizon, forcing, keys, settings)
+    best, device = solver.theta.clone(), solver.theta.device
     if stop_at is not None:
         solver.active &= torch.from_numpy(stop_at > 0).to(device)
-    errors = list(np.full((1, n_groups), np.nan) if replay is None else replay) if validate is None else []
-    began = time.process_time()
-
-    def moment_at(step: int) -> Moment:
-        epoch = step // settings.hold
-        seen = errors[: epoch + 1]
-        return Moment(
-            step, settings.max_steps, epoch, keys, closed_loop=torch.from_numpy(np.stack(seen)) if seen else None
-        )
-
-    def settled(step: int) -> Tensor:
-        return forcing.settled(horizon, moment_at(step), moment_at(settings.max_steps))
+    looks = Looks(
+        forcing, horizon, keys, total=settings.max_steps, every=settings.hold, patience=settings.patience,
+        history=history, run=run, mode=mode, validate=validate, keep_start=keep_start, replay=replay,
+    )  # fmt: skip
 
     def look(step: int) -> None:
-        closed = one = np.full(n_groups, np.nan)
-        if validate is not None:
-            closed, one = validate(model)
-            errors.append(closed)
-            # A group that cannot be judged keeps its latest weights, and takes every step.
-            unjudged = np.isnan(closed)
-            won = unjudged | (closed < error) | np.isnan(error)
-            won &= solver.active.cpu().numpy() & (keep_start or step > 0)
-            better = torch.from_numpy(won).to(device)
-            best[better] = solver.theta[better]
-            error[won], best_step[won] = closed[won], step
-            # While truth is still being taken away, a worse look says nothing about what comes after.
-            waited[:] = np.where(won | unjudged | ~settled(step).cpu().numpy(), 0, waited + 1)
-            solver.active &= torch.from_numpy(waited < settings.patience).to(device)
-        seconds = time.process_time() - began
-        loss = _mean(solver.loss.cpu().numpy()) if step else math.nan
-        ratio = forcing.ratio(moment_at(step))
-        history.add(
-            Record(run, mode, step // settings.hold, step, loss, _mean(one), _mean(closed), ratio, math.nan, seconds)
-        )
+        loss = finite_mean(solver.loss.cpu().numpy()) if step else math.nan
+        better = torch.from_numpy(looks.take(step, model, solver.active.cpu().numpy(), loss, math.nan)).to(device)
+        best[better] = solver.theta[better]
+        solver.active &= torch.from_numpy(looks.going).to(device)
 
     look(0)
     step = 0
     while step < settings.max_steps and bool(solver.active.any()):
         if step % settings.hold == 0:
-            solver.read(moment_at(step))
+            solver.read(looks.moment(step))
         solver.iterate()
         step += 1
         if stop_at is not None:
             solver.active &= torch.from_numpy(stop_at > step).to(device)
-        late = settings.time_limit is not None and time.process_time() - began > settings.time_limit
+        late = settings.time_limit is not None and looks.seconds > settings.time_limit
         # Where nothing will change any more, groups that have arrived have arrived for good.
         done = not bool((solver.active & ~solver.idle).any())
-        over = done and not bool(solver.drawn.any()) and bool(settled(step).all())
+        over = done and not bool(solver.drawn.any()) and bool(looks.settled(step).all())
         last = step == settings.max_steps or late or over or not bool(solver.active.any())
         if step % settings.hold == 0 or last:
             look(step)
         if last:
             break
-    diverged = solver.diverged.cpu().numpy()
-    if diverged.any():
-        history.n_diverged += int(diverged.sum())
-        history.notes.append(
-            f"{int(diverged.sum())} of {n_groups} models diverged in run {run!r}; their last good weights were kept."
-        )
     solver.put(solver.theta if validate is None else best)
     for p in model.parameters():
         p.requires_grad_(False)
-    return Trained(best_step, error, diverged, None if validate is None else np.stack(errors))
+    return looks.end(solver.diverged.cpu().numpy())
 
 
 def _check(forcing: Forcing, model: nn.Module, n_groups: int) -> None:
@@ -247,20 +208,14 @@ class _Solver:
     def __init__(
         self,
         model: nn.Module,
-        store: SeriesStore,
-        series: list[IntArray],
-        first_rows: list[IntArray],
-        last_rows: list[IntArray],
-        stops: IntArray,
+        cutoffs: Cutoffs,
         horizon: int,
         forcing: Forcing,
         keys: Tensor,
         settings: Settings,
     ) -> None:
-        self.model, self.store, self.stops, self.horizon, self.forcing = model, store, stops, horizon, forcing
-        self.keys, self.settings = keys, settings
-        self.series, self.first_rows = series, first_rows
-        self.counts = [np.maximum(last - first + 1, 0) for first, last in zip(first_rows, last_rows, strict=True)]
+        self.model, self.cutoffs, self.store, self.horizon = model, cutoffs, cutoffs.store, horizon
+        self.forcing, self.keys, self.settings = forcing, keys, settings
         self.parameters = list(model.parameters())
         self.theta = torch.cat([p.detach().flatten(start_dim=1) for p in self.parameters], dim=1)
         n_groups, device = len(keys), self.theta.device
@@ -270,7 +225,7 @@ class _Solver:
         self.active = torch.ones(n_groups, dtype=torch.bool, device=device)
         self.idle, self.diverged = torch.zeros_like(self.active), torch.zeros_like(self.active)
         layout = cast(StepModel, model).layout
-        past = store.values.new_zeros(n_groups, 1, layout.reach, store.values.shape[1])
+        past = self.store.values.new_zeros(n_groups, 1, layout.reach, self.store.values.shape[1])
         self.stateless = cast(StepModel, model).init_state(past) is None
         self.one_step = forcing == OpenLoop() and partials_of(model) is not None
         self.residuals: Rows | RollOuts | None = None
@@ -278,7 +233,7 @@ class _Solver:
         steps = (horizon if layout.past_exog else 1) if self.one_step else horizon
         enough = math.ceil(_PER_PARAMETER * self.theta.shape[1] / (steps * len(layout.channels)))
         self.most = settings.batch_size or max(enough, 20_000 if self.one_step else 256)
-        self.drawn = torch.tensor([int(count.sum()) > self.most for count in self.counts], device=device)
+        self.drawn = torch.from_numpy(cutoffs.totals > self.most).to(device)
 
     def put(self, theta: Tensor) -> None:
         """Set the model's weights."""
@@ -291,15 +246,12 @@ class _Solver:
     def _cutoffs(self, epoch: int) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
         """Return series and cutoffs in use, (G, B) each, and which of them are no padding."""
         chosen = []
-        for g, count in enumerate(self.counts):
-            total = int(count.sum())
+        for g, total in enumerate(self.cutoffs.totals.tolist()):
             number = np.arange(total)
             if total > self.most:
                 order = torch.argsort(uniform(self.keys[g : g + 1], (12, epoch), total)[0])
                 number = np.sort(order[: self.most].cpu().numpy())
-            upto = np.cumsum(count)
-            which = np.searchsorted(upto, number, side="right")
-            chosen.append((self.series[g][which], self.first_rows[g][which] + number - (upto - count)[which]))
+            chosen.append(self.cutoffs.numbered(g, number))
         widest = max(len(rows) for _, rows in chosen)
         real = np.arange(widest) < np.array([[len(rows)] for _, rows in chosen])
         series, rows = (
@@ -334,7 +286,7 @@ class _Solver:
             part = np.s_[:, start : start + _AT_ONCE]
             batch = self.store.batch(series[part], cutoffs[part], steps)
             assert batch.future_mask is not None
-            seen = cutoffs[part][..., None] + np.arange(1, steps + 1) < self.stops[series[part]][..., None]
+            seen = self.cutoffs.may_be_learnt(series[part], cutoffs[part], steps)
             known = batch.future_mask & torch.from_numpy(seen & real[part][..., None]).to(batch.past.device)[..., None]
             x, y = rows_of(layout, batch, steps)
             weight = torch.cat([known[:, :, h] for h in range(steps)], dim=1)
@@ -355,7 +307,7 @@ class _Solver:
             past = batch.past[:, :, -reach:].clone() if self.stateless else batch.past
             parts.append((past, batch.future, batch.future_mask, *(batch.inputs or ())))
         past, future, mask, *inputs = (torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True))
-        seen = cutoffs[..., None] + np.arange(1, steps + 1) < self.stops[series][..., None]
+        seen = self.cutoffs.may_be_learnt(series, cutoffs, steps)
         known = mask & torch.from_numpy(seen).to(past.device)[..., None]
         future = torch.where(known, future, 0.0)
         weight = (known & torch.from_numpy(real).to(past.device)[..., None, None]).double()
@@ -445,9 +397,3 @@ def _shares(weight: Tensor) -> Tensor:
     """Return weights that sum to 1 in each group, or to 0 where there is none."""
     total = weight.sum(dim=tuple(range(1, weight.dim())), keepdim=True)
     return weight / torch.where(total > 0, total, 1.0)
-
-
-def _mean(values: FloatArray) -> float:
-    """Return the mean of the finite values."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else math.nan

@@ -21,6 +21,7 @@ from tsforce.dynamics.forcing import Forcing, Moment, blend
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.rollout import rollout
+from tsforce.training.solvers.cutoffs import before_stops
 from tsforce.training.solvers.least_squares import rows_of, seen_of
 
 __all__ = ["RowModel", "Rows", "one_step_rows", "roll_out_rows"]
@@ -78,7 +79,7 @@ def one_step_rows(
             now = slice(start, start + _AT_ONCE)
             batch = store.batch(which[None, now], cutoffs[None, now], steps)
             x, y = (part[0].numpy() for part in rows_of(layout, batch, steps))
-            ends = (cutoffs[now, None] + np.arange(1, steps + 1) < stops[which[now], None]).T.ravel()
+            ends = before_stops(which[now], cutoffs[now], steps, stops).T.ravel()
             ends &= seen_of(batch).numpy()
             parts.append((x[ends], y[ends]))
         rows.append((np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])))
@@ -146,7 +147,7 @@ def _relabelled(
     batch = store.batch(series, rows, horizon)
     assert batch.future is not None
     assert batch.future_mask is not None
-    inside = torch.from_numpy(rows[..., None] + np.arange(1, horizon + 1) < stops[series][..., None])
+    inside = torch.from_numpy(before_stops(series, rows, horizon, stops))
     known = batch.future_mask & inside[..., None]
     future = torch.where(known, batch.future, 0.0)
     with torch.no_grad():
