@@ -5,7 +5,7 @@ from tsforce.evaluation.chaos import CHAOS_SCORES, FLOORS, PUBLISHED, ChaosTask
 from tsforce.evaluation.chaos_bench import CHAOS_COLUMNS, run_chaos, summarise_chaos, write_chaos_summary
 from tsforce.evaluation.competition import Entry, run
 from tsforce.evaluation.ledger import COLUMNS
-from tsforce.evaluation.mode_bench import TestSet, is_done, run_mode, table_of, write_tests
+from tsforce.evaluation.mode_bench import MODES, TestSet, is_done, run_mode, table_of, write_tests
 from tsforce.evaluation.modes import paired_test
 from tsforce.forecasting.chaos_recipes import CHAOS_MODELS, CHAOS_MODES, ChaosModel, chaos_models
 from tsforce.forecasting.recipes import MODE_SETS
@@ -17,6 +17,7 @@ __all__ = [
     "CHAOS_SCORES",
     "COLUMNS",
     "FLOORS",
+    "MODES",
     "MODE_SETS",
     "PUBLISHED",
     "ChaosModel",

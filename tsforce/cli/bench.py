@@ -13,7 +13,7 @@ import click
 
 from tsforce.cli.bench_chaos import chaos
 from tsforce.cli.bench_modes import modes
-from tsforce.cli.running import Progress, exit_with
+from tsforce.cli.running import Progress, exit_with, names
 
 __all__ = ["bench"]
 
@@ -103,20 +103,18 @@ def _run(
     threads: int,
     out: Path | None,
 ) -> None:
-    from rich.console import Console
-
     from tsforce.bench import run, set_threads
     from tsforce.cli.models import entries, model_names
     from tsforce.data.datasets import COMPETITIONS
     from tsforce.datasets import load_competition
     from tsforce.forecasting.smoothing import SMOOTHERS
-    from tsforce.report import leaderboard
+    from tsforce.report import leaderboard, show
 
     set_threads(threads)
     loaded = load_competition(competition, group, data)
     # Statistical methods are fitted anew at every test row for the one-step column: hours, so only on demand.
     every = [name for name in model_names() if name not in SMOOTHERS]
-    chosen = entries(_names(models) if models is not None else every, _names(modes), loaded)
+    chosen = entries(names(models, every), names(modes, ()), loaded)
     folder = out or Path("build") / "bench" / f"{competition}-{group}"
     with Progress() as progress:
         frame = run(
@@ -134,14 +132,6 @@ def _run(
         f"{there} series" if there == whole else f"a SUBSET, {there} of {whole} series, no published figure compares"
     )
     title = f"{competition} {group}: {count}; horizon {loaded.horizon}, m {loaded.season_length}, {threads} thread(s)"
-    table, console = leaderboard(frame, title), Console()
-    # rich crops a table to the terminal; a line that the terminal wraps is ugly, but a figure without its end is wrong.
-    needed = console.measure(table, options=console.options.update(width=1000)).maximum
-    console.width = max(console.width, needed)
-    console.print(table)
+    show(leaderboard(frame, title))
     click.echo(f"rows: {folder / 'results.csv'}")
     exit_with(frame)
-
-
-def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tsforce.cli.running import Progress, exit_with
+from tsforce.cli.running import Progress, exit_with, names
 
 __all__ = ["chaos"]
 
@@ -62,9 +62,9 @@ def chaos(
     from tsforce.report import show
 
     every = [name for name in CHAOS_SYSTEMS if name != "mackeyglass-dde"]
-    named = [check_choice("systems", name, CHAOS_SYSTEMS) for name in _names(systems, every)]
-    wanted = [check_choice("models", name, CHAOS_MODELS) for name in _names(models, CHAOS_MODELS)]
-    trained = {check_choice("modes", name, CHAOS_MODES): CHAOS_MODES[name] for name in _names(modes, CHAOS_MODES)}
+    named = [check_choice("systems", name, CHAOS_SYSTEMS) for name in names(systems, every)]
+    wanted = [check_choice("models", name, CHAOS_MODELS) for name in names(models, CHAOS_MODELS)]
+    trained = {check_choice("modes", name, CHAOS_MODES): CHAOS_MODES[name] for name in names(modes, CHAOS_MODES)}
     set_threads(threads)
     frames = []
     for system in dict.fromkeys(named):
@@ -88,10 +88,6 @@ def chaos(
     click.echo(f"rows: {out / 'results.csv'}; medians and tests: {out / 'summary.csv'}")
     for rows in frames:
         exit_with(rows)
-
-
-def _names(text: str | None, every: Any) -> list[str]:
-    return list(every) if text is None else [part.strip() for part in text.split(",")]
 
 
 def _checked(task: Any) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from tsforce.cli.running import names
+
 __all__ = ["modes"]
 
 
@@ -33,47 +35,44 @@ def modes(
     table: bool,
 ) -> None:
     """Train the same models in every mode, score them once on test sets, and test the modes against open loop."""
-    from tsforce import Baseline
-    from tsforce.bench import MODE_SETS, TestSet, is_done, run_mode, set_threads, table_of, write_tests
-    from tsforce.datasets import load_competition
+    from tsforce.bench import MODE_SETS, MODES, set_threads, table_of, write_tests
     from tsforce.errors import ArgumentError, check_choice
 
     rows = out / "modes.csv"
     if not table:
         set_threads(threads)
-        wanted = [check_choice("--sets", name, tuple(MODE_SETS)) for name in _names(sets, tuple(MODE_SETS))]
-        listed = _names(chosen_modes, ("open_loop", "closed_loop", "curriculum", "auto"))
-        for mode in listed:
-            check_choice("--modes", mode, ("open_loop", "closed_loop", "curriculum", "auto"))
-        every = sorted({name.split(" ")[0] for name in itertools.chain.from_iterable(MODE_SETS.values())})
-        kinds = [check_choice("--models", name, ("linear", *every)) for name in _names(models, tuple(every))]
-        for name in wanted:
-            competition, group = name.split("-")
-            test = None
-            for model, (make, most) in MODE_SETS[name].items():
-                if not model.startswith(tuple(kinds)):
-                    continue
-                for seed, mode in itertools.product(range(min(most, seeds)), listed):
-                    if is_done(rows, set=f"{competition} {group}", model=model, mode=mode, seed=seed):
-                        continue
-                    if test is None:
-                        loaded = load_competition(competition, group, data if competition == "m4" else None)
-                        test = TestSet(loaded, Baseline("naive2", season_length=loaded.season_length))
-                    command = f"tsforce bench modes --sets {name} --models {model.split(' ')[0]} --seeds {seed + 1}"
-                    own = make(test.horizon, test.season_length)
-                    row = run_mode(test, model, own, mode, seed, rows, command)
-                    click.echo(
-                        "  ".join(
-                            f"{k} {row[k]:.4g}" if k in ("owa", "one_step", "cpu_s") else f"{row[k]}"
-                            for k in ("set", "model", "mode", "seed", "owa", "one_step", "cpu_s")
-                        ),
-                        err=True,
-                    )
+        every = sorted({name.split(" ")[0] for own in MODE_SETS.values() for name in own})
+        listed = [check_choice("--modes", name, MODES) for name in names(chosen_modes, MODES)]
+        kinds = [check_choice("--models", name, ("linear", *every)) for name in names(models, every)]
+        for name in [check_choice("--sets", name, tuple(MODE_SETS)) for name in names(sets, MODE_SETS)]:
+            _run(name, kinds, listed, seeds, data, rows)
     if not rows.exists():
         raise ArgumentError(f"there are no rows in {rows}; run without --table first.")
     click.echo(table_of(write_tests(rows)))
     click.echo(f"rows: {rows}")
 
 
-def _names(text: str | None, every: tuple[str, ...]) -> list[str]:
-    return list(every) if text is None else [part.strip() for part in text.split(",")]
+def _run(name: str, kinds: list[str], listed: list[str], seeds: int, data: Path | None, rows: Path) -> None:
+    """Make the rows of a set that are not there yet; its data is read only if there are any."""
+    from tsforce import Baseline
+    from tsforce.bench import MODE_SETS, TestSet, is_done, run_mode
+    from tsforce.datasets import load_competition
+
+    competition, group = name.split("-")
+    missing = [
+        (model, mode, seed)
+        for model, (_, most) in MODE_SETS[name].items()
+        if model.startswith(tuple(kinds))
+        for seed, mode in itertools.product(range(min(most, seeds)), listed)
+        if not is_done(rows, set=f"{competition} {group}", model=model, mode=mode, seed=seed)
+    ]
+    if not missing:
+        return
+    loaded = load_competition(competition, group, data if competition == "m4" else None)
+    test = TestSet(loaded, Baseline("naive2", season_length=loaded.season_length))
+    for model, mode, seed in missing:
+        command = f"tsforce bench modes --sets {name} --models {model.split(' ')[0]} --seeds {seed + 1}"
+        make, _ = MODE_SETS[name][model]
+        row = run_mode(test, model, make(test.horizon, test.season_length), mode, seed, rows, command)
+        figures = "  ".join(f"{figure} {row[figure]:.4g}" for figure in ("owa", "one_step", "cpu_s"))
+        click.echo(f"{test.name}  {model}  {mode}  {seed}  {figures}", err=True)

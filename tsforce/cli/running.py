@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-__all__ = ["Progress", "exit_with"]
+__all__ = ["Progress", "exit_with", "names"]
+
+
+def names(text: str | None, every: Iterable[str]) -> list[str]:
+    """Return the names in a text that joins them by commas; all of them if there is no text.
+
+    Examples
+    --------
+    >>> names("mlp, gru", ()), names(None, ("mlp", "gru"))
+    (['mlp', 'gru'], ['mlp', 'gru'])
+    """
+    return list(every) if text is None else [part.strip() for part in text.split(",")]
 
 
 def exit_with(frame: Any) -> None:

@@ -14,9 +14,10 @@ from tsforce.evaluation.exposure import Exposure, measure_exposure
 from tsforce.evaluation.windows import Plan
 from tsforce.evaluation.words import Response, Spread, describe_exposure
 from tsforce.forecasting.base import Forecaster
+from tsforce.scoring.cutoffs import even_draw
 from tsforce.scoring.metrics import has_scale
 
-__all__ = ["MOST_WINDOWS", "RATIOS", "Measured", "even_draw", "measure_response", "measure_spread"]
+__all__ = ["MOST_WINDOWS", "RATIOS", "Measured", "measure_response", "measure_spread"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -26,19 +27,6 @@ RATIOS = (1.0, 0.75, 0.5, 0.25, 0.0)
 MOST_WINDOWS = 200
 # Windows whose one-step maps are looked at.
 _MAPPED_WINDOWS = 100
-
-
-def even_draw(count: int, most: int | None) -> IntArray:
-    """Return at most `most` of `count` places, spread evenly.
-
-    Examples
-    --------
-    >>> even_draw(9, 3).tolist(), even_draw(2, 3).tolist()
-    ([0, 4, 8], [0, 1])
-    """
-    if most is None or count <= most:
-        return np.arange(count, dtype=np.int64)
-    return np.linspace(0, count - 1, most).round().astype(np.int64)
 
 
 def measure_response(

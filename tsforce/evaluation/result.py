@@ -332,6 +332,14 @@ class BacktestResult:
             horizon's steps in forecasts of all of them.
         random_state : int
             Which targets are fed is drawn by it.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, backtest
+        >>> from tsforce.datasets import load
+        >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=6, n_windows=4)
+        >>> result.forcing_response((1, 0), baselines=True)["rmse"].round(2).tolist()
+        [1.81, 2.71]
         """
         listed = [check_ratio(ratio) for ratio in ratios]
         if max_windows is not None:
@@ -343,6 +351,14 @@ class BacktestResult:
         """Return what all figures of exposure say, in plain words: a paragraph for each model.
 
         Costs what `exposure`, `exposure_summary` and `forcing_response` cost; none of it is computed twice.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, backtest
+        >>> from tsforce.datasets import load
+        >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=6, n_windows=4)
+        >>> print(result.exposure_report(baselines=True))
+        naive: at step 1 and 6 its closed-loop error is 2.072 and 3.921 in units of the seasonal-naive scale; ...
         """
         return "\n\n".join(self._measured.words(name) for name in self._chosen(baselines))
 

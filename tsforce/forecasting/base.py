@@ -33,7 +33,7 @@ from tsforce.errors import (
 )
 from tsforce.forecasting.arguments import check_columns, check_count
 from tsforce.forecasting.forced import check_ratio, draw_truths, forced_forecasts
-from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
+from tsforce.scoring.metrics import mean_in_scales, seasonal_naive_scale, sum_by
 
 __all__ = ["Forecaster", "read_for"]
 
@@ -221,6 +221,15 @@ class Forecaster(BaseEstimator):
         What the map is: ``tsforce.dynamics.companion.companion``. Eigenvalues are taken at all steps of all windows
         while that costs a few seconds; of many lags at fewer steps, spread evenly, then of fewer windows (the others'
         rows are NaN).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from tsforce import NARXForecaster
+        >>> halved = pd.DataFrame({"ds": range(40), "y": [8 * 0.5**t for t in range(40)]})
+        >>> model = NARXForecaster(2, [1], scope="local", window_scaling=None, mode="open_loop", ridge=0).fit(halved)
+        >>> model.companion_at(halved, [10])["radius_max"].round(6).tolist()
+        [0.5]
         """
         self.check_fitted()
         panel, steps = self.read(df), self.check_horizon(horizon)
@@ -277,24 +286,19 @@ class Forecaster(BaseEstimator):
         truth = panel.values[np.minimum(panel.indptr[series][:, None] + ahead, len(panel.values) - 1)]
         known = (ahead < panel.lengths[series][:, None])[:, :, None] & ~np.isnan(truth)
         error = np.where(known, np.abs(truth - yhat), 0.0).sum(axis=1)
-        total, count = (
-            np.stack([np.bincount(series, own, panel.n_series) for own in part.T], axis=1)
-            for part in (error, known.sum(axis=1))
-        )
-        mean = total / np.maximum(count, 1)
+        total, count = (sum_by(series, part, panel.n_series) for part in (error, known.sum(axis=1)))
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         if hasattr(self, "naive_scale_"):
             scale = np.array([self.naive_scale_[name] for name in panel.id_list])
         else:
             season = self.season_length_for_scores()
             scale = seasonal_naive_scale(panel.values, panel.indptr, season, first + 1)
-        usable = (count > 0) & has_scale(scale)
-        if not usable.any():
+        relative = mean_in_scales(mean, scale)
+        if np.isnan(relative).all():
             raise ArgumentError(
                 "score: no series has a seasonal-naive scale in its training rows to measure errors by."
             )
-        relative = np.where(usable, mean / np.where(usable, scale, 1.0), 0.0).sum(axis=1)
-        n_targets = usable.sum(axis=1)
-        return -float((relative[n_targets > 0] / n_targets[n_targets > 0]).mean())
+        return -float(relative[~np.isnan(relative)].mean())
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.data.windows import WindowBatch
 from tsforce.dynamics.companion import companion, map_shape
 from tsforce.forecasting.rolling import Part, Rolling
+from tsforce.scoring.cutoffs import even_draw
 from tsforce.training.closed_loop import as_dtype, dtype_of
 
 __all__ = ["companion_of"]
@@ -48,8 +49,7 @@ def companion_of(rolling: Rolling, panel: Panel, index: WindowIndex, horizon: in
         rows, size = map_shape(model, batch.past)
         n_maps = max(_LEAST, int(min(len(chosen), _MOST_WINDOWS) * _WORK / size**3))
         most = min(n_maps, max(_LEAST, int(_MOST_DERIVATIVES / (rows**2 * size * horizon))))
-        if most < len(chosen):
-            chosen = np.linspace(0, len(chosen) - 1, most).round().astype(np.int64)
+        chosen = even_draw(len(chosen), most)
         at_once = max(1, int(_CHUNK_BYTES / (8 * horizon * rows * size)))
         for start in range(0, len(chosen), at_once):
             now = chosen[start : start + at_once]

@@ -334,7 +334,7 @@ class NARXForecaster(Forecaster):
         if np.isnan(kept.values).any():
             # What contexts show where nothing was observed: a linear model's own outputs.
             kept = replace(kept, filled=seasonal_fill(kept, season_length))
-            start = fit_model(replace(problem, panel=kept), LINEAR, "open_loop", ridge, options, History(""))
+            start = fit_model(replace(problem, panel=kept), LINEAR, "open_loop", ridge, Options(), History(""))
             kept = Rolling.of(start, problem).fill(kept)
             problem = replace(problem, panel=kept)
         history = History("", on_record=ProgressLine(self.name) if self.verbose else None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["count_back", "flatten"]
+__all__ = ["count_back", "even_draw", "flatten"]
 
 Positions = NDArray[np.int64]
 
@@ -64,3 +64,16 @@ def flatten(cutoffs: ArrayLike) -> tuple[Positions, Positions, Positions]:
     table = np.asarray(cutoffs, dtype=np.int64)
     series, window = np.nonzero(table >= 0)
     return series.astype(np.int64), table[series, window], window.astype(np.int64)
+
+
+def even_draw(count: int, most: int | None) -> Positions:
+    """Return at most `most` of `count` places, spread evenly.
+
+    Examples
+    --------
+    >>> even_draw(9, 3).tolist(), even_draw(2, 3).tolist()
+    ([0, 4, 8], [0, 1])
+    """
+    if most is None or count <= most:
+        return np.arange(count, dtype=np.int64)
+    return np.linspace(0, count - 1, most).round().astype(np.int64)

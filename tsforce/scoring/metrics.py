@@ -13,12 +13,14 @@ __all__ = [
     "abs_error",
     "has_scale",
     "mae",
+    "mean_in_scales",
     "owa",
     "rmse",
     "seasonal_naive_scale",
     "smape",
     "smape_terms",
     "squared_error",
+    "sum_by",
 ]
 
 Floats = NDArray[np.float64]
@@ -264,3 +266,52 @@ def owa(smape: float, mase: float, smape_naive2: float, mase_naive2: float) -> f
     scores, reference = _float64([smape, mase]), _float64([smape_naive2, mase_naive2])
     with np.errstate(divide="ignore", invalid="ignore"):
         return float((scores / reference).sum() / 2.0)
+
+
+def mean_in_scales(errors: ArrayLike, scale: ArrayLike) -> Floats:
+    """Return errors in units of each target's scale, their mean over the targets that have both.
+
+    Parameters
+    ----------
+    errors : array_like, (..., C), original units
+        NaN where there is none.
+    scale : array_like, broadcastable to errors
+        As from `seasonal_naive_scale`.
+
+    Returns
+    -------
+    ndarray, (...), float64
+        NaN where no target has an error and a scale.
+
+    Examples
+    --------
+    >>> mean_in_scales([[2.0, 9.0], [3.0, np.nan], [1.0, 1.0]], [[1.0, 3.0], [6.0, 1.0], [0.0, np.nan]]).tolist()
+    [2.5, 0.5, nan]
+    """
+    values, unit = _float64(errors), _float64(scale)
+    known = np.asarray(has_scale(unit)) & ~np.isnan(values)
+    total = np.where(known, values / np.where(known, unit, 1.0), 0.0).sum(axis=-1)
+    count = known.sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def sum_by(group: ArrayLike, values: ArrayLike, n_groups: int) -> Floats:
+    """Return the sums of the rows of each group, column by column.
+
+    Parameters
+    ----------
+    group : array_like of int, (W,)
+    values : array_like, (W, C)
+    n_groups : int
+
+    Returns
+    -------
+    ndarray, (n_groups, C), float64
+
+    Examples
+    --------
+    >>> sum_by([0, 0, 2], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], 3).tolist()
+    [[4.0, 6.0], [0.0, 0.0], [5.0, 6.0]]
+    """
+    columns = np.asarray(values).T
+    return np.stack([np.bincount(np.asarray(group), column, minlength=n_groups) for column in columns], axis=1)

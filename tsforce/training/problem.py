@@ -14,7 +14,7 @@ from tsforce.data.panel import IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.data.transforms import Chain, Transform
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
-from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
+from tsforce.scoring.metrics import has_scale, mean_in_scales, seasonal_naive_scale, sum_by
 from tsforce.training.closed_loop import Guard
 
 __all__ = ["Learnt", "Problem", "Validation"]
@@ -89,8 +89,7 @@ class Validation:
         per_window = self.window_errors(yhat)
         known = ~np.isnan(per_window)
         total, count = (
-            np.stack([np.bincount(self.index.series, own, minlength=len(self.stops)) for own in part.T], axis=1)
-            for part in (np.where(known, per_window, 0.0), known)
+            sum_by(self.index.series, part, len(self.stops)) for part in (np.where(known, per_window, 0.0), known)
         )
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
@@ -99,18 +98,11 @@ class Validation:
 
         A target without a scale is left out; NaN where none has one.
         """
-        return self._scaled(errors, self.scale)
+        return mean_in_scales(errors, self.scale)
 
     def relative_windows(self, yhat: FloatArray) -> FloatArray:
         """Return the errors of the windows in units of their series' scale, mean over targets, (W,); NaN without."""
-        return self._scaled(self.window_errors(yhat), self.scale[self.index.series])
-
-    @staticmethod
-    def _scaled(errors: FloatArray, scale: FloatArray) -> FloatArray:
-        known = has_scale(scale) & ~np.isnan(errors)
-        total = np.where(known, errors / np.where(known, scale, 1.0), 0.0).sum(axis=-1)
-        count = known.sum(axis=-1)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return mean_in_scales(self.window_errors(yhat), self.scale[self.index.series])
 
     def comparable(self, errors: FloatArray) -> FloatArray:
         """Return errors (..., S, C) as one number by which models of a series are compared, (..., S).
@@ -119,8 +111,7 @@ class Validation:
         """
         if errors.shape[-1] == 1:
             return errors[..., 0]
-        means: FloatArray = self._scaled(errors, np.where(has_scale(self.scale), self.scale, 1.0))
-        return means
+        return mean_in_scales(errors, np.where(has_scale(self.scale), self.scale, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
