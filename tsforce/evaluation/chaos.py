@@ -71,13 +71,14 @@ PUBLISHED = {
 # NRMSE of methods that need no training by gradient, on another machine's windows; infinite: diverges on most of them.
 _DIVERGES = float("inf")
 FLOORS: dict[str, dict[str, float]] = {
-    name: dict(zip(("last_value", "training_mean", "linear", "quadratic", "polynomial"), figures, strict=True))
+    # None is known of a polynomial with our terms on Mackey-Glass.
+    name: dict(zip(("last_value", "training_mean", "linear", "quadratic", "polynomial"), figures, strict=False))
     for name, figures in {
         "lorenz": (0.881, 0.876, 0.633, 0.00014, 0.00014),
         "roessler": (1.287, 0.949, 0.497, _DIVERGES, 0.00022),
         "hyperroessler": (1.027, 0.835, 0.413, _DIVERGES, _DIVERGES),
         "thomas": (1.154, 0.933, 0.668, 0.953, 0.167),
-        "mackeyglass": (1.012, 0.836, 0.623, _DIVERGES, _DIVERGES),
+        "mackeyglass": (1.012, 0.836, 0.623, _DIVERGES),
         "lorenz96": (1.083, 1.005, 0.574, 0.227, 0.227),
     }.items()
 }
