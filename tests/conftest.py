@@ -12,11 +12,27 @@ import torch
 torch.set_num_threads(1)
 
 
+def _data() -> Path:
+    named = os.environ.get("TSFORCE_DATA")
+    return Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def sysid_folder() -> Path:
+    """Return the folder that holds sysid-<set>.parquet."""
+    folder = _data()
+    if not (folder / "sysid-silverbox.parquet").is_file():
+        pytest.skip(
+            f"FLOORS NOT CHECKED: no sysid-silverbox.parquet in {folder}. "
+            "Set TSFORCE_DATA to the folder with the parquet files of the system-identification sets."
+        )
+    return folder
+
+
 @pytest.fixture(scope="session")
 def m4_folder() -> Path:
     """Return the folder that holds m4-<group>-train.parquet and -test.parquet."""
-    named = os.environ.get("TSFORCE_DATA")
-    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = _data()
     if not (folder / "m4-hourly-train.parquet").is_file():
         pytest.skip(
             f"GOLDEN NUMBERS NOT CHECKED: no m4-hourly-train.parquet in {folder}. "

@@ -31,3 +31,22 @@ def wreck_after(df, cutoffs, value=1e9):
     late = df["ds"] > df["unique_id"].map(cutoffs)
     df.loc[late, "y"] = np.where(np.arange(int(late.sum())) % 2, value, -value)
     return df
+
+
+def sysid_record(rows, *, seed=0):
+    """Input and output of a system of second order with a soft spring, some noise on the output."""
+    rng = np.random.default_rng(seed)
+    u = rng.normal(size=rows)
+    y = np.zeros(rows)
+    for t in range(2, rows):
+        y[t] = 1.2 * y[t - 1] - 0.5 * y[t - 2] - 0.02 * y[t - 1] ** 3 + 0.4 * u[t - 1] + 0.1 * u[t]
+    return u, y + 0.01 * rng.normal(size=rows)
+
+
+def sysid_frame(train=300, test=120):
+    """The frame of a system-identification file: one training record and one test record."""
+    parts = []
+    for seed, (split, rows) in enumerate((("train", train), ("test", test))):
+        u, y = sysid_record(rows, seed=seed)
+        parts.append(pd.DataFrame({"split": split, "record": 0, "k": np.arange(rows), "u": u, "y": y}))
+    return pd.concat(parts, ignore_index=True)

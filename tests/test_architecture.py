@@ -37,6 +37,7 @@ def test_public_names_are_these():
         "MeanScale",
         "ModeComparison",
         "NARXForecaster",
+        "NARXRegressor",
         "OpenLoop",
         "Standardize",
         "__version__",
@@ -45,6 +46,7 @@ def test_public_names_are_these():
         "compare_modes",
         "fill_gaps",
         "to_long",
+        "tune",
     ]
 
 

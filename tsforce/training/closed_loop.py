@@ -134,7 +134,8 @@ def forecast_windows(
         levels = store.to_levels(z.double(), batch, rows, None if fed is None else fed.double())
         return levels.cpu().numpy(), hit.cpu().numpy()
 
-    with torch.no_grad():
+    # A long roll-out of one window is mostly overhead, of which inference mode has a third less.
+    with torch.inference_mode():
         if groups is None:
             for start in range(0, len(index), at_once):
                 part = slice(start, start + at_once)

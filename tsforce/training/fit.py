@@ -12,15 +12,16 @@ import numpy.typing as npt
 import torch
 
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
-from tsforce.dynamics.models.families import FAMILIES, Family
+from tsforce.dynamics.models.families import FAMILIES, Family, Polynomial
 from tsforce.errors import ArgumentError
-from tsforce.training.by_gradient import GradientFit, Phase, fit_by_gradient, warm_start
+from tsforce.training.by_gradient import GradientFit, Phase, Start, fit_by_gradient, warm_start
 from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt
 from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
+from tsforce.training.solvers.terms import select_terms
 
 __all__ = ["LINEAR", "PRESETS", "SOLVERS", "Fitted", "Options", "fit_model"]
 
@@ -167,11 +168,13 @@ def fit_model(
             f"mode={mode!r} follows the closed-loop validation error, and validation=False leaves none. Leave "
             f"validation='auto', or use a schedule that counts steps, such as Linear()."
         )
-    if kind == LINEAR and forcing == OpenLoop() and options.solver == "auto":
+    start_of = _start_of(kind)
+    if kind.closed_form and forcing == OpenLoop() and options.solver == "auto":
         history.solver = "least squares"
         learnt = problem.learn(problem.panel.lengths)
-        model = warm_start(problem, learnt, choice.ridge)
-        if np.isfinite(choice.closed_loop):
+        model = (start_of or warm_start)(problem, learnt, choice.ridge, None)
+        # The ridge was chosen by linear maps: their errors are no other family's.
+        if kind == LINEAR and np.isfinite(choice.closed_loop):
             nothing = math.nan
             history.add(
                 Record("choose", "open_loop", 0, 0, nothing, choice.one_step, choice.closed_loop, 1.0, nothing, 0.0)
@@ -184,7 +187,7 @@ def fit_model(
     fit = fit_by_gradient(
         problem, choice.ridge, build, phases,
         n_validation=options.windows(problem.pooled, n_series), n_trials=n_trials, choose_again=ridge is None,
-        random_state=options.random_state, history=history,
+        random_state=options.random_state, history=history, start_of=start_of,
     )  # fmt: skip
     if n_trials == 0:
         return Fitted(fit.model, fit.learnt, history, choice, [phases[-1].name] * n_groups)
@@ -193,6 +196,13 @@ def fit_model(
     kept = np.where(taken.any(axis=0), trials[taken.argmax(axis=0)], "open_loop").tolist()
     history.notes.append(_what_was_kept(fit, kept))
     return Fitted(fit.model, fit.learnt, history, choice, kept)
+
+
+def _start_of(kind: Family) -> Start | None:
+    """Return what models of a family start from; None: a linear map."""
+    if not isinstance(kind, Polynomial):
+        return None
+    return lambda problem, learnt, ridge, before: select_terms(problem, learnt, ridge, kind, before)
 
 
 def _by_rounds(problem: Problem, blank: RowModel, mode: str | Forcing, options: Options, history: History) -> Fitted:
@@ -232,14 +242,14 @@ def _plan(kind: Family, mode: str | Forcing, options: Options, *, pooled: bool) 
     if mode != "auto":
         forcing = mode if isinstance(mode, Forcing) else PRESETS[mode]
         phases = [phase(forcing, mode if isinstance(mode, str) else type(mode).__name__)]
-        if options.by_squares and kind != LINEAR and forcing != OpenLoop():
+        if options.by_squares and not kind.closed_form and forcing != OpenLoop():
             # Roll-outs of a network that is not yet a good one-step map are no place for Gauss and Newton to start.
             phases.insert(0, phase(OpenLoop(), "open_loop"))
         return phases, 0
     # A pooled model has windows enough to judge two trials; of many looks at the few windows of one series, the lowest
     # is low by luck.
     trials = ["curriculum", "closed_loop"] if pooled else ["curriculum"]
-    if kind == LINEAR:  # whose start is the open-loop solution
+    if kind.closed_form:  # whose start is the open-loop solution
         return [phase(PRESETS[name], name) for name in trials], len(trials)
     share = 1.0 if options.by_squares else 0.5
     return [phase(PRESETS[name], name, share) for name in ("open_loop", *trials)], len(trials)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tsforce.data.panel import IntArray
+from tsforce.data.panel import IntArray, WindowIndex
 from tsforce.dynamics.forcing import ClosedLoop, Forcing, OpenLoop
-from tsforce.training.closed_loop import forecast_windows
+from tsforce.training.closed_loop import dtype_of, forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
 
 __all__ = ["Judge", "no_better"]
@@ -44,27 +44,50 @@ class Judge:
     Attributes
     ----------
     unit : (n,) int64
-        Group of each window that `detail` returns the error of.
+        Group of each window that `detail` returns the error of; of each block of a window that is one long simulation.
     """
 
     def __init__(self, problem: Problem, learnt: Learnt, validation: Validation) -> None:
         self.problem, self.learnt, self.validation = problem, learnt, validation
-        series = validation.index.series
-        self._windows = ~np.isnan(validation.relative_windows(np.zeros_like(validation.truth)))
+        self.blocks = validation.blocks
+        series = self.blocks.index.series
+        self._windows = ~np.isnan(self.blocks.relative_windows(np.zeros_like(self.blocks.truth)))
         self.unit = np.zeros(int(self._windows.sum()), dtype=np.int64) if problem.pooled else series[self._windows]
 
     def _forecast(self, model: Any, forcing: Forcing) -> FloatArray:
         yhat, _ = forecast_windows(
-            self.learnt.store, model, self.learnt.guard, self.validation.index, self.problem.horizon,
+            self.learnt.store, model, self.learnt.guard, self.validation.index, self.validation.horizon,
             groups=self.problem.groups, forcing=forcing,
         )  # fmt: skip
         return yhat
 
+    def _one_step(self, model: Any) -> FloatArray:
+        """Return forecasts of every step from the truth before it, (W, H, C)."""
+        if self.problem.judged_share is None or not self._is_stateless(model):
+            return self._forecast(model, OpenLoop())
+        # Without a state every step of a long window is a window of one step: all side by side, not one by one.
+        truth, index = self.validation.truth, self.validation.index
+        window, step = np.nonzero(~np.isnan(truth).all(axis=2))
+        single = WindowIndex(index.series[window], index.rows[window] + step)
+        yhat = np.full(truth.shape, np.nan)
+        yhat[window, step] = forecast_windows(
+            self.learnt.store, model, self.learnt.guard, single, 1, groups=self.problem.groups
+        )[0][:, 0]
+        return yhat
+
+    def _is_stateless(self, model: Any) -> bool:
+        n_groups = 1 if self.problem.pooled else self.problem.panel.n_series
+        past = self.learnt.store.values.new_zeros(
+            n_groups, 1, self.problem.context_length, self.problem.panel.n_channels
+        )
+        # A past input that lies after the cutoff is read as it was at the cutoff, which another cutoff moves.
+        return model.init_state(past.to(dtype_of(model))) is None and not self.problem.layout.past_exog
+
     def __call__(self, model: Any) -> tuple[FloatArray, FloatArray]:
         """Return closed-loop and one-step errors, (G,) each; NaN for a group without a window or a scale."""
         both = []
-        for forcing in (ClosedLoop(), OpenLoop()):
-            error = self.validation.relative(self.validation.errors(self._forecast(model, forcing)))
+        for yhat in (self._forecast(model, ClosedLoop()), self._one_step(model)):
+            error = self.validation.relative(self.validation.errors(yhat))
             if self.problem.pooled:
                 known = error[~np.isnan(error)]
                 error = np.array([known.mean() if len(known) else np.nan])
@@ -72,6 +95,6 @@ class Judge:
         return both[0], both[1]
 
     def detail(self, model: Any) -> FloatArray:
-        """Return the closed-loop errors of the windows that can be judged, (n,)."""
-        yhat = self._forecast(model, ClosedLoop())
-        return self.validation.relative_windows(yhat)[self._windows]
+        """Return the closed-loop errors of the windows (or of their blocks) that can be judged, (n,)."""
+        yhat = np.repeat(self._forecast(model, ClosedLoop()), self.validation.n_blocks, axis=0)
+        return self.blocks.relative_windows(yhat)[self._windows]

@@ -21,6 +21,10 @@ __all__ = ["Learnt", "Problem", "Validation"]
 
 FloatArray = npt.NDArray[np.float64]
 
+# Parts of a long window that stand for windows where models are compared: batch means of a simulation's output, of
+# which 10 to 30 are enough (Schmeiser 1982, "Batch size effects in the analysis of simulation output").
+_BLOCKS = 10
+
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
@@ -46,6 +50,8 @@ class Learnt:
 class Validation:
     """Windows at the end of the training rows.
 
+    Windows of unequal length are padded to the longest: their truth is NaN from their end on, and counts in no error.
+
     Attributes
     ----------
     stops : (S,) int64
@@ -56,6 +62,8 @@ class Validation:
         Original units.
     scale : (S, C) float64
         In-sample seasonal-naive scale of the rows before `stops`; 0 or NaN where there is none.
+    n_blocks : int
+        Equal parts of a window that are compared one by one; 1: windows are compared whole.
     """
 
     stops: IntArray
@@ -63,6 +71,28 @@ class Validation:
     index: WindowIndex
     truth: FloatArray
     scale: FloatArray
+    n_blocks: int = 1
+
+    @property
+    def horizon(self) -> int:
+        """Steps of the longest window."""
+        return int(self.truth.shape[1])
+
+    @cached_property
+    def blocks(self) -> Validation:
+        """The same steps with every window cut into `n_blocks` parts, each a window of `index` for itself.
+
+        Only to take errors of: a part does not start at its own cutoff, but was rolled out to from its window's.
+        """
+        if self.n_blocks == 1:
+            return self
+        steps = (~np.isnan(self.truth)).any(axis=2).sum(axis=1)
+        edge = (steps[:, None] * np.arange(self.n_blocks + 1)) // self.n_blocks
+        place = np.arange(self.horizon)
+        inside = (place >= edge[:, :-1, None]) & (place < edge[:, 1:, None])
+        truth = np.where(inside[..., None], self.truth[:, None], np.nan).reshape(-1, *self.truth.shape[1:])
+        index = WindowIndex(np.repeat(self.index.series, self.n_blocks), np.repeat(self.index.rows, self.n_blocks))
+        return replace(self, index=index, truth=truth, n_blocks=1)
 
     @property
     def has_scale(self) -> npt.NDArray[np.bool_]:
@@ -135,6 +165,8 @@ class Problem:
     device : torch.device
     coder : InputCoder or None
         Static codes and calendar, where there are inputs; their scales are learnt with the rest.
+    judged_share : float or None
+        Hold out the last share of each series as one long window, rather than windows of `horizon` steps.
     """
 
     panel: Panel
@@ -148,6 +180,7 @@ class Problem:
     intercept: bool
     device: torch.device
     coder: InputCoder | None = None
+    judged_share: float | None = None
 
     @property
     def rows_lost(self) -> int:
@@ -182,16 +215,47 @@ class Problem:
         return Learnt(chain, store, Guard.learn(store, self.every, stops), stops, coder)
 
     def n_windows(self, most: int) -> IntArray:
-        """Return how many validation windows each series spares beyond lags + differences + horizon rows."""
+        """Return how many validation windows each series spares beyond lags + differences + horizon rows.
+
+        Of a share of each series that is one window, at most 1: where a training row and two steps to judge are left.
+        """
+        if self.judged_share is not None:
+            steps = self._judged_steps
+            spares = (steps > 1) & (self.panel.lengths - steps > self.layout.reach + self.rows_lost)
+            return np.minimum(spares.astype(np.int64), most)
         need = self.layout.reach + self.rows_lost + self.horizon
         return np.clip((self.panel.lengths - need) // self.horizon, 0, most)
+
+    @property
+    def _judged_steps(self) -> IntArray:
+        """Rows of the one long window of each series, (S,)."""
+        assert self.judged_share is not None
+        steps: IntArray = np.rint(self.judged_share * self.panel.lengths).astype(np.int64)
+        return steps
 
     def validation(self, most: int) -> Validation:
         """Return the last windows of each series, at most `most`, side by side and not overlapping."""
         panel, horizon, count = self.panel, self.horizon, self.n_windows(most)
+        if self.judged_share is not None:
+            return self._long_windows(np.flatnonzero(count))
         stops = panel.lengths - count * horizon
         which = np.repeat(self.every, count)
         rows = ragged_rows(np.zeros_like(count), count) * horizon + stops[which] - 1
         truth = panel.values[panel.indptr[which][:, None] + rows[:, None] + np.arange(1, horizon + 1)]
         scale = seasonal_naive_scale(panel.values, panel.indptr, self.season_length, stops)
         return Validation(stops, count, WindowIndex(which, rows), truth, scale)
+
+    def _long_windows(self, series: IntArray) -> Validation:
+        """Return one window of each of some series: the last share of its rows, however long that is."""
+        panel = self.panel
+        steps = self._judged_steps[series]
+        stops = panel.lengths.copy()
+        stops[series] -= steps
+        truth = np.full((len(series), int(steps.max(initial=1)), panel.n_channels), np.nan)
+        for own, i, length in zip(truth, series, steps, strict=True):
+            own[:length] = panel.values[panel.indptr[i + 1] - length : panel.indptr[i + 1]]
+        count = np.zeros(panel.n_series, dtype=np.int64)
+        count[series] = 1
+        scale = seasonal_naive_scale(panel.values, panel.indptr, self.season_length, stops)
+        blocks = int(min(_BLOCKS, steps.min(initial=_BLOCKS)))
+        return Validation(stops, count, WindowIndex(series, stops[series] - 1), truth, scale, blocks)

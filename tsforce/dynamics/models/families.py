@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from tsforce.dynamics.models import linear, recurrent
+from tsforce.dynamics.models import linear, polynomial, recurrent
 from tsforce.dynamics.models.cells import CELLS
 from tsforce.dynamics.models.mlp import ACTIVATIONS, Perceptron
 from tsforce.errors import ArgumentError, check_choice
 
-__all__ = ["FAMILIES", "GRU", "LSTM", "MLP", "EncoderDecoder", "Family", "Linear", "Pace"]
+__all__ = ["FAMILIES", "GRU", "LSTM", "MLP", "EncoderDecoder", "Family", "Linear", "Pace", "Polynomial"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,15 @@ class Family:
     """Base of all families: frozen, comparable, and free of data.
 
     A subclass says how its step model starts (`build`); the class attributes say how it is trained by default, one
-    model per series (`local`) or one for all (`pooled`), and whether its state takes in the context before the cutoff
-    (`takes_in_context`).
+    model per series (`local`) or one for all (`pooled`), whether its state takes in the context before the cutoff
+    (`takes_in_context`), and whether what it starts from is the whole of its fit in open loop (`closed_form`).
     """
 
     name: ClassVar[str] = ""
     local: ClassVar[Pace] = Pace(300, 1e-3, 32)
     pooled: ClassVar[Pace] = Pace(1000, 1e-3, 1024)
     takes_in_context: ClassVar[bool] = False
+    closed_form: ClassVar[bool] = False
 
     def build(self, start: linear.Linear, keys: Tensor, dtype: torch.dtype | None = None) -> nn.Module:
         """Return a step model that starts from the least-squares solution.
@@ -69,12 +70,72 @@ class Linear(Family):
     # M3 monthly (pooled).
     local: ClassVar[Pace] = Pace(100, 1e-4, 32)
     pooled: ClassVar[Pace] = Pace(300, 1e-2, 1024)
+    closed_form: ClassVar[bool] = True
 
     def build(self, start: linear.Linear, keys: Tensor, dtype: torch.dtype | None = None) -> nn.Module:
         """Return the least-squares solution itself."""
         # float64: a linear roll-out in closed form and one trained by gradient must be comparable to the last digits.
         kind = dtype or torch.float64
         return linear.Linear(start.layout, start.weight.to(kind), start.bias.to(kind))
+
+
+@dataclass(frozen=True)
+class Polynomial(Family):
+    """A weighted sum of monomials of the lag vector: those that explain most, chosen one after the other.
+
+    Parameters
+    ----------
+    degree : int
+        Largest number of factors of a monomial.
+    n_terms : "auto" or int
+        Terms beside the constant, at most: fewer where no more are independent, or simulation can do without. "auto":
+        chosen as `select` says.
+    select : "open_loop" or "closed_loop"
+        How the number of terms is chosen: by an information criterion of one-step errors, or by simulation on windows
+        at the end of the training rows, where terms that it can do without are dropped too. Their order is that of
+        forward regression by orthogonal least squares (error reduction ratio) either way.
+    tolerance : float
+        A monomial of whose variance no more than this share is left beside the terms chosen before is none.
+
+    Examples
+    --------
+    >>> Polynomial(degree=3, n_terms=20).select
+    'open_loop'
+    """
+
+    degree: int = 2
+    n_terms: str | int = "auto"
+    select: str = "open_loop"
+    tolerance: float = 1e-8
+
+    name: ClassVar[str] = "polynomial"
+    # Weights of powers: a step that is small for a linear map is not for them.
+    local: ClassVar[Pace] = Pace(100, 1e-4, 32)
+    pooled: ClassVar[Pace] = Pace(300, 1e-3, 1024)
+    closed_form: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name, value, other in (("degree", self.degree, ""), ("n_terms", self.n_terms, "'auto' or ")):
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            if not whole and not (other and value == "auto"):
+                raise ArgumentError(f"{name}={value!r}: expected {other}a whole number of at least 1.")
+        check_choice("select", self.select, ("open_loop", "closed_loop"))
+        if not 0 < self.tolerance < 1:
+            raise ArgumentError(f"tolerance={self.tolerance!r}: expected a number between 0 and 1, such as 1e-8.")
+
+    def build(self, start: Any, keys: Tensor, dtype: torch.dtype | None = None) -> nn.Module:
+        """Return the polynomial whose terms were selected; the least-squares weights are where it starts.
+
+        Parameters
+        ----------
+        start : Polynomial
+            A step model of G groups.
+        keys, dtype
+            As in `Family.build`.
+        """
+        kind = dtype or torch.float64
+        weight, bias = (part.detach().to(kind, copy=True) for part in (start.weight, start.bias))
+        return polynomial.Polynomial(start.layout, start.indices, weight, bias)
 
 
 @dataclass(frozen=True)
@@ -196,4 +257,6 @@ class EncoderDecoder(_Cell):
         return recurrent.EncoderDecoder(start.layout, self.cell, self.width, start, keys, dtype or torch.float32)
 
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (Linear(), MLP(), GRU(), LSTM(), EncoderDecoder())}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (Linear(), Polynomial(), MLP(), GRU(), LSTM(), EncoderDecoder())
+}

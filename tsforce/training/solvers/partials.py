@@ -8,11 +8,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import ACTIVATIONS, Perceptron
+from tsforce.dynamics.models.polynomial import Polynomial
 
-__all__ = ["Deep", "OneBend", "Partials", "n_parameters", "partials_of"]
+__all__ = ["Deep", "Monomials", "OneBend", "Partials", "n_parameters", "partials_of"]
 
 # From an activation's value to its slope there.
 _SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -47,6 +49,8 @@ def partials_of(model: nn.Module) -> Partials | None:
         return OneBend(model)
     if type(model) is Perceptron and model.activation in _SLOPES:
         return OneBend(model) if len(model.biases) == 1 else Deep(model)
+    if type(model) is Polynomial:
+        return Monomials(model)
     return None
 
 
@@ -128,6 +132,39 @@ class OneBend:
         total[:, 1:, 1:] *= self.factor.mT @ self.factor
         assert channels == residuals.shape[1]
         return total
+
+
+class Monomials:
+    """Derivatives of a polynomial: by a weight, its term; by the lag vector, terms without one of their factors.
+
+    Attributes
+    ----------
+    slope : (G, K * degree, C * D)
+        From terms without one of their factors to the derivatives of the channels by the column that it was.
+    """
+
+    def __init__(self, model: Polynomial) -> None:
+        self.model = model
+        columns = len(model.layout.columns)
+        # Ones and zeros are no columns of the lag vector, and have no derivative.
+        factor = one_hot(model.indices, columns + 2)[..., :columns].to(model.weight.dtype)
+        slope = factor[:, :, :, None] * model.weight.detach()[:, :, None, :, None]
+        self.slope = slope.flatten(1, 2).flatten(start_dim=2)
+
+    def __call__(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs and their derivatives by the lag vector; see `Partials`."""
+        model, factors = self.model, self.model.factors(x)
+        before, after = [torch.ones_like(factors[0])], [torch.ones_like(factors[0])]
+        for first, last in zip(factors[:-1], factors[:0:-1], strict=True):
+            before.append(before[-1] * first)
+            after.append(after[-1] * last)
+        terms = before[-1] * factors[-1]
+        without = torch.stack([a * b for a, b in zip(before, reversed(after), strict=True)], dim=3)
+        y = torch.baddbmm(model.bias[:, None], terms, model.weight)
+        if y.shape[2] > 1:
+            room.zero_()
+        _own_columns(room, _own_columns(room, 0, terms), torch.ones_like(x[..., :1]))
+        return y, torch.bmm(without.flatten(start_dim=2), self.slope).view(*y.shape, -1)
 
 
 class Deep:

@@ -85,7 +85,7 @@ def choose_ridge(problem: Problem) -> RidgeChoice:
     )  # fmt: skip
     for number, model in enumerate(models):
         yhat, _ = forecast_windows(
-            learnt.store, model, learnt.guard, validation.index, part.horizon, groups=part.groups
+            learnt.store, model, learnt.guard, validation.index, validation.horizon, groups=part.groups
         )
         found[number] = validation.errors(yhat)
     errors[:, members] = validation.comparable(found)
@@ -103,7 +103,7 @@ def choose_ridge(problem: Problem) -> RidgeChoice:
     own = torch.arange(len(best))
     weight, bias = (torch.stack([getattr(m, name) for m in models])[best, own] for name in ("weight", "bias"))
     yhat, _ = forecast_windows(
-        learnt.store, Linear(part.layout, weight, bias), learnt.guard, validation.index, part.horizon,
+        learnt.store, Linear(part.layout, weight, bias), learnt.guard, validation.index, validation.horizon,
         groups=part.groups, forcing=OpenLoop(),
     )  # fmt: skip
     closed = relative[np.searchsorted(RIDGES, ridge[members]), np.arange(len(members))]

@@ -1,73 +1,18 @@
-"""Pictures of frames (extra ``plot``): matplotlib is imported on first use.
-
-Readable in grey: lines differ in style too.
-"""
+"""Pictures of forecasts, backtests and trainings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from tsforce.errors import ArgumentError, ArgumentTypeError, MissingExtraError, abbreviate, check_choice
+from tsforce.errors import ArgumentError, abbreviate, check_choice
+from tsforce.plotting.canvas import MARKERS, STYLES, check_frame, draw_legend, draw_line, new_axes
 
 __all__ = ["plot_backtest", "plot_exposure", "plot_forecast", "plot_history", "plot_horizon", "plot_modes"]
 
-_STYLES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "x")
 # More panels than this on one page are too flat to read.
 _PANELS = 4
 _METRICS = {"smape": "sMAPE (%)", "mase": "MASE", "mae": "MAE (original units)", "rmse": "RMSE (original units)"}
-
-
-def _axes(ax: Any, **size: Any) -> Any:
-    """Return the given axes, or those of a new figure.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    if ax is not None:
-        return ax
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise MissingExtraError("pictures need matplotlib: pip install 'tsforce[plot]'.") from None
-    return plt.subplots(layout="constrained", **size)[1]
-
-
-def _draw(ax: Any, x: Any, y: Any, number: int, **settings: Any) -> Any:
-    """Draw the line that stands for the model of some number: its own style, marker and colour; return it."""
-    style, marker = _STYLES[number % len(_STYLES)], _MARKERS[number % len(_MARKERS)]
-    settings = {"color": f"C{number % 10}", "marker": marker, "markersize": 4, **settings}
-    (line,) = ax.plot(x, y, style, markevery=max(1, len(x) // 12), **settings)
-    return line
-
-
-def _legend(ax: Any, own: bool) -> None:
-    """Say what the lines are: above the axes in a figure of our own, where it can hide nothing."""
-    if not own:
-        ax.legend(fontsize="small")
-        return
-    lines, labels = ax.get_legend_handles_labels()
-    # A letter of this size is about 0.058 inches wide; line, gaps and padding of an entry take as much as ten of them.
-    columns = int(ax.figure.get_figwidth() / (0.058 * (10 + max(map(len, labels)))))
-    ncols = max(1, min(columns, len(lines)))
-    ax.figure.legend(lines, labels, fontsize="small", loc="outside upper right", ncols=ncols)
-
-
-def _check_frame(argument: str, frame: Any, *wanted: str) -> None:
-    if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
-        raise ArgumentTypeError(
-            f"{argument} is a {type(frame).__module__.partition('.')[0]} {type(frame).__name__}; expected a long "
-            f"pandas DataFrame, as from {argument}.to_pandas(), or .reset_index() where time is in the index."
-        )
-    missing = [name for name in wanted if name not in frame.columns]
-    if missing:
-        raise ArgumentError(
-            f"{argument} has no column {abbreviate(missing)}; it has {abbreviate(frame.columns, limit=12)}. Name your "
-            f"columns with id_col=, time_col=, target_col=."
-        )
 
 
 def _models(frame: Any, *named: str) -> list[str]:
@@ -143,8 +88,8 @@ def plot_forecast(
     ArgumentTypeError
         If one is no pandas DataFrame.
     """
-    _check_frame("history", history, time_col, target_col)
-    _check_frame("forecast", forecast, id_col, time_col)
+    check_frame("history", history, time_col, target_col)
+    check_frame("forecast", forecast, id_col, time_col)
     known = list(forecast[id_col].unique())
     most = _PANELS if ax is None else 1
     if ids is None:
@@ -163,7 +108,7 @@ def plot_forecast(
     models = _models(forecast, id_col, time_col, target_col)
     own = ax is None
     if own:
-        grid = _axes(None, nrows=len(chosen), squeeze=False, figsize=(8, 1.9 + 2.2 * len(chosen)))
+        grid = new_axes(None, nrows=len(chosen), squeeze=False, figsize=(8, 1.9 + 2.2 * len(chosen)))
         panels = list(grid[:, 0])
     else:
         panels = [ax]
@@ -183,13 +128,13 @@ def plot_forecast(
         if len(past):
             panel.axvline(past[time_col].iloc[-1], color="0.6", linewidth=1, label="cutoff")
         for number, model in enumerate(models, start=1):
-            _draw(panel, ahead[time_col], ahead[model], number, label=model)
+            draw_line(panel, ahead[time_col], ahead[model], number, label=model)
         panel.set_title(str(name), loc="left", fontsize="medium")
         panel.set_ylabel(f"{target_col} (original units)")
         _label_time(panel, ahead[time_col], time_col)
     for panel in panels[:-1]:
         panel.set_xlabel("")
-    _legend(panels[0], own)
+    draw_legend(panels[0], own)
     return panels[0].figure
 
 
@@ -221,13 +166,13 @@ def plot_backtest(
     ArgumentTypeError
         If it is no pandas DataFrame.
     """
-    _check_frame("frame", frame, id_col, time_col, "cutoff", target_col)
+    check_frame("frame", frame, id_col, time_col, "cutoff", target_col)
     known = list(frame[id_col].unique())
     name = known[0] if series is None else series
     _check_series("series", name, known)
     models = _models(frame, id_col, time_col, target_col)
     own = ax is None
-    ax = _axes(ax, figsize=(9, 4.5))
+    ax = new_axes(ax, figsize=(9, 4.5))
     rows = _rows_of(frame, id_col, name).sort_values(["cutoff", time_col])
     # Where no window covers a stamp the truth is not in the frame: no line is drawn across.
     window = rows.groupby("cutoff")[time_col].max().reset_index()
@@ -240,11 +185,11 @@ def plot_backtest(
     for number, (cutoff, part) in enumerate(rows.groupby("cutoff")):
         ax.axvline(cutoff, color="0.8", linewidth=1, **({} if number else {"label": "cutoffs"}))
         for which, model in enumerate(models, start=1):
-            _draw(ax, part[time_col], part[model], which, **({} if number else {"label": model}))
+            draw_line(ax, part[time_col], part[model], which, **({} if number else {"label": model}))
     ax.set_title(str(name), loc="left", fontsize="medium")
     ax.set_ylabel(f"{target_col} (original units)")
     _label_time(ax, rows[time_col], time_col)
-    _legend(ax, own)
+    draw_legend(ax, own)
     return ax.figure
 
 
@@ -266,7 +211,7 @@ def plot_horizon(frame: Any, *, metric: str = "mase", ax: Any = None) -> Any:
         If the frame is neither, or the metric is not known.
     """
     check_choice("metric", metric, _METRICS)
-    _check_frame("frame", frame)
+    check_frame("frame", frame)
     exposure = "rmse_closed" in frame.columns
     if not {"model", "horizon", "rmse_closed" if exposure else metric} <= set(frame.columns):
         raise ArgumentError(
@@ -275,12 +220,12 @@ def plot_horizon(frame: Any, *, metric: str = "mase", ax: Any = None) -> Any:
         )
     if not len(frame):
         raise ArgumentError("the frame has no row; exposure() leaves reference methods out, so try by_horizon().")
-    ax = _axes(ax, figsize=(7, 4.5))
+    ax = new_axes(ax, figsize=(7, 4.5))
     for number, (model, part) in enumerate(frame.groupby("model", sort=False)):
         if not exposure:
-            _draw(ax, part["horizon"], part[metric], number, label=model)
+            draw_line(ax, part["horizon"], part[metric], number, label=model)
             continue
-        line = _draw(ax, part["horizon"], part["rmse_closed"], number, label=f"{model}: closed loop")
+        line = draw_line(ax, part["horizon"], part["rmse_closed"], number, label=f"{model}: closed loop")
         (faint,) = ax.plot(
             part["horizon"], part["rmse_one_step"], line.get_linestyle(), color=line.get_color(), alpha=0.4
         )
@@ -315,17 +260,17 @@ def plot_exposure(exposure: Any, response: Any, *, ax: Any = None) -> Any:
     ArgumentError
         If one is no such frame, or `ax` are not two.
     """
-    _check_frame("exposure", exposure, "model", "horizon", "rmse_closed", "rmse_one_step", "rmse_naive")
-    _check_frame("response", response, "model", "forcing_ratio", "rmse")
+    check_frame("exposure", exposure, "model", "horizon", "rmse_closed", "rmse_one_step", "rmse_naive")
+    check_frame("response", response, "model", "forcing_ratio", "rmse")
     if ax is not None and (not hasattr(ax, "__len__") or len(ax) != 2):
         raise ArgumentError(
             "ax: this picture has two panels; expected two matplotlib Axes, as from plt.subplots(1, 2)[1]."
         )
-    left, right = _axes(None, nrows=1, ncols=2, figsize=(11, 4.5)) if ax is None else ax
+    left, right = new_axes(None, nrows=1, ncols=2, figsize=(11, 4.5)) if ax is None else ax
     figure = plot_horizon(exposure, ax=left)
     for number, (model, part) in enumerate(response.groupby("model", sort=False)):
         part = part.sort_values("forcing_ratio")
-        _draw(right, part["forcing_ratio"], part["rmse"], number, label=model)
+        draw_line(right, part["forcing_ratio"], part["rmse"], number, label=model)
     right.set_xlim(1.03, -0.03)
     right.set_xticks(sorted(set(response["forcing_ratio"])))
     right.set_xlabel("forcing ratio: share of the truth that comes in\n(1: one step ahead, 0: closed loop)")
@@ -344,10 +289,10 @@ def plot_modes(horizons: Any, *, ax: Any = None) -> Any:
         mode, seed, horizon, rmse_closed, rmse_one_step, as in ``ModeComparison.horizons``; seeds are averaged.
     ax : matplotlib Axes, optional
     """
-    ax = _axes(ax, figsize=(7, 4.5))
+    ax = new_axes(ax, figsize=(7, 4.5))
     mean = horizons.groupby(["mode", "horizon"], sort=False)[["rmse_closed", "rmse_one_step"]].mean().reset_index()
     for number, (mode, part) in enumerate(mean.groupby("mode", sort=False)):
-        style, marker = _STYLES[number % len(_STYLES)], _MARKERS[number % len(_MARKERS)]
+        style, marker = STYLES[number % len(STYLES)], MARKERS[number % len(MARKERS)]
         every = max(1, len(part) // 12)
         label = f"trained {mode}: closed loop"
         (line,) = ax.plot(part["horizon"], part["rmse_closed"], style, marker=marker, markevery=every, label=label)
@@ -372,7 +317,7 @@ def plot_history(frame: Any, *, ax: Any = None) -> Any:
     ax : matplotlib Axes, optional
     """
     own = ax is None
-    ax = _axes(ax, figsize=(7, 4.5))
+    ax = new_axes(ax, figsize=(7, 4.5))
     part = frame[frame["run"] == frame["run"].iloc[0]] if len(frame) else frame
     # Phases one behind the other: each counts its steps from 0.
     turn = part["mode"].ne(part["mode"].shift())
@@ -405,5 +350,5 @@ def plot_history(frame: Any, *, ax: Any = None) -> Any:
     right.step(part["step"], part["forcing_ratio"], where="post", color="0.6", linewidth=1)
     right.set_ylabel("forcing ratio (share of truth)", color="0.4")
     right.set_ylim(-0.02, 1.02)
-    _legend(ax, own)
+    draw_legend(ax, own)
     return ax.figure

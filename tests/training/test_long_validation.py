@@ -1,0 +1,148 @@
+"""Validation as one long simulation: the last share of each record, run from its start, whatever its length."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from tests.forecasting.test_regressor import system
+from tsforce import NARXRegressor
+from tsforce.data.panel import Columns, Panel
+from tsforce.dynamics.forcing import ClosedLoop, OpenLoop
+from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.families import GRU, MLP
+from tsforce.dynamics.models.linear import Linear
+from tsforce.training.closed_loop import forecast_windows
+from tsforce.training.judging import Judge
+from tsforce.training.problem import Problem
+
+
+def problem_of(lengths=(50, 30, 5), share=0.2, horizon=4, seed=0):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(sum(lengths), 1))
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    start = np.zeros(len(lengths), dtype=np.int64)
+    panel = Panel(np.arange(len(lengths)), values, indptr, start, None, Columns())
+    layout = LagLayout((1, 2, 3))
+    return Problem(
+        panel, (), None, 3, layout, horizon, 1, True, True, torch.device("cpu"), judged_share=share
+    )  # fmt: skip
+
+
+def linear(problem):
+    weight = torch.tensor([[[0.1], [-0.4], [0.7]]], dtype=torch.float64)
+    return Linear(problem.layout, weight, torch.full((1, 1), 0.05, dtype=torch.float64))
+
+
+def test_windows_are_the_last_share_of_each_record_that_spares_one():
+    problem = problem_of()
+    assert problem.n_windows(4).tolist() == [1, 1, 0]
+    assert problem.n_windows(0).tolist() == [0, 0, 0]
+    validation = problem.validation(1)
+    assert validation.stops.tolist() == [40, 24, 5]
+    assert validation.index.series.tolist() == [0, 1]
+    assert validation.index.rows.tolist() == [39, 23]
+    assert validation.horizon == 10
+    np.testing.assert_array_equal(validation.truth[0, :, 0], problem.panel.values[40:50, 0])
+    np.testing.assert_array_equal(validation.truth[1, :6, 0], problem.panel.values[74:80, 0])
+    assert np.isnan(validation.truth[1, 6:]).all()
+
+
+def test_errors_are_those_of_a_simulation_by_hand():
+    problem = problem_of()
+    validation = problem.validation(1)
+    model = linear(problem)
+    judge = Judge(problem, problem.learn(validation.stops), validation)
+    closed, one = judge(model)
+    weight = model.weight.numpy()[0, :, 0]
+    errors, firsts, pieces = [], [], []
+    for begin, stop, end in ((0, 40, 50), (50, 74, 80)):
+        y = problem.panel.values[:, 0]
+        fed = y.copy()
+        for t in range(stop, end):
+            fed[t] = 0.05 + weight @ fed[t - 3 : t]
+        single = np.array([0.05 + weight @ y[t - 3 : t] for t in range(stop, end)])
+        scale = np.abs(np.diff(y[begin:stop])).mean()
+        gap = np.abs(fed - y)[stop:end] / scale
+        errors.append(gap.mean())
+        firsts.append((np.abs(single - y[stop:end]) / scale).mean())
+        # Blocks are as many as the shortest window has steps: 6.
+        edges = [(end - stop) * k // 6 for k in range(7)]
+        pieces += [gap[a:b].mean() for a, b in itertools.pairwise(edges)]
+    np.testing.assert_allclose(closed, np.mean(errors), rtol=1e-12)
+    np.testing.assert_allclose(one, np.mean(firsts), rtol=1e-12)
+    np.testing.assert_allclose(judge.detail(model), pieces, rtol=1e-12)
+    assert judge.unit.tolist() == [0] * 12
+
+
+@pytest.mark.parametrize("kind", [MLP((5,), "tanh"), GRU(4)], ids=["stateless", "with a state"])
+def test_one_step_errors_side_by_side_are_those_step_by_step(kind):
+    problem = problem_of((60, 45))
+    validation = problem.validation(1)
+    learnt = problem.learn(validation.stops)
+    model = kind.build(linear(problem), torch.tensor([3]), torch.float64)
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.05
+            p.requires_grad_(False)
+    judge = Judge(problem, learnt, validation)
+    slow, _ = forecast_windows(
+        learnt.store, model, learnt.guard, validation.index, validation.horizon, groups=None, forcing=OpenLoop()
+    )
+    known = ~np.isnan(validation.truth)
+    np.testing.assert_allclose(judge._one_step(model)[known], slow[known], rtol=1e-12)
+    assert not np.allclose(slow[known], judge._forecast(model, ClosedLoop())[known])
+
+
+def test_ten_blocks_of_a_long_record_are_compared():
+    problem = problem_of((100,))
+    validation = problem.validation(1)
+    assert validation.n_blocks == 10
+    known = ~np.isnan(validation.blocks.truth[..., 0])
+    assert known.sum(axis=1).tolist() == [2] * 10
+    assert known.sum(axis=0).tolist() == [1] * 20
+
+
+def test_without_a_share_windows_are_a_horizon_long():
+    problem = problem_of(share=None)
+    validation = problem.validation(2)
+    assert (validation.horizon, validation.n_blocks) == (4, 1)
+    assert validation.blocks is validation
+    assert validation.n_windows.tolist() == [2, 2, 0]
+
+
+def test_the_ridge_is_chosen_by_simulating_what_is_held_out():
+    X, y = system(300, noise=1.0)
+    model = NARXRegressor(4, 6, mode="open_loop", ridge="auto").fit(X, y)
+    look = model.history_.frame.iloc[0]
+    closed, one = {}, {}
+    for ridge in (1.0, 10.0, 30.0, 100.0, 300.0):
+        # Standardised once, by all rows, so that the units of errors are those of the fit.
+        part = NARXRegressor(4, 6, mode="open_loop", ridge=ridge).fit(X[:240], y[:240])
+        scale = np.abs(np.diff(y[:240])).mean()
+        closed[ridge] = np.abs(part.predict(X, y_init=y[:240]) - y)[240:].mean() / scale
+        one[ridge] = np.abs(part.one_step(X, y) - y)[240:].mean() / scale
+    best = min(closed, key=closed.get)
+    assert model.ridge_ == best
+    np.testing.assert_allclose([look.closed_loop, look.one_step], [closed[best], one[best]], rtol=1e-7)
+
+
+def test_looks_while_training_are_at_the_held_out_rows():
+    X, y = system(200, noise=1.0)
+    model = NARXRegressor(2, 2, mode="closed_loop", max_steps=5).fit(X, y)
+    first = model.history_.frame.query("run == 'choose'").iloc[0]
+    start = NARXRegressor(2, 2, mode="open_loop").fit(X[:160], y[:160])
+    scale = np.abs(np.diff(y[:160])).mean()
+    want = np.abs(start.predict(X, y_init=y[:160]) - y)[160:].mean() / scale
+    np.testing.assert_allclose(first.closed_loop, want, rtol=1e-7)
+    # What is held out changes nothing of the run that chooses.
+    late = y.copy()
+    late[160:] = y[160:] + 0.5
+    other = NARXRegressor(2, 2, mode="closed_loop", max_steps=5).fit(X, late)
+    losses = [
+        m.history_.frame.query("run == 'choose'")["loss"].to_numpy()[1:] * m.y_scale_[0] ** 2 for m in (model, other)
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-6)

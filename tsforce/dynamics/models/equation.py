@@ -1,0 +1,166 @@
+"""What a linear map or a polynomial says, as text: in model units, or multiplied out in those of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tsforce.dynamics.lags import LagLayout
+from tsforce.errors import ArgumentError
+
+__all__ = ["Factor", "Terms", "equation", "expand"]
+
+# A variable, and how many steps before the one to be predicted it is read; None where that does not change.
+Factor = tuple[str, int | None]
+# From factors, sorted, repeats allowed, to a coefficient; the empty product is the constant.
+Terms = dict[tuple[Factor, ...], float]
+
+
+def _variables(layout: LagLayout) -> list[Factor]:
+    """Return what each column of a lag vector is, in their order."""
+    exog = [(name, lag) for name, lags in (*layout.past_exog, *layout.future_exog) for lag in reversed(lags)]
+    return [
+        *((channel, lag) for lag in reversed(layout.lags) for channel in layout.channels),
+        *((name, None) for feature in layout.features for name in feature.names),
+        *exog,
+        *((name, None) for name in (*layout.static, *layout.calendar)),
+    ]
+
+
+def _order(factor: Factor) -> tuple[str, bool, int]:
+    """Return what factors are sorted by: older ones first."""
+    name, lag = factor
+    return name, lag is None, -(lag or 0)
+
+
+def expand(
+    model: Any,
+    means: Mapping[str, float] | None = None,
+    scales: Mapping[str, float] | None = None,
+    *,
+    group: int = 0,
+) -> list[Terms]:
+    """Return the coefficients of each output, equal products merged.
+
+    Parameters
+    ----------
+    model : Linear or Polynomial
+        Reads ``(value - mean) / scale`` of each variable, and answers in the same units.
+    means, scales : mapping of name -> float, optional
+        Of targets (by channel) and inputs; 0 and 1 where a variable is not named. With them the coefficients are those
+        of the original units: products of shifted variables are multiplied out.
+    group : int
+        Which of G models.
+
+    Returns
+    -------
+    C dicts of factors -> coefficient
+        A factor is a variable and its lag; ``()`` is the constant.
+
+    Raises
+    ------
+    ArgumentError
+        If the model is neither.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tsforce.dynamics.models.linear import Linear
+    >>> model = Linear(LagLayout((1,)), torch.tensor([[[0.5]]]), torch.tensor([[0.0]]))
+    >>> expand(model, {"y": 10.0}, {"y": 2.0})
+    [{(): 5.0, (('y', 1),): 0.5}]
+    """
+    if not all(hasattr(model, name) for name in ("layout", "weight", "bias")):
+        raise ArgumentError(
+            f"model={type(model).__name__}: expected a linear map or a polynomial, which are sums that can be written "
+            f"down. Use model='linear' or model='polynomial'."
+        )
+    layout: LagLayout = model.layout
+    means, scales = means or {}, scales or {}
+    variables, columns = _variables(layout), len(layout.columns)
+    weight, bias = model.weight[group].tolist(), model.bias[group].tolist()
+    indices = model.indices[group].tolist() if hasattr(model, "indices") else [[d] for d in range(columns)]
+    found: list[Terms] = [{(): value} for value in bias]
+    for term, own in zip(indices, weight, strict=True):
+        if columns + 1 in term:
+            continue
+        product: Terms = {(): 1.0}
+        for column in term:
+            if column == columns:
+                continue
+            factor = variables[column]
+            mean, scale = float(means.get(factor[0], 0.0)), float(scales.get(factor[0], 1.0))
+            longer: Terms = {}
+            for factors, value in product.items():
+                more = tuple(sorted((*factors, factor), key=_order))
+                longer[more] = longer.get(more, 0.0) + value / scale
+                if mean:
+                    longer[factors] = longer.get(factors, 0.0) - value * mean / scale
+            product = longer
+        for terms, coefficient in zip(found, own, strict=True):
+            for factors, value in product.items():
+                terms[factors] = terms.get(factors, 0.0) + coefficient * value
+    for channel, terms in zip(layout.channels, found, strict=True):
+        scale = float(scales.get(channel, 1.0))
+        for factors in terms:
+            terms[factors] *= scale
+        terms[()] += float(means.get(channel, 0.0))
+    return found
+
+
+def equation(
+    model: Any,
+    means: Mapping[str, float] | None = None,
+    scales: Mapping[str, float] | None = None,
+    names: Mapping[str, str] | None = None,
+    *,
+    group: int = 0,
+    digits: int = 4,
+) -> str:
+    """Return the outputs of a linear map or a polynomial as text, a line each.
+
+    Parameters
+    ----------
+    model, means, scales, group
+        As in `expand`: model units without means and scales, original units with them.
+    names : mapping of name -> str, optional
+        How variables are called; by their own names otherwise.
+    digits : int
+        Significant digits of coefficients.
+
+    Raises
+    ------
+    ArgumentError
+        If the model is neither.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tsforce.dynamics.models.linear import Linear
+    >>> layout = LagLayout((1,), future_exog=(("u", (0,)),))
+    >>> model = Linear(layout, torch.tensor([[[0.5], [-2.0]]]), torch.tensor([[0.0]]))
+    >>> print(equation(model, {"y": 10.0, "u": 3.0}, names={"y": "level"}))
+    level(t) = 0.5 level(t-1) - 2 u(t) + 11
+    """
+    names, outputs = names or {}, expand(model, means, scales, group=group)
+
+    def written(factor: Factor) -> str:
+        name, lag = factor
+        called = names.get(name, name)
+        return called if lag is None else f"{called}(t-{lag})" if lag else f"{called}(t)"
+
+    lines = []
+    for channel, terms in zip(model.layout.channels, outputs, strict=True):
+        parts = []
+        for factors, value in (*((f, v) for f, v in terms.items() if f), ((), terms[()])):
+            if value == 0:
+                continue
+            powers: dict[Factor, int] = {}
+            for factor in factors:
+                powers[factor] = powers.get(factor, 0) + 1
+            size = f"{abs(value):.{digits}g}"
+            shown = [written(factor) + (f"^{power}" if power > 1 else "") for factor, power in powers.items()]
+            parts.append(("-" if value < 0 else "+", " ".join(shown if shown and size == "1" else [size, *shown])))
+        text = " ".join(f"{sign} {part}" for sign, part in parts) or "+ 0"
+        lines.append(f"{written((channel, 0))} = {text[2:] if text[0] == '+' else '-' + text[2:]}")
+    return "\n".join(lines)

@@ -1,0 +1,110 @@
+"""A polynomial of the lag vector: a weighted sum of some of its monomials."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.equation import equation
+
+__all__ = ["Polynomial"]
+
+
+class Polynomial(nn.Module):
+    """``output = monomials(x) @ weight + bias``, with terms and weights of its own for each of G groups.
+
+    Parameters
+    ----------
+    layout : LagLayout
+        D columns, C channels.
+    indices : (G, K, P) int64
+        The columns whose product each of the K terms is, P of them, repeats allowed: D stands for a column of ones, for
+        terms of a lower degree, and D + 1 for one of zeros, for groups that have fewer terms than others.
+    weight : (G, K, C)
+    bias : (G, C)
+
+    Examples
+    --------
+    >>> terms = torch.tensor([[[0, 2], [0, 1]]])
+    >>> weight, bias = torch.tensor([[[0.5], [1.0]]]), torch.tensor([[0.25]])
+    >>> model = Polynomial(LagLayout((1, 2)), terms, weight, bias)
+    >>> model.step(torch.tensor([[[2.0, 4.0]]]), None)[0].item()
+    9.25
+    >>> print(model.equation())
+    y(t) = 0.5 y(t-2) + y(t-2) y(t-1) + 0.25
+    """
+
+    indices: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layout: LagLayout, indices: Tensor, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.layout = layout
+        self.register_buffer("indices", indices)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def init_state(self, past: Tensor) -> None:
+        """A polynomial has no state."""
+        del past
+
+    def factors(self, x: Tensor) -> list[Tensor]:
+        """Return what each term is the product of, P tensors (G, B, K), for lag vectors `x` (G, B, D)."""
+        x = pad(pad(x, (0, 1), value=1.0), (0, 1))
+        if len(self.indices) == 1:
+            # One gather less careful about where it reads from is half the time of the other.
+            return [x.index_select(2, column) for column in self.indices[0].unbind(dim=1)]
+        return [
+            x.gather(2, column[:, None].expand(-1, x.shape[1], -1)) for column in self.indices.unbind(dim=2)
+        ]  # fmt: skip
+
+    def monomials(self, x: Tensor) -> Tensor:
+        """Return the values of the terms, (G, B, K), for lag vectors `x` (G, B, D)."""
+        first, *others = self.factors(x)
+        for factor in others:
+            first = first * factor
+        return first
+
+    def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
+        """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
+        y = torch.baddbmm(self.bias[:, None], self.monomials(x), self.weight)
+        return y[..., None], state
+
+    def groups(self, chosen: Tensor | slice) -> Polynomial:
+        """Return the model of some groups."""
+        return Polynomial(self.layout, self.indices[chosen], self.weight[chosen], self.bias[chosen])
+
+    def join(self, parts: Sequence[Self]) -> Polynomial:
+        """Return a model of the groups of several, one after the other."""
+        most = max(part.weight.shape[1] for part in parts)
+        zero = len(self.layout.columns) + 1
+        rooms = [most - part.weight.shape[1] for part in parts]
+        indices = [pad(part.indices, (0, 0, 0, room), value=zero) for part, room in zip(parts, rooms, strict=True)]
+        weight = [pad(part.weight.detach(), (0, 0, 0, room)) for part, room in zip(parts, rooms, strict=True)]
+        return Polynomial(
+            self.layout, torch.cat(indices), torch.cat(weight), torch.cat([part.bias.detach() for part in parts])
+        )
+
+    def terms(self, group: int = 0) -> list[str]:
+        """Return what the terms of a group are, as products of columns of the lag vector."""
+        names, one = self.layout.columns, len(self.layout.columns)
+        found = []
+        for term in self.indices[group].tolist():
+            if one + 1 in term:
+                continue
+            counts = [
+                (names[column], len(list(same))) for column, same in itertools.groupby(sorted(term)) if column < one
+            ]
+            found.append(" * ".join(name if power == 1 else f"{name}^{power}" for name, power in counts))
+        return found
+
+    def equation(self, group: int = 0) -> str:
+        """Return the outputs of a group as text, model units; see ``models.equation.equation``."""
+        return equation(self, group=group)

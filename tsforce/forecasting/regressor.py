@@ -1,0 +1,513 @@
+"""NARXRegressor: fit(X, y) on measured records of a dynamic system, predict(X) by simulation."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tsforce.data.panel import ragged_rows
+from tsforce.dynamics.forcing import Forcing, OpenLoop
+from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.families import FAMILIES, MLP, Family
+from tsforce.errors import ArgumentError, DivergenceWarning, SeriesTooShortError, check_choice, warn
+from tsforce.forecasting.adapters import RegressorModel, check_model
+from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number, resolve_inputs
+from tsforce.forecasting.history import ProgressLine, TrainingHistory
+from tsforce.forecasting.linear_part import LinearPart, linear_part_of
+from tsforce.forecasting.records import (
+    column_names,
+    measured_starts,
+    numbers,
+    offsets,
+    record_panel,
+    record_sizes,
+    standard,
+)
+from tsforce.forecasting.rolling import Rolling
+from tsforce.forecasting.simulator import Simulator
+from tsforce.training.fit import PRESETS, SOLVERS, Options, fit_model
+from tsforce.training.history import History
+from tsforce.training.losses import LOSSES
+from tsforce.training.problem import Problem
+
+__all__ = ["NARXRegressor", "Simulation"]
+
+FloatArray = npt.NDArray[np.float64]
+
+# A network for one dynamic system: smooth, and small enough for Levenberg-Marquardt.
+_MLP = MLP((16,), "tanh")
+# Weights up to which the matrix of all pairs of them is cheap to make and to factorise.
+_SMALL = 2000
+# Fewest steps of a training roll-out, where the records are long enough.
+_HORIZON = 50
+
+
+class Simulation(NamedTuple):
+    """What a model says of some records, and where it left the range of what it has learnt from.
+
+    Attributes
+    ----------
+    y : (n,) or (n, C) float64
+        Original units.
+    clipped : (S,) bool
+        Records whose simulation met the guard: training mean +- 10 times the training range.
+    """
+
+    y: FloatArray
+    clipped: npt.NDArray[np.bool_]
+
+
+class NARXRegressor(RegressorMixin, BaseEstimator):
+    """A model of a dynamic system: each output from earlier outputs and from inputs, simulated by ``predict``.
+
+    Rows of X (inputs) and y (outputs) are in time order, one time step apart. ``predict(X)`` simulates: it feeds the
+    model its own outputs, from inputs alone; `one_step` and `predict_ahead` start from measured outputs at every row.
+    Before its first row a system rests: its outputs at the training mean, its inputs at those of the first row.
+
+    Parameters
+    ----------
+    output_lags : int or sequence of int
+        Earlier outputs that are read: an int L means 1..L, a sequence exactly those.
+    input_lags : int or sequence of int
+        Inputs that are read: an int L means ``input_delay .. input_delay + L - 1``, a sequence those offsets, each
+        `input_delay` further back; 0 is the same row. An ARX model (na, nb, nk) is ``(output_lags, input_lags,
+        input_delay)``.
+    input_delay : int
+        Rows after which an input shows at the earliest.
+    model : "linear", "polynomial", "mlp", "gru", "lstm", a family of ``tsforce.models`` or a regressor
+        "mlp" is ``tsforce.models.MLP((16,), "tanh")``, a small smooth network. Any estimator with ``fit`` and
+        ``predict`` will do: clones of it are fitted.
+    mode : "auto", "open_loop", "closed_loop", "curriculum" or a Forcing
+        What the model is fed while it learns. "open_loop": measured outputs (a linear model then is least squares).
+        "closed_loop": its own outputs over `horizon` steps, from a start by least squares. "curriculum": measured
+        outputs first, its own later. "auto": open loop, then the others, and whichever simulates the held-out rows
+        better is kept.
+    solver : "auto", "adamw" or "levenberg_marquardt"
+        "auto": Levenberg-Marquardt for linear models, polynomials and tanh networks of at most 2000 weights, unless an
+        argument asks for what it does not do; else AdamW. Open loop, where there is a closed form, that.
+    horizon : "auto" or int
+        Steps of a training roll-out. "auto": 50, or four times the largest lag if that is more, but no more than a
+        quarter of the shortest record.
+    ridge : float or "auto"
+        Penalty of least squares on standardised columns. "auto" takes from 1, 10, 30, 100, 300 the one that simulates
+        the held-out rows best.
+    loss : "auto", "mae", "mse", "huber" or "smape"
+        "auto": "mse" for Levenberg-Marquardt, which knows no other, "mae" for AdamW.
+    max_steps, time_limit, learning_rate, batch_size
+        As in ``NARXForecaster``.
+    validation : float or False
+        Share at the end of every record that is held out to choose the number of steps and what ``mode="auto"`` keeps,
+        each simulated as one window from the measured outputs before it, however long; errors are means over records.
+        (Where ``mode="auto"`` compares, a window counts as up to ten pieces.) The choice is then trained once more on
+        all rows. False: nothing is held out, all steps are taken.
+    device : "auto" or torch device
+        "auto" is the CPU.
+    random_state : int
+        Every draw is keyed by it.
+    verbose : bool
+        Show both validation errors on stderr while training.
+
+    Attributes
+    ----------
+    model_ : StepModel
+        On standardised outputs (``y_mean_``, ``y_scale_``) and inputs.
+    output_lags_, input_lags_ : tuple of int
+    horizon_ : int
+    mode_ : str or Forcing
+        The mode it was trained in.
+    kept_mode_ : str
+        The mode whose weights were kept; differs from ``mode_`` for "auto".
+    history_ : TrainingHistory
+        ``frame``: per look the forced loss, one-step and closed-loop validation error, forcing ratio, learning rate.
+    ridge_ : float
+        NaN for a regressor.
+    y_mean_, y_scale_ : (C,) float64
+        Mean and standard deviation of each output over all records.
+    x_mean_ : (F,) float64
+        Mean of each input over all records.
+    n_features_in_ : int
+    feature_names_in_ : (n_features_in_,) str
+        Where X had names.
+
+    Notes
+    -----
+    ``cross_val_score`` and searches want folds that are one stretch of time: ``TimeSeriesSplit``. A search by
+    successive halving wants ``resource="max_steps"``: with "n_samples" scikit-learn draws rows at random, which leaves
+    no record. Arguments beside X and y pass through pipelines and searches by metadata routing
+    (``set_fit_request(session_sizes=True)``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsforce import NARXRegressor
+    >>> u = np.random.default_rng(0).normal(size=(300, 1))
+    >>> y = np.zeros(300)
+    >>> for t in range(1, 300):
+    ...     y[t] = 0.8 * y[t - 1] + u[t - 1, 0]
+    >>> model = NARXRegressor(output_lags=1, input_lags=1, input_delay=1, mode="open_loop").fit(u[:200], y[:200])
+    >>> round(model.score(u[200:], y[200:]), 6)
+    1.0
+    """
+
+    def __init__(
+        self,
+        output_lags: Any = 2,
+        input_lags: Any = 2,
+        *,
+        input_delay: int = 0,
+        model: Any = "linear",
+        mode: Any = "auto",
+        solver: str = "auto",
+        horizon: int | str = "auto",
+        ridge: float | str = 0.0,
+        loss: str = "auto",
+        max_steps: int | None = None,
+        time_limit: float | None = None,
+        learning_rate: float | str = "auto",
+        batch_size: int | str = "auto",
+        validation: float | bool = 0.2,
+        device: Any = "auto",
+        random_state: int = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.output_lags = output_lags
+        self.input_lags = input_lags
+        self.input_delay = input_delay
+        self.model = model
+        self.mode = mode
+        self.solver = solver
+        self.horizon = horizon
+        self.ridge = ridge
+        self.loss = loss
+        self.max_steps = max_steps
+        self.time_limit = time_limit
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.validation = validation
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: several outputs are fine; on rows that are no time series, scores are poor."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    # ---- fit
+
+    def fit(self, X: Any, y: Any, session_sizes: Any = None, *, mode: Any = None) -> Self:
+        """Learn from one record, or from several, one below the other.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+            Inputs, rows in time order.
+        y : array-like, (n,) or (n, C)
+            Outputs, measured at the same rows.
+        session_sizes : array-like, (S,), optional
+            Rows of each record; no lag reaches from one into another. One record by default.
+        mode : str or Forcing, optional
+            Wins over the constructor's for this fit and is remembered in ``mode_``.
+
+        Returns
+        -------
+        NARXRegressor
+            Itself.
+
+        Raises
+        ------
+        ArgumentError
+            If a parameter is not accepted, or `session_sizes` do not add up to n.
+        ValueError
+            scikit-learn's, for X or y that are no finite numbers in two dimensions.
+        SeriesTooShortError
+            If no record has a row whose lags are all in it.
+        """
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+        delay = check_count("input_delay", self.input_delay, least=0)
+        output_lags = offsets("output_lags", self.output_lags, least=1)
+        input_lags = tuple(lag + delay for lag in offsets("input_lags", self.input_lags, least=0))
+        kind = _MLP if isinstance(self.model, str) and self.model == "mlp" else check_model(self.model)
+        trained_mode = check_mode(self.mode if mode is None else mode)
+        trained_mode = next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode)
+        ridge = check_number("ridge", self.ridge, auto=True)
+        device, share, options = check_device(self.device), self._validation(), self._options()
+
+        given_y = y
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
+        targets = numbers("y", y)
+        sizes = record_sizes(session_sizes, len(X))
+        reach = max(*output_lags, *input_lags)
+        if sizes.max() <= reach:
+            raise SeriesTooShortError(
+                f"n_samples={len(X)}, the longest record has {sizes.max()}: the largest lag, {reach}, needs at least "
+                f"{reach + 1} rows in one record; lower output_lags, input_lags or input_delay, or give more rows."
+            )
+        horizon = self._horizon(reach, int(sizes.min()))
+        self.y_mean_, self.y_scale_ = standard(targets)
+        names, channels = column_names(getattr(self, "feature_names_in_", ()), X.shape[1], given_y, targets.shape[1])
+        panel = record_panel(X, (targets - self.y_mean_) / self.y_scale_, sizes, names, channels)
+        coder, read = resolve_inputs(panel, dict.fromkeys(names, input_lags), (), pooled=True)
+        layout = LagLayout(output_lags, channels, **read)
+        # A recurrent network's state needs steps before the cutoff to take in.
+        recurrent = isinstance(kind, Family) and kind.takes_in_context
+        context = layout.reach + (2 * horizon if recurrent else 0)
+        problem = Problem(
+            panel, (), None, context, layout, horizon, 1, True, True, device, coder, judged_share=share
+        )  # fmt: skip
+        history = History("", on_record=ProgressLine(type(self).__name__) if self.verbose else None)
+        if not isinstance(kind, Family):
+            if device.type != "cpu":
+                raise ArgumentError(f"device={self.device!r}: a scikit-learn regressor runs on the CPU; leave it out.")
+            kind = RegressorModel(layout, kind, options.random_state)
+        else:
+            options = replace(options, solver=solver_of(kind, trained_mode, layout, options))
+        fitted = fit_model(problem, kind, trained_mode, ridge, options, history)
+        if self.verbose:
+            history.on_record = None
+            sys.stderr.write("\n")
+        if history.n_diverged:
+            warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)
+
+        self.output_lags_, self.input_lags_ = layout.lags, input_lags
+        self.horizon_ = horizon
+        self.mode_ = trained_mode
+        self.kept_mode_ = fitted.kept[0]
+        self.history_ = TrainingHistory(history)
+        self.ridge_ = float(fitted.ridge.ridge[0])
+        self.one_column_ = y.ndim == 1
+        self.model_ = fitted.model
+        # What is simulated later is no record that was fitted: what was learnt of all rows stands behind any.
+        one = replace(panel, ids=panel.ids[:1], indptr=np.array([0, len(X)], dtype=np.int64), start=panel.start[:1])
+        whole = replace(problem, panel=one)
+        self.rolling_ = Rolling.of(replace(fitted, learnt=whole.learn(one.lengths)), whole)
+        self.x_mean_ = X.mean(axis=0)
+        return self
+
+    def depends_on_seed(self, mode: Any = None) -> bool:
+        """Return whether a fit in `mode` draws anything: least squares does not."""
+        kind = FAMILIES.get(self.model) if isinstance(self.model, str) else self.model
+        closed = isinstance(kind, Family) and kind.closed_form and self.solver == "auto"
+        return not (closed and (self.mode if mode is None else mode) in ("open_loop", OpenLoop()))
+
+    def _validation(self) -> float | None:
+        """Return the share of every record that is held out; None for none."""
+        value = self.validation
+        if isinstance(value, (bool, np.bool_)) and not value:
+            return None
+        number = isinstance(value, (float, np.floating)) and 0 < value < 1
+        if not number:
+            raise ArgumentError(f"validation={value!r}: expected False or a share of the rows, above 0 and below 1.")
+        return float(value)
+
+    def _options(self) -> Options:
+        """Return the solver's options, checked; which solver "auto" is depends on the model."""
+        return Options(
+            max_steps=None if self.max_steps is None else check_count("max_steps", self.max_steps, other="None"),
+            batch_size=None
+            if self.batch_size == "auto"
+            else check_count("batch_size", self.batch_size, other="'auto'"),
+            learning_rate=check_number("learning_rate", self.learning_rate, auto=True, above_zero=True),
+            time_limit=None
+            if self.time_limit is None
+            else check_number("time_limit", self.time_limit, auto=False, above_zero=True),
+            solver=check_choice("solver", self.solver, SOLVERS),
+            loss=check_choice("loss", self.loss, ("auto", *LOSSES)),
+            n_validation=0 if self._validation() is None else 1,
+            random_state=check_count("random_state", self.random_state, least=0),
+        )
+
+    def _horizon(self, reach: int, shortest: int) -> int:
+        if isinstance(self.horizon, str) and self.horizon == "auto":
+            return max(1, min(max(_HORIZON, 4 * reach), shortest // 4))
+        return check_count("horizon", self.horizon, other="'auto'")
+
+    # ---- predict
+
+    def predict(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> FloatArray:
+        """Return the outputs of a closed-loop simulation: every row from inputs and the model's own earlier outputs.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+            Inputs, rows in time order.
+        y_init : array-like, (n0,) or (n0, C), or a list of them, one per record, optional
+            Outputs measured at the first n0 rows of each record (n0 of its own, or None): they come back as they are,
+            and the simulation starts after them.
+        session_sizes : array-like, (S,), optional
+            Rows of each record; one by default.
+
+        Returns
+        -------
+        ndarray, (n,) or (n, C) float64
+            Original units; two-dimensional if y was when the model was fitted.
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError
+            If `y_init` has another number of outputs or more rows than its record, or `session_sizes` do not add up.
+
+        Warns
+        -----
+        DivergenceWarning
+            If a simulation went as far as ten times the range of the training outputs and was clipped there.
+        """
+        simulated = self.simulate(X, y_init, session_sizes)
+        self._warn_of("records", simulated.clipped)
+        return simulated.y
+
+    def simulate(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> Simulation:
+        """Return what `predict` does, and which records were clipped instead of a warning; parameters as there."""
+        check_is_fitted(self, "model_")
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        sizes = record_sizes(session_sizes, len(X))
+        heads = measured_starts(y_init, sizes, len(self.y_mean_))
+        y, clipped = self._simulator.simulate(X, sizes, heads)
+        return Simulation(y[:, 0] if self.one_column_ else y, clipped)
+
+    def one_step(self, X: Any, y: Any, session_sizes: Any = None) -> FloatArray:
+        """Return each row's output from measured outputs up to the row before; parameters as in `predict_ahead`."""
+        return self.predict_ahead(X, y, 1, session_sizes)
+
+    def predict_ahead(self, X: Any, y: Any, steps: int, session_sizes: Any = None) -> FloatArray:
+        """Return each row's output from outputs measured up to `steps` rows before it, the model's own in between.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+        y : array-like, (n,) or (n, C)
+            Measured outputs.
+        steps : int
+            At least 1. Rows that have fewer before them are simulated from the start of their record.
+        session_sizes : array-like, (S,), optional
+            Rows of each record; one by default.
+
+        Returns
+        -------
+        ndarray, (n,) or (n, C) float64
+            Original units.
+
+        Raises
+        ------
+        NotFittedError, ArgumentError
+            As `predict`.
+        """
+        check_is_fitted(self, "model_")
+        steps = check_count("steps", steps)
+        X, targets = self._both(X, y)
+        sizes = record_sizes(session_sizes, len(X))
+        out, clipped = self._simulator.ahead(X, targets, sizes, steps)
+        self._warn_of("roll-outs", clipped)
+        return out[:, 0] if self.one_column_ else out
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, session_sizes: Any = None) -> float:
+        """Return R2 of a simulation that starts from as many measured outputs as the largest lag; the rest is scored.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+        y : array-like, (n,) or (n, C)
+        sample_weight : array-like, (n,), optional
+        session_sizes : array-like, (S,), optional
+            Rows of each record; one by default.
+
+        Returns
+        -------
+        float
+            ``1 - sum (y - yhat)^2 / sum (y - mean y)^2`` over the scored rows, its mean over outputs.
+
+        Raises
+        ------
+        SeriesTooShortError
+            If no record has more rows than the largest lag.
+        """
+        # scikit-learn's metrics bring in half of the rest of it.
+        from sklearn.metrics import r2_score
+
+        check_is_fitted(self, "model_")
+        inputs, targets = self._both(X, y)
+        sizes = record_sizes(session_sizes, len(inputs))
+        reach = self.model_.layout.reach
+        given = np.minimum(sizes, reach)
+        first = np.cumsum(sizes) - sizes
+        scored = ragged_rows(first + given, sizes - given)
+        if not len(scored):
+            raise SeriesTooShortError(
+                f"n_samples={len(inputs)}: the first {reach} rows of each record start the simulation, and none is "
+                f"left to score; give more rows."
+            )
+        heads = [targets[f : f + n] for f, n in zip(first, given, strict=True)]
+        yhat = self.predict(X, heads, session_sizes).reshape(targets.shape)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[scored]
+        return float(r2_score(targets[scored], yhat[scored], sample_weight=weight))
+
+    def linear_part(self, at: Any = None) -> LinearPart:
+        """Return how outputs answer small changes of earlier outputs and of inputs, by lag, original units.
+
+        Parameters
+        ----------
+        at : float or array-like, (F,), optional
+            Inputs at which the model rests; by default all is at its training mean. It matters unless the model is
+            linear.
+
+        Raises
+        ------
+        ArgumentError
+            If the model has no gradient or keeps a state of its own, or does not come to rest at `at`.
+        """
+        check_is_fitted(self, "model_")
+        return linear_part_of(self, at)
+
+    # ---- records as panels
+
+    def _both(self, X: Any, y: Any) -> tuple[FloatArray, FloatArray]:
+        """Return inputs (n, F) and outputs (n, C), checked against what was fitted."""
+        X, y = validate_data(self, X, y, reset=False, dtype=np.float64, multi_output=True)
+        targets = numbers("y", y)
+        if targets.shape[1] != len(self.y_mean_):
+            raise ArgumentError(
+                f"y has {targets.shape[1]} outputs, but {type(self).__name__} was fitted to {len(self.y_mean_)}; give "
+                f"the same."
+            )
+        return X, targets
+
+    @property
+    def _simulator(self) -> Simulator:
+        return Simulator(self.rolling_, self.y_mean_, self.y_scale_)
+
+    @staticmethod
+    def _warn_of(what: str, clipped: npt.NDArray[np.bool_]) -> None:
+        if clipped.any():
+            warn(
+                f"{clipped.sum()} of {len(clipped)} {what} went ten times the range of the training outputs away from "
+                f"their mean and were clipped there: the model is not stable in closed loop, or what it was given is "
+                f"far from what it was fitted to. Fit it with mode='closed_loop', raise ridge, or take fewer lags.",
+                DivergenceWarning,
+            )
+
+
+def solver_of(kind: Family, mode: str | Forcing, layout: LagLayout, options: Options) -> str:
+    """Return the solver of a model that has a gradient; "auto" is its closed form."""
+    if options.solver != "auto":
+        return options.solver
+    forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
+    if kind.closed_form and forcing == OpenLoop():
+        return "auto"
+    smooth = kind.closed_form or (isinstance(kind, MLP) and kind.activation == "tanh")
+    widths = [len(layout.columns), *(kind.hidden if isinstance(kind, MLP) else ()), len(layout.channels)]
+    small = sum(a * b for a, b in itertools.pairwise(widths)) <= _SMALL
+    squares = options.loss in ("auto", "mse") and options.learning_rate is None
+    plain = forcing is None or not (forcing.adversary or forcing.measures_every or forcing.in_passes)
+    return "levenberg_marquardt" if smooth and small and squares and plain else "adamw"

@@ -1,0 +1,27 @@
+"""Pictures of frames (extra ``plot``): matplotlib is imported on first use.
+
+Readable in grey: lines differ in style too.
+"""
+
+from tsforce.plotting.forecasts import (
+    plot_backtest,
+    plot_exposure,
+    plot_forecast,
+    plot_history,
+    plot_horizon,
+    plot_modes,
+)
+from tsforce.plotting.identification import plot_bode, plot_residuals, plot_simulation, plot_step_response
+
+__all__ = [
+    "plot_backtest",
+    "plot_bode",
+    "plot_exposure",
+    "plot_forecast",
+    "plot_history",
+    "plot_horizon",
+    "plot_modes",
+    "plot_residuals",
+    "plot_simulation",
+    "plot_step_response",
+]

@@ -1,0 +1,287 @@
+"""Which terms a polynomial gets, from training rows alone, and their least-squares weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tsforce.data.panel import IntArray, WindowIndex
+from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.families import Polynomial as PolynomialFamily
+from tsforce.dynamics.models.polynomial import Polynomial
+from tsforce.training.closed_loop import forecast_windows
+from tsforce.training.problem import Learnt, Problem
+from tsforce.training.solvers.jacobians import symmetric_product
+from tsforce.training.solvers.least_squares import Gram, solve
+from tsforce.training.solvers.orthogonal import Candidates, Moments, forward, information
+from tsforce.training.solvers.relabel import Rows, one_step_rows
+
+__all__ = ["fit_terms", "select_terms"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+# Terms looked at where their number is to be chosen; and windows in which models are simulated for it.
+_MOST_TERMS = 50
+_MOST_WINDOWS = 4
+# By simulation so many more are looked at, for each that is wanted, and the rest are dropped again.
+_SPARE = 1.5
+# Errors that are this close to the lowest are as good: it is the lowest of many.
+_SLACK = 1.01
+# Bytes of monomials at once, and values of series that are copied so that candidates are simulated side by side.
+_CHUNK_BYTES = 8 * 2**20
+_MOST_VALUES = 20_000_000
+
+
+def select_terms(
+    problem: Problem, learnt: Learnt, ridge: FloatArray, family: PolynomialFamily, chosen: Polynomial | None = None
+) -> Polynomial:
+    """Return the polynomial of the terms that forward regression finds in the rows that were learnt from.
+
+    Parameters
+    ----------
+    problem, learnt : Problem, Learnt
+        Nothing at or after ``learnt.stops`` is read.
+    ridge : (S,) float64
+        Penalty on standardised monomials, in the choice of terms and in their weights.
+    family : Polynomial of ``models.families``
+    chosen : Polynomial, optional
+        Its terms are taken as they are, and get weights afresh. What was judged on held-out windows, its number of
+        training steps and whether it stays bounded included, was judged for those terms: one other term makes another
+        model.
+
+    Notes
+    -----
+    ``select="open_loop"``: the order is that of the error reduction ratio, the number given or that of the lowest
+    information criterion. ``select="closed_loop"``: windows at the end of those rows are set aside, models of the first
+    0, 1, 2 ... terms are simulated there, and from the smallest whose error is within 1 % of the lowest, terms are
+    dropped as long as it remains so (Piroddi & Spinelli 2003, "An identification algorithm for polynomial NARX models
+    based on simulation error minimization"). A number that is given is an upper bound then, to which half as many more
+    terms are cut down by dropping. A series too short to set a window aside is left to the criterion.
+    """
+    if problem.device.type != "cpu":
+        own = replace(problem, device=torch.device("cpu"))
+        there = None if chosen is None else chosen.to("cpu")
+        return select_terms(own, own.learn(learnt.stops), ridge, family, there).to(problem.device)
+    rows = _rows(problem, learnt)
+    penalty = torch.from_numpy(ridge[:1] if problem.pooled else ridge)
+    if chosen is not None:
+        return fit_terms(problem.layout, chosen.indices, rows, penalty, intercept=problem.intercept)
+    columns = len(problem.layout.columns)
+    candidates = Candidates(columns, family.degree)
+    kept: list[IntArray] = [np.empty(0, dtype=np.int64)] * len(rows)
+    todo = np.arange(len(rows))
+    if family.select == "closed_loop":
+        simulated = _by_simulation(problem, learnt, penalty, family, candidates)
+        for g, terms in simulated.items():
+            kept[g] = terms
+        todo = np.setdiff1d(todo, list(simulated))
+    for g in todo.tolist():
+        x, y = (torch.from_numpy(part) for part in rows[g])
+        moments = Moments(candidates, x, y, intercept=problem.intercept)
+        path = forward(moments, _most(family, len(x)), ridge=float(penalty[g]), tolerance=family.tolerance)
+        best = len(path.order)
+        if family.n_terms == "auto":
+            best = int(np.argmin(information(path, moments.rows, len(candidates.terms))))
+        kept[g] = path.order[:best]
+    indices = _padded([candidates.terms[terms] for terms in kept], columns, family.degree)
+    return fit_terms(problem.layout, indices, rows, penalty, intercept=problem.intercept)
+
+
+def _rows(problem: Problem, learnt: Learnt) -> Rows:
+    members = [problem.by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
+    return one_step_rows(learnt.store, problem.layout, members, learnt.stops, problem.horizon)
+
+
+def _most(family: PolynomialFamily, rows: int, share: float = 1.0) -> int:
+    """Return how many terms are looked at: no more than rows can tell apart."""
+    wanted = _MOST_TERMS if family.n_terms == "auto" else math.ceil(share * int(family.n_terms))
+    return max(1, min(wanted, rows // 2 if family.n_terms == "auto" else rows - 1))
+
+
+def _padded(terms: list[IntArray], columns: int, degree: int) -> Tensor:
+    """Return the terms of G groups as one array (G, K, P), filled up with products that are 0."""
+    indices = np.full((len(terms), max(1, *(len(own) for own in terms)), degree), columns + 1)
+    for room, own in zip(indices, terms, strict=True):
+        room[: len(own)] = own
+    return torch.from_numpy(indices)
+
+
+def fit_terms(layout: LagLayout, indices: Tensor, rows: Rows, penalty: Tensor, *, intercept: bool) -> Polynomial:
+    """Return the least-squares polynomial of given terms.
+
+    Parameters
+    ----------
+    layout : LagLayout
+    indices : (G, K, P) int64
+    rows : G pairs (n, D), (n, C)
+    penalty : (G,)
+        Ridge, as in ``least_squares.solve``.
+    intercept : bool
+    """
+    groups, most, _ = indices.shape
+    start = torch.zeros(groups, most, len(layout.channels), dtype=torch.float64)
+    model = Polynomial(layout, indices, start, start[:, 0])
+    # Twice, the second time for what the first leaves: powers are nearly collinear, and the jitter of a system without
+    # a penalty shows (corrected seminormal equations, Bjoerck 1987).
+    plain = (penalty == 0).double()
+    for share in (torch.ones_like(plain), plain):
+        if not bool(share.any()):
+            break
+        parts = [
+            _moments_of(model.groups(slice(g, g + 1)), *own, intercept=intercept) for g, own in enumerate(rows)
+        ]  # fmt: skip
+        ((weight, bias),) = solve(_stacked(parts), [penalty], intercept=intercept)
+        model = Polynomial(
+            layout, indices, model.weight + weight * share[:, None, None], model.bias + bias * share[:, None]
+        )
+    return model
+
+
+def _stacked(grams: list[Gram]) -> Gram:
+    """Return the moments of G groups, of one each."""
+    return Gram(*(torch.cat([getattr(one, field.name) for one in grams]) for field in fields(Gram)))
+
+
+def _moments_of(model: Polynomial, x: FloatArray, y: FloatArray, *, intercept: bool) -> Gram:
+    """Return the moments of the monomials of a model of one group, and of what it leaves of targets."""
+    most, channels = model.weight.shape[1:]
+    width = most + channels
+    origin = torch.zeros(1, 1, width, dtype=torch.float64)
+    total, sums = torch.zeros(1, width, width, dtype=torch.float64), torch.zeros(1, width, dtype=torch.float64)
+    at_once = max(1, _CHUNK_BYTES // (8 * width * model.indices.shape[2]))
+    for start in range(0, len(x), at_once):
+        now, targets = (torch.from_numpy(part[start : start + at_once])[None] for part in (x, y))
+        features = model.monomials(now)
+        targets = targets - torch.baddbmm(model.bias[:, None], features, model.weight)
+        both = torch.cat([features, targets], dim=2)
+        if intercept and start == 0:
+            origin = both.mean(dim=1, keepdim=True)
+        both = both - origin
+        symmetric_product(both, total)
+        sums += both.sum(dim=1)
+    total = total.tril() + total.tril(-1).mT
+    return Gram(
+        total[:, :most, :most], total[:, :most, most:], sums[:, :most], sums[:, most:], origin[:, 0, :most],
+        origin[:, 0, most:], torch.tensor([float(len(x))], dtype=torch.float64),
+    )  # fmt: skip
+
+
+# ---- by simulation
+
+
+def _by_simulation(
+    problem: Problem, learnt: Learnt, penalty: Tensor, family: PolynomialFamily, candidates: Candidates
+) -> dict[int, IntArray]:
+    """Return the terms of the groups that can be simulated on windows inside their training rows, by group."""
+    inner = replace(problem, panel=problem.panel.head(learnt.stops))
+    judge = _Simulation(inner)
+    if not len(judge.groups):
+        return {}
+    every = _rows(inner, judge.learnt)
+    moments = [
+        Moments(candidates, *(torch.from_numpy(part) for part in every[g]), intercept=problem.intercept)
+        for g in judge.groups
+    ]  # fmt: skip
+    own = penalty[torch.from_numpy(judge.groups)]
+    paths = [
+        forward(m, _most(family, int(m.rows), _SPARE), ridge=float(p), tolerance=family.tolerance).order
+        for m, p in zip(moments, own, strict=True)
+    ]  # fmt: skip
+    indices = _padded([candidates.terms[path] for path in paths], candidates.columns, candidates.degree)
+    most = indices.shape[1]
+    gram = _stacked([m.gram(path, most) for m, path in zip(moments, paths, strict=True)])
+
+    def errors(keep: BoolArray) -> FloatArray:
+        """Return the error of each group with some of its terms only, (n, G, K) -> (n, G)."""
+        found = []
+        for some in np.array_split(keep, math.ceil(len(keep) / judge.at_once)):
+            count, mask = len(some), torch.from_numpy(some.reshape(-1, most)).double()
+            copies = {f.name: torch.cat([getattr(gram, f.name)] * count) for f in fields(Gram)}
+            copies["xx"] *= mask[:, :, None] * mask[:, None]
+            copies["xy"] *= mask[..., None]
+            copies["x_sum"] *= mask
+            ((weight, bias),) = solve(Gram(**copies), [own.repeat(count)], intercept=problem.intercept)
+            found.append(judge(Polynomial(problem.layout, indices.repeat(count, 1, 1), weight, bias), count))
+        return np.concatenate(found)
+
+    place, group = np.arange(most), np.arange(len(paths))
+    there = place < np.array([len(path) for path in paths])[:, None]
+    if family.n_terms == "auto":
+        nested = (np.arange(most + 1)[:, None, None] > place) & there
+        found = errors(nested)
+        limit = _SLACK * found.min(axis=0)
+        kept, fewest = nested[(found <= limit).argmax(axis=0), group], most
+    else:
+        kept, fewest = there, int(family.n_terms)
+        limit = _SLACK * errors(kept[None])[0]
+    while True:
+        less = kept & (place[:, None, None] != place)
+        # What is not there cannot be dropped.
+        found = np.where(kept.T, errors(less), np.inf)
+        least, error = found.argmin(axis=0), found.min(axis=0)
+        limit = np.minimum(limit, _SLACK * error)
+        drop = kept.any(axis=1) & ((error <= limit) | (kept.sum(axis=1) > fewest))
+        if not drop.any():
+            break
+        kept = np.where(drop[:, None], less[least, group], kept)
+    return {
+        int(g): path[mine[: len(path)]] for g, path, mine in zip(judge.groups, paths, kept, strict=True)
+    }  # fmt: skip
+
+
+class _Simulation:
+    """From models side by side to their closed-loop errors on windows inside the rows of a problem.
+
+    Attributes
+    ----------
+    learnt : Learnt
+        From the rows before the windows.
+    groups : (G,) int64
+        Those that have windows.
+    at_once : int
+        Models that are simulated side by side.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        whole = problem.validation(_MOST_WINDOWS)
+        self.problem, self.learnt = problem, problem.learn(whole.stops)
+        self.members = np.flatnonzero(whole.n_windows > 0)
+        self.part = problem.take(self.members)
+        self.groups = np.arange(min(1, len(self.members))) if problem.pooled else self.members
+        self.validation = self.part.validation(_MOST_WINDOWS) if len(self.members) else whole
+        self.at_once = max(1, _MOST_VALUES // max(1, self.part.panel.values.size))
+
+    def __call__(self, models: Polynomial, count: int) -> FloatArray:
+        """Return the errors of `count` models of G groups each, (count, G); infinite where one diverged."""
+        series = len(self.members)
+        copies = np.tile(np.arange(series), count)
+        which, learnt = self.members[copies], self.learnt
+        coder = None if learnt.coder is None else learnt.coder.take(which)
+        store = SeriesStore(
+            self.part.panel.take(copies), learnt.chain.take(which), self.problem.scaling, self.problem.context_length,
+            self.problem.device, coder,
+        )  # fmt: skip
+        index, windows = self.validation.index, len(self.validation.index)
+        tiled = WindowIndex(
+            np.tile(index.series, count) + np.repeat(np.arange(count) * series, windows), np.tile(index.rows, count)
+        )
+        groups = np.repeat(np.arange(count), series) if self.problem.pooled else np.arange(count * series)
+        yhat, _ = forecast_windows(
+            store, models, learnt.guard.take(which), tiled, self.validation.horizon, groups=groups
+        )  # fmt: skip
+        found = np.stack([self.validation.errors(own) for own in yhat.reshape(count, windows, *yhat.shape[1:])])
+        if not self.problem.pooled:
+            errors = self.validation.comparable(found)
+        else:
+            relative = self.validation.relative(found)
+            known = ~np.isnan(relative).all(axis=0)
+            # Without a scale anywhere, units are all there is.
+            errors = (relative[:, known] if known.any() else self.validation.comparable(found)).mean(axis=1)[:, None]
+        return np.where(np.isfinite(errors), errors, np.inf)
