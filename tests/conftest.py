@@ -17,6 +17,15 @@ def _data() -> Path:
     return Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.fixture
+def no_window_stays_open():
+    """Draw on no screen, and close what was drawn."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("Agg")
+    yield
+    plt.close("all")
+
+
 @pytest.fixture(scope="session")
 def sysid_folder() -> Path:
     """Return the folder that holds sysid-<set>.parquet."""

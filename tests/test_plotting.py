@@ -14,15 +14,9 @@ from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.plotting import plot_backtest, plot_forecast, plot_history, plot_horizon
 
 plt = pytest.importorskip("matplotlib.pyplot")
+pytestmark = pytest.mark.usefixtures("no_window_stays_open")
 
 H = 4
-
-
-@pytest.fixture(autouse=True)
-def no_window_stays_open():
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,7 @@ from tsforce.plotting import plot_bode, plot_residuals, plot_simulation, plot_st
 from tsforce.sysid import frequency_response, identification_report, step_response
 
 plt = pytest.importorskip("matplotlib.pyplot")
-
-
-@pytest.fixture(autouse=True)
-def no_window_stays_open():
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("no_window_stays_open")
 
 
 @pytest.fixture(scope="module")

@@ -155,6 +155,17 @@ def test_equal_products_are_merged():
     assert equation(model, {"y": 1.0}) == "y(t) = y(t-1)^2"
 
 
+def test_what_rounding_leaves_of_a_coefficient_is_none():
+    """(y - m)^2 + 2 m (y - m) + m^2 = y^2, in numbers that are not exact in binary."""
+    m = 10.1 / 3
+    weight, bias = (torch.tensor(part, dtype=torch.float64) for part in ([[[1.0], [2 * m]]], [[m * m - m]]))
+    model = Polynomial(LagLayout((1,)), torch.tensor([[[0, 0], [0, 1]]]), weight, bias)
+    model.weight.data[0, 1] *= 1 + 1e-15
+    assert equation(model, {"y": m}) == "y(t) = y(t-1)^2"
+    model.weight.data[0, 1] *= 1 + 1e-9
+    assert equation(model, {"y": m}).startswith("y(t) = y(t-1)^2 + 6.7")
+
+
 def test_an_equation_reads_as_one_writes_it():
     layout = LagLayout(
         (1, 2), ("a", "b"), (TargetFeature(("mean",), 2, lambda fed: fed[:, :, :, 0].mean(dim=2, keepdim=True)),),

@@ -338,6 +338,8 @@ def test_names_of_columns_are_those_of_the_frames():
 def test_only_least_squares_draws_nothing():
     assert not NARXRegressor(mode="open_loop").depends_on_seed()
     assert not NARXRegressor(model="polynomial").depends_on_seed("open_loop")
+    assert not NARXForecaster(1, model="polynomial").depends_on_seed("open_loop")
+    assert NARXForecaster(1, model="polynomial").depends_on_seed("closed_loop")
     assert NARXRegressor().depends_on_seed()
     assert NARXRegressor(model="mlp").depends_on_seed("open_loop")
     X, y = system(100)

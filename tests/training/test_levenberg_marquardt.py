@@ -18,7 +18,7 @@ from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Standardize
 from tsforce.dynamics.draws import key_of
 from tsforce.dynamics.lags import LagLayout, TargetFeature
-from tsforce.dynamics.models.families import GRU, LSTM, MLP, Linear
+from tsforce.dynamics.models.families import GRU, LSTM, MLP, Linear, Polynomial
 from tsforce.dynamics.models.linear import Linear as LinearMap
 from tsforce.errors import ArgumentError, DivergenceWarning
 from tsforce.forcing import (
@@ -36,12 +36,13 @@ from tsforce.training import by_gradient
 from tsforce.training.by_gradient import Phase, fit_by_gradient
 from tsforce.training.history import History
 from tsforce.training.problem import Problem
-from tsforce.training.solvers import jacobians
+from tsforce.training.solvers import jacobians, levenberg_marquardt
 from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows, symmetric_product
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.levenberg_marquardt import Settings, _Solver, train
 from tsforce.training.solvers.partials import partials_of
+from tsforce.training.solvers.terms import select_terms
 
 FAMILIES = {
     "linear": Linear(),
@@ -342,6 +343,35 @@ def test_series_fitted_together_equal_each_alone(forcing):
         alone = fit(p.take(np.array([i])), family, forcing, max_steps=12, n_validation=2)
         assert together.steps[:, i].tolist() == alone.steps[:, 0].tolist()
         torch.testing.assert_close(flat(together.model)[i : i + 1], flat(alone.model), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_polynomial_is_as_if_alone_beside_one_of_more_terms(monkeypatch, drawn):
+    """What fills it up is no weight of its own: it counts in no mean, and asks for no more cutoffs."""
+    if drawn:
+        monkeypatch.setattr(levenberg_marquardt, "_PER_PARAMETER", 600)
+    terms = {"few": Polynomial(2, n_terms=2), "many": Polynomial(2, n_terms=8)}
+    p = problem((700, 1500), ids=list(terms))
+
+    def start(problem, learnt, ridge, before):
+        each = []
+        for i, name in enumerate(problem.panel.id_list):
+            one = problem.take(np.array([i]))
+            each.append(select_terms(one, one.learn(learnt.stops[i : i + 1]), ridge[i : i + 1], terms[name]))
+        return each[0].join(each)
+
+    def trained(p):
+        phase = Phase(ClosedLoop(), Settings(max_steps=6))
+        return fit_by_gradient(
+            p, np.ones(p.panel.n_series), builder(Polynomial()), [phase], n_validation=0, random_state=0,
+            history=History("test"), start_of=start,
+        ).model  # fmt: skip
+
+    together, alone = trained(p), trained(p.take(np.array([0])))
+    assert together.fillers().sum(dim=1).tolist() == [6, 0]
+    assert alone.fillers() is None
+    x = randn(2, 20, LAGS)
+    torch.testing.assert_close(together.step(x, None)[0][:1], alone.step(x[:1], None)[0], rtol=1e-9, atol=1e-10)
 
 
 def test_a_series_whose_cutoffs_are_all_in_use_is_as_if_alone_beside_one_whose_are_drawn():

@@ -22,6 +22,8 @@ __all__ = [
     "check_device",
     "check_mode",
     "check_number",
+    "distinct",
+    "is_whole",
     "long_enough",
     "resolve_exog_lags",
     "resolve_inputs",
@@ -29,6 +31,24 @@ __all__ = [
 ]
 
 MODES = ("auto", "open_loop", "closed_loop", "curriculum")
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def distinct(values: Any, least: int) -> tuple[int, ...]:
+    """Return whole numbers, ascending; none of them if one is less than `least`, comes twice, or is no such number.
+
+    Examples
+    --------
+    >>> distinct([3, 1], 1), distinct([3, 3], 1), distinct("31", 1)
+    ((1, 3), (), ())
+    """
+    listed = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    good = all(is_whole(value) and value >= least for value in listed) and len(set(listed)) == len(listed)
+    return tuple(sorted(int(value) for value in listed)) if good else ()
 
 
 def check_count(name: str, value: Any, *, least: int = 1, other: str = "") -> int:
@@ -39,7 +59,7 @@ def check_count(name: str, value: Any, *, least: int = 1, other: str = "") -> in
     ArgumentError
         With the accepted range.
     """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
+    if not is_whole(value) or value < least:
         wanted = f"{other} or " if other else ""
         raise ArgumentError(f"{name}={value!r}: expected {wanted}a whole number of at least {least}.")
     return int(value)
@@ -109,17 +129,15 @@ def resolve_exog_lags(
         value = given.get(name)
         if value is None:
             return (least,)
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        listed = list(range(least, int(value) + 1)) if whole else list(value) if isinstance(value, Iterable) else []
-        good = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= least for k in listed)
-        if not listed or not good or isinstance(value, str) or len(set(listed)) < len(listed):
+        found = distinct(range(least, int(value) + 1) if is_whole(value) else value, least)
+        if not found:
             kind = "past" if least else "future"
             raise ArgumentError(
                 f"exog_lags={value!r} for {kind}_exog {name!r}: expected None, a whole number L for {least}..L, or a "
                 f"list of distinct whole numbers of at least {least}"
                 + (" (a past input is not known at the step itself)." if least else ".")
             )
-        return tuple(sorted(int(k) for k in listed))
+        return found
 
     past = tuple((name, offsets(name, 1)) for name in past_exog)
     return past, tuple((name, offsets(name, 0)) for name in future_exog)
@@ -192,14 +210,13 @@ def resolve_lags(lags: Any, horizon: int, panel: Panel, lost: int, pooled: bool)
     if isinstance(lags, str) and lags == "auto":
         rows = float(np.quantile(panel.lengths, 0.1)) if pooled else float(panel.lengths.min())
         return tuple(range(1, max(1, min(4 * horizon, int(rows - lost) // 2)) + 1))
-    wanted = "expected 'auto', a whole number L for 1..L, or a list of distinct whole numbers of at least 1"
-    if isinstance(lags, (str, bool, float)) or not isinstance(lags, (int, np.integer, Iterable)):
-        raise ArgumentError(f"lags={lags!r}: {wanted}.")
-    given = list(range(1, int(lags) + 1)) if isinstance(lags, (int, np.integer)) else list(lags)
-    whole = all(isinstance(lag, (int, np.integer)) and not isinstance(lag, bool) and lag >= 1 for lag in given)
-    if not given or not whole or len(set(given)) < len(given):
-        raise ArgumentError(f"lags={lags!r}: {wanted}.")
-    return tuple(sorted(int(lag) for lag in given))
+    found = distinct(range(1, int(lags) + 1) if is_whole(lags) else lags, 1)
+    if not found:
+        raise ArgumentError(
+            f"lags={lags!r}: expected 'auto', a whole number L for 1..L, or a list of distinct whole numbers of at "
+            f"least 1."
+        )
+    return found
 
 
 def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, drop: bool) -> IntArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
@@ -14,17 +13,15 @@ from tsforce.data.future import read_future
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.data.transforms import Difference, MeanScale, Standardize, check_transforms
 from tsforce.data.windows import check_window_scaling
-from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family
 from tsforce.errors import (
     ArgumentError,
-    DivergenceWarning,
     UnusedColumnWarning,
     check_choice,
     warn,
 )
-from tsforce.forecasting.adapters import RegressorModel, check_model
+from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import (
     check_count,
     check_device,
@@ -36,11 +33,11 @@ from tsforce.forecasting.arguments import (
 )
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.companion import companion_of
-from tsforce.forecasting.history import ProgressLine, TrainingHistory
+from tsforce.forecasting.history import TrainingHistory
+from tsforce.forecasting.learning import draws, learn, options_of
 from tsforce.forecasting.rolling import Rolling
-from tsforce.training.fit import LINEAR, PRESETS, SOLVERS, Options, fit_model
+from tsforce.training.fit import LINEAR, PRESETS, Options, fit_model
 from tsforce.training.history import History
-from tsforce.training.losses import LOSSES
 from tsforce.training.missing import seasonal_fill
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.ridge import RIDGES, RidgeChoice
@@ -61,11 +58,12 @@ class NARXForecaster(Forecaster):
     season_length : int, optional
         Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
     freq : "infer", pandas alias or offset, or int
-    model : "linear", "mlp", "gru", "lstm", "encoder_decoder", a family of ``tsforce.models`` or a regressor
-        A linear map; beside one, a perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state
-        takes in the context first), of other sizes as ``tsforce.models.MLP(hidden=(32,))``; or any estimator with
-        ``fit`` and ``predict`` (a pipeline, trees ...), of which clones are fitted: on one-step rows open loop; else on
-        these and, round by round, on what it was fed in its own roll-outs, paired with the right answer.
+    model : "linear", "polynomial", "mlp", "gru", "lstm", "encoder_decoder", a family of ``tsforce.models``, a regressor
+        A linear map; a polynomial of degree 2, whose terms are chosen one after the other; beside a linear map, a
+        perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state takes in the context first);
+        of other sizes as ``tsforce.models.MLP(hidden=(32,))``; or any estimator with ``fit`` and ``predict`` (a
+        pipeline, trees ...), of which clones are fitted: on one-step rows open loop; else on these and, round by round,
+        on what it was fed in its own roll-outs, paired with the right answer.
     scope : "global" or "local"
         One model for all series, or one per series.
     past_exog : sequence of str
@@ -88,14 +86,14 @@ class NARXForecaster(Forecaster):
         How each window is scaled from its own context. "auto": None for scope="local", "mean_abs" for "global".
     mode : "auto", "open_loop", "closed_loop", "curriculum" or a Forcing
         What the model is fed while it learns; forecasts are closed loop whatever the mode. "open_loop": observed
-        targets (a linear model then is least squares). "closed_loop": its own outputs over the horizon, from a warm
-        start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop, then the
-        curriculum, and whichever has the lower closed-loop validation error is kept.
+        targets (a linear map or polynomial then is least squares). "closed_loop": its own outputs over the horizon,
+        from a warm start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop,
+        then the curriculum, and whichever has the lower closed-loop validation error is kept.
     solver : "auto", "adamw" or "levenberg_marquardt"
-        What trains a model that has a gradient. "auto": AdamW, but least squares for a linear map in open loop. For
-        small smooth networks (``tsforce.models.MLP((32,), "tanh")``) and linear maps "levenberg_marquardt" takes few
-        and costly steps on squares instead, in float64: one step ahead from the warm start, then, under any other
-        mode, on roll-outs.
+        What trains a model that has a gradient. "auto": AdamW, but least squares for linear maps and polynomials in
+        open loop. For these and for small smooth networks (``tsforce.models.MLP((32,), "tanh")``)
+        "levenberg_marquardt" takes few and costly steps on squares instead, in float64: one step ahead from the warm
+        start, then, under any other mode, on roll-outs.
     loss : "auto", "mae", "mse", "huber" or "smape"
         Of training by gradient. "auto" is "mae" for AdamW; Levenberg-Marquardt knows "mse" alone.
     loss_space : "model" or "level"
@@ -246,11 +244,7 @@ class NARXForecaster(Forecaster):
 
     def depends_on_seed(self, mode: Any = None) -> bool:
         """Return whether a fit in `mode` draws anything: least squares does not."""
-        return not (
-            self.solver == "auto"
-            and (self.model == LINEAR or (isinstance(self.model, str) and self.model == LINEAR.name))
-            and (self.mode if mode is None else mode) in ("open_loop", OpenLoop())
-        )
+        return draws(self.model, self.solver, self.mode if mode is None else mode)
 
     # ---- fit
 
@@ -337,17 +331,7 @@ class NARXForecaster(Forecaster):
             start = fit_model(replace(problem, panel=kept), LINEAR, "open_loop", ridge, Options(), History(""))
             kept = Rolling.of(start, problem).fill(kept)
             problem = replace(problem, panel=kept)
-        history = History("", on_record=ProgressLine(self.name) if self.verbose else None)
-        if not isinstance(kind, Family):
-            if device.type != "cpu":
-                raise ArgumentError(f"device={self.device!r}: a scikit-learn regressor runs on the CPU; leave it out.")
-            kind = RegressorModel(layout, kind, options.random_state)
-        fitted = fit_model(problem, kind, trained_mode, ridge, options, history)
-        if self.verbose:
-            history.on_record = None
-            sys.stderr.write("\n")
-        if history.n_diverged:
-            warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)
+        fitted = learn(problem, kind, trained_mode, ridge, options, name=self.name, verbose=self.verbose)
 
         self.lags_ = layout.lags
         self.season_length_ = season_length
@@ -357,7 +341,7 @@ class NARXForecaster(Forecaster):
         self.short_series_ = [panel.id_list[i] for i in np.setdiff1d(np.arange(panel.n_series), series)]
         self.ridge_ = self._ridge_frame(kept, fitted.ridge)
         self.kept_mode_ = fitted.kept[0] if pooled else dict(zip(kept.id_list, fitted.kept, strict=True))
-        self.history_ = TrainingHistory(history)
+        self.history_ = TrainingHistory(fitted.history)
         self.scaling_ = scaling
         self.model_ = fitted.model
         self.rolling_ = Rolling.of(fitted, problem)
@@ -368,27 +352,14 @@ class NARXForecaster(Forecaster):
         return self
 
     def _options(self) -> Options:
-        """Return the gradient solver's options, checked."""
+        """Return the solver's options, checked."""
         n_validation = None
         if isinstance(self.validation, (bool, np.bool_)) and not self.validation:
             n_validation = 0
         elif self.validation != "auto":
             n_validation = check_count("validation", self.validation, other="'auto' or False")
-        return Options(
-            max_steps=None if self.max_steps is None else check_count("max_steps", self.max_steps, other="None"),
-            batch_size=None
-            if self.batch_size == "auto"
-            else check_count("batch_size", self.batch_size, other="'auto'"),
-            learning_rate=check_number("learning_rate", self.learning_rate, auto=True, above_zero=True),
-            time_limit=None
-            if self.time_limit is None
-            else check_number("time_limit", self.time_limit, auto=False, above_zero=True),
-            solver=check_choice("solver", self.solver, SOLVERS),
-            loss=check_choice("loss", self.loss, ("auto", *LOSSES)),
-            loss_space=check_choice("loss_space", self.loss_space, ("model", "level")),
-            n_validation=n_validation,
-            random_state=check_count("random_state", self.random_state, least=0),
-        )
+        loss_space = check_choice("loss_space", self.loss_space, ("model", "level"))
+        return options_of(self, n_validation, loss_space=loss_space)
 
     @staticmethod
     def _ridge_frame(panel: Panel, choice: RidgeChoice) -> Any:

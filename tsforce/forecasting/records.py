@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tsforce.data.frequency import Clock
 from tsforce.data.panel import Columns, IntArray, Panel, ragged_rows
 from tsforce.errors import ArgumentError
+from tsforce.forecasting.arguments import distinct, is_whole
 
 __all__ = [
     "column_names",
@@ -28,16 +29,14 @@ FloatArray = npt.NDArray[np.float64]
 
 def offsets(name: str, value: Any, *, least: int) -> tuple[int, ...]:
     """Return lags, ascending; an int L stands for L of them from `least` on."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    listed = list(range(least, least + int(value))) if whole else list(value) if isinstance(value, Iterable) else []
-    good = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= least for k in listed)
-    if not listed or not good or isinstance(value, str) or len(set(listed)) < len(listed):
+    found = distinct(range(least, least + int(value)) if is_whole(value) else value, least)
+    if not found:
         meaning = "1..L" if least else "input_delay..input_delay + L - 1"
         raise ArgumentError(
             f"{name}={value!r}: expected a whole number L of at least 1, for {meaning}, or a list of distinct whole "
             f"numbers of at least {least}."
         )
-    return tuple(sorted(int(k) for k in listed))
+    return found
 
 
 def numbers(name: str, y: Any) -> FloatArray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
@@ -13,13 +12,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsforce.data.panel import ragged_rows
-from tsforce.dynamics.forcing import Forcing, OpenLoop
 from tsforce.dynamics.lags import LagLayout
-from tsforce.dynamics.models.families import FAMILIES, MLP, Family
+from tsforce.dynamics.models.equation import equation
+from tsforce.dynamics.models.families import MLP, Family
 from tsforce.errors import ArgumentError, DivergenceWarning, SeriesTooShortError, check_choice, warn
-from tsforce.forecasting.adapters import RegressorModel, check_model
+from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number, resolve_inputs
-from tsforce.forecasting.history import ProgressLine, TrainingHistory
+from tsforce.forecasting.history import TrainingHistory
+from tsforce.forecasting.learning import draws, learn, options_of, solver_of
 from tsforce.forecasting.linear_part import LinearPart, linear_part_of
 from tsforce.forecasting.records import (
     column_names,
@@ -32,10 +32,9 @@ from tsforce.forecasting.records import (
 )
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.simulator import Simulator
-from tsforce.training.fit import PRESETS, SOLVERS, Options, fit_model
-from tsforce.training.history import History
-from tsforce.training.losses import LOSSES
+from tsforce.training.fit import PRESETS
 from tsforce.training.problem import Problem
+from tsforce.training.solvers.levenberg_marquardt import INITIAL_OUTPUTS
 
 __all__ = ["NARXRegressor", "Simulation"]
 
@@ -43,8 +42,6 @@ FloatArray = npt.NDArray[np.float64]
 
 # A network for one dynamic system: smooth, and small enough for Levenberg-Marquardt.
 _MLP = MLP((16,), "tanh")
-# Weights up to which the matrix of all pairs of them is cheap to make and to factorise.
-_SMALL = 2000
 # Fewest steps of a training roll-out, where the records are long enough.
 _HORIZON = 50
 
@@ -95,6 +92,10 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
     horizon : "auto" or int
         Steps of a training roll-out. "auto": 50, or four times the largest lag if that is more, but no more than a
         quarter of the shortest record.
+    initial_outputs : "measured" or "free"
+        What training roll-outs start on. "free": outputs that Levenberg-Marquardt learns with the weights, window by
+        window, held near the measured ones by their own squared errors, for outputs with noise (multiple shooting, Bock
+        1981; errors in variables). Prediction is as ever.
     ridge : float or "auto"
         Penalty of least squares on standardised columns. "auto" takes from 1, 10, 30, 100, 300 the one that simulates
         the held-out rows best.
@@ -166,6 +167,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         mode: Any = "auto",
         solver: str = "auto",
         horizon: int | str = "auto",
+        initial_outputs: str = "measured",
         ridge: float | str = 0.0,
         loss: str = "auto",
         max_steps: int | None = None,
@@ -184,6 +186,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         self.mode = mode
         self.solver = solver
         self.horizon = horizon
+        self.initial_outputs = initial_outputs
         self.ridge = ridge
         self.loss = loss
         self.max_steps = max_steps
@@ -241,7 +244,9 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         trained_mode = check_mode(self.mode if mode is None else mode)
         trained_mode = next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode)
         ridge = check_number("ridge", self.ridge, auto=True)
-        device, share, options = check_device(self.device), self._validation(), self._options()
+        device, share = check_device(self.device), self._validation()
+        starts = check_choice("initial_outputs", self.initial_outputs, INITIAL_OUTPUTS)
+        options = options_of(self, 0 if share is None else 1, initial_outputs=starts)
 
         given_y = y
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
@@ -265,25 +270,16 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         problem = Problem(
             panel, (), None, context, layout, horizon, 1, True, True, device, coder, judged_share=share
         )  # fmt: skip
-        history = History("", on_record=ProgressLine(type(self).__name__) if self.verbose else None)
-        if not isinstance(kind, Family):
-            if device.type != "cpu":
-                raise ArgumentError(f"device={self.device!r}: a scikit-learn regressor runs on the CPU; leave it out.")
-            kind = RegressorModel(layout, kind, options.random_state)
-        else:
+        if isinstance(kind, Family):
             options = replace(options, solver=solver_of(kind, trained_mode, layout, options))
-        fitted = fit_model(problem, kind, trained_mode, ridge, options, history)
-        if self.verbose:
-            history.on_record = None
-            sys.stderr.write("\n")
-        if history.n_diverged:
-            warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)
+        name = type(self).__name__
+        fitted = learn(problem, kind, trained_mode, ridge, options, name=name, verbose=self.verbose)
 
         self.output_lags_, self.input_lags_ = layout.lags, input_lags
         self.horizon_ = horizon
         self.mode_ = trained_mode
         self.kept_mode_ = fitted.kept[0]
-        self.history_ = TrainingHistory(history)
+        self.history_ = TrainingHistory(fitted.history)
         self.ridge_ = float(fitted.ridge.ridge[0])
         self.one_column_ = y.ndim == 1
         self.model_ = fitted.model
@@ -296,9 +292,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
 
     def depends_on_seed(self, mode: Any = None) -> bool:
         """Return whether a fit in `mode` draws anything: least squares does not."""
-        kind = FAMILIES.get(self.model) if isinstance(self.model, str) else self.model
-        closed = isinstance(kind, Family) and kind.closed_form and self.solver == "auto"
-        return not (closed and (self.mode if mode is None else mode) in ("open_loop", OpenLoop()))
+        return draws(self.model, self.solver, self.mode if mode is None else mode)
 
     def _validation(self) -> float | None:
         """Return the share of every record that is held out; None for none."""
@@ -309,23 +303,6 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         if not number:
             raise ArgumentError(f"validation={value!r}: expected False or a share of the rows, above 0 and below 1.")
         return float(value)
-
-    def _options(self) -> Options:
-        """Return the solver's options, checked; which solver "auto" is depends on the model."""
-        return Options(
-            max_steps=None if self.max_steps is None else check_count("max_steps", self.max_steps, other="None"),
-            batch_size=None
-            if self.batch_size == "auto"
-            else check_count("batch_size", self.batch_size, other="'auto'"),
-            learning_rate=check_number("learning_rate", self.learning_rate, auto=True, above_zero=True),
-            time_limit=None
-            if self.time_limit is None
-            else check_number("time_limit", self.time_limit, auto=False, above_zero=True),
-            solver=check_choice("solver", self.solver, SOLVERS),
-            loss=check_choice("loss", self.loss, ("auto", *LOSSES)),
-            n_validation=0 if self._validation() is None else 1,
-            random_state=check_count("random_state", self.random_state, least=0),
-        )
 
     def _horizon(self, reach: int, shortest: int) -> int:
         if isinstance(self.horizon, str) and self.horizon == "auto":
@@ -470,6 +447,43 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         return linear_part_of(self, at)
 
+    def equation(self, digits: int = 4, names: Mapping[str, str] | None = None) -> str:
+        """Return what the model says, a line of text for each output, original units.
+
+        Products of standardised variables are multiplied out, and bring terms of lower degree along.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits of coefficients.
+        names : mapping of name -> str, optional
+            How outputs and inputs are called: ``{"y": "level", "x0": "valve"}``. One output is y otherwise; several,
+            and inputs, go by the names of their columns, or are y0, y1 ... and x0, x1 ...
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError
+            If the model is no linear map and no polynomial.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> u = np.random.default_rng(0).normal(10, 1, size=(100, 1))
+        >>> y = np.append(0.0, 2 + u[:-1, 0] ** 2)
+        >>> model = NARXRegressor(1, [1], model="polynomial", mode="open_loop").fit(u[1:], y[1:])
+        >>> print(model.equation(digits=3))
+        y(t) = x0(t-1)^2 + 2
+        """
+        check_is_fitted(self, "model_")
+        layout, coder = self.model_.layout, self.rolling_.coder
+        assert coder is not None
+        named = (*layout.channels, *(name for name, _ in layout.future_exog))
+        both = ((self.y_mean_, coder.centre[0]), (self.y_scale_, coder.spread[0]))
+        means, scales = (dict(zip(named, np.concatenate(pair).tolist(), strict=True)) for pair in both)
+        return equation(self.model_, means, scales, names, digits=check_count("digits", digits))
+
     # ---- records as panels
 
     def _both(self, X: Any, y: Any) -> tuple[FloatArray, FloatArray]:
@@ -496,18 +510,3 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
                 f"far from what it was fitted to. Fit it with mode='closed_loop', raise ridge, or take fewer lags.",
                 DivergenceWarning,
             )
-
-
-def solver_of(kind: Family, mode: str | Forcing, layout: LagLayout, options: Options) -> str:
-    """Return the solver of a model that has a gradient; "auto" is its closed form."""
-    if options.solver != "auto":
-        return options.solver
-    forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
-    if kind.closed_form and forcing == OpenLoop():
-        return "auto"
-    smooth = kind.closed_form or (isinstance(kind, MLP) and kind.activation == "tanh")
-    widths = [len(layout.columns), *(kind.hidden if isinstance(kind, MLP) else ()), len(layout.channels)]
-    small = sum(a * b for a, b in itertools.pairwise(widths)) <= _SMALL
-    squares = options.loss in ("auto", "mse") and options.learning_rate is None
-    plain = forcing is None or not (forcing.adversary or forcing.measures_every or forcing.in_passes)
-    return "levenberg_marquardt" if smooth and small and squares and plain else "adamw"

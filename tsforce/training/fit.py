@@ -56,6 +56,8 @@ class Options:
     time_limit : float or None
         CPU seconds of a run.
     random_state : int
+    initial_outputs : str
+        "measured", or "free" for phases in which a model is fed its own outputs.
     """
 
     solver: str = "auto"
@@ -67,6 +69,7 @@ class Options:
     n_validation: int | None = None
     time_limit: float | None = None
     random_state: int = 0
+    initial_outputs: str = "measured"
 
     @property
     def by_squares(self) -> bool:
@@ -93,6 +96,7 @@ class Options:
                 loss="mse" if self.loss == "auto" else self.loss,
                 loss_space=self.loss_space,
                 time_limit=self.time_limit,
+                initial_outputs="measured" if forcing == OpenLoop() else self.initial_outputs,
             )
         pace = family.pooled if pooled else family.local
         return gradient.Settings(
@@ -156,9 +160,16 @@ def fit_model(
     options : Options
     history : History
         Filled.
+
+    Raises
+    ------
+    ArgumentError
+        If options, mode and kind do not go together.
     """
     n_series = problem.panel.n_series
     n_groups = 1 if problem.pooled else n_series
+    if options.initial_outputs != "measured":
+        _check_free_starts(kind, mode, options)
     if not isinstance(kind, Family):
         return _by_rounds(problem, kind, mode, options, history)
     choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
@@ -196,6 +207,24 @@ def fit_model(
     kept = np.where(taken.any(axis=0), trials[taken.argmax(axis=0)], "open_loop").tolist()
     history.notes.append(_what_was_kept(fit, kept))
     return Fitted(fit.model, fit.learnt, history, choice, kept)
+
+
+def _check_free_starts(kind: Family | RowModel, mode: str | Forcing, options: Options) -> None:
+    """Raise an ArgumentError unless models of `kind` roll out from initial outputs that a solver can move."""
+    if not isinstance(kind, Family):
+        why = "a regressor fits rows, and no solver moves what they read"
+    elif kind.takes_in_context:
+        why = "a model with a state of its own starts from its whole context"
+    elif (PRESETS.get(mode) if isinstance(mode, str) else mode) == OpenLoop():
+        why = f"mode={mode!r} feeds measured outputs at every step"
+    elif not options.by_squares:
+        why = f"solver={options.solver!r} does not learn them, Levenberg-Marquardt does"
+    else:
+        return
+    raise ArgumentError(
+        f"initial_outputs={options.initial_outputs!r}: {why}; use initial_outputs='measured', or "
+        f"solver='levenberg_marquardt' with mode='closed_loop' and a linear, polynomial or small tanh model."
+    )
 
 
 def _start_of(kind: Family) -> Start | None:

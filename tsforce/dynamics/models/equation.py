@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ __all__ = ["Factor", "Terms", "equation", "expand"]
 Factor = tuple[str, int | None]
 # From factors, sorted, repeats allowed, to a coefficient; the empty product is the constant.
 Terms = dict[tuple[Factor, ...], float]
+
+# A sum that is no more than this share of its largest part is what rounding leaves of none.
+_ROUNDING = 1e-12
 
 
 def _variables(layout: LagLayout) -> list[Factor]:
@@ -40,7 +44,7 @@ def expand(
     *,
     group: int = 0,
 ) -> list[Terms]:
-    """Return the coefficients of each output, equal products merged.
+    """Return the coefficients of each output, equal products merged; 0 where that leaves but rounding.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ def expand(
     variables, columns = _variables(layout), len(layout.columns)
     weight, bias = model.weight[group].tolist(), model.bias[group].tolist()
     indices = model.indices[group].tolist() if hasattr(model, "indices") else [[d] for d in range(columns)]
-    found: list[Terms] = [{(): value} for value in bias]
+    parts: list[dict[tuple[Factor, ...], list[float]]] = [{(): [value]} for value in bias]
     for term, own in zip(indices, weight, strict=True):
         if columns + 1 in term:
             continue
@@ -97,15 +101,21 @@ def expand(
                 if mean:
                     longer[factors] = longer.get(factors, 0.0) - value * mean / scale
             product = longer
-        for terms, coefficient in zip(found, own, strict=True):
+        for terms, coefficient in zip(parts, own, strict=True):
             for factors, value in product.items():
-                terms[factors] = terms.get(factors, 0.0) + coefficient * value
-    for channel, terms in zip(layout.channels, found, strict=True):
+                terms.setdefault(factors, []).append(coefficient * value)
+    found: list[Terms] = []
+    for channel, terms in zip(layout.channels, parts, strict=True):
         scale = float(scales.get(channel, 1.0))
-        for factors in terms:
-            terms[factors] *= scale
-        terms[()] += float(means.get(channel, 0.0))
+        terms[()].append(float(means.get(channel, 0.0)) / scale)
+        found.append({factors: scale * _sum(values) for factors, values in terms.items()})
     return found
+
+
+def _sum(values: list[float]) -> float:
+    """Return the sum; 0 where it is what rounding leaves of that."""
+    total = math.fsum(values)
+    return total if abs(total) > _ROUNDING * max(map(abs, values)) else 0.0
 
 
 def equation(

@@ -70,12 +70,13 @@ class Perceptron(nn.Module):
 
     def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
-        y = torch.baddbmm(self.bias[:, None], x, self.skip)
+        # A ParameterList looks each entry up by its name, which takes longer than a product of one window.
+        *inner, last = self.weights.parameters(recurse=False)
+        y = torch.baddbmm(self.bias.unsqueeze(1), x, self.skip)
         bend = ACTIVATIONS[self.activation][0]
-        # The last weight has no bias; a slice without it would build a new list at every step.
-        for weight, bias in zip(self.weights, self.biases, strict=False):
-            x = bend(torch.baddbmm(bias[:, None], x, weight))
-        return torch.baddbmm(y, x, self.weights[-1])[..., None], state
+        for weight, bias in zip(inner, self.biases.parameters(recurse=False), strict=True):
+            x = bend(torch.baddbmm(bias.unsqueeze(1), x, weight))
+        return torch.baddbmm(y, x, last).unsqueeze(3), state
 
     def groups(self, chosen: Tensor) -> Perceptron:
         """Return the model of some groups."""

@@ -41,6 +41,7 @@ class Polynomial(nn.Module):
     """
 
     indices: Tensor
+    ends: Tensor
     weight: Tensor
     bias: Tensor
 
@@ -48,6 +49,7 @@ class Polynomial(nn.Module):
         super().__init__()
         self.layout = layout
         self.register_buffer("indices", indices)
+        self.register_buffer("ends", weight.new_tensor([1.0, 0.0]), persistent=False)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
 
@@ -55,15 +57,17 @@ class Polynomial(nn.Module):
         """A polynomial has no state."""
         del past
 
-    def factors(self, x: Tensor) -> list[Tensor]:
+    def factors(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return what each term is the product of, P tensors (G, B, K), for lag vectors `x` (G, B, D)."""
-        x = pad(pad(x, (0, 1), value=1.0), (0, 1))
-        if len(self.indices) == 1:
-            # One gather less careful about where it reads from is half the time of the other.
-            return [x.index_select(2, column) for column in self.indices[0].unbind(dim=1)]
-        return [
-            x.gather(2, column[:, None].expand(-1, x.shape[1], -1)) for column in self.indices.unbind(dim=2)
-        ]  # fmt: skip
+        indices, (groups, windows, _) = self.indices, x.shape
+        x = torch.cat([x, self.ends.expand(groups, windows, 2)], dim=2)
+        # All factors in one call: of a single window, calls are what takes time.
+        if len(indices) == 1:
+            # Less careful about where it reads from, and half the time of the other.
+            found = x.index_select(2, indices.view(-1))
+        else:
+            found = x.gather(2, indices.flatten(1).unsqueeze(1).expand(-1, windows, -1))
+        return found.view(groups, windows, *indices.shape[1:]).unbind(dim=3)
 
     def monomials(self, x: Tensor) -> Tensor:
         """Return the values of the terms, (G, B, K), for lag vectors `x` (G, B, D)."""
@@ -74,8 +78,7 @@ class Polynomial(nn.Module):
 
     def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
-        y = torch.baddbmm(self.bias[:, None], self.monomials(x), self.weight)
-        return y[..., None], state
+        return torch.baddbmm(self.bias.unsqueeze(1), self.monomials(x), self.weight).unsqueeze(3), state
 
     def groups(self, chosen: Tensor | slice) -> Polynomial:
         """Return the model of some groups."""
@@ -90,6 +93,17 @@ class Polynomial(nn.Module):
         weight = [pad(part.weight.detach(), (0, 0, 0, room)) for part, room in zip(parts, rooms, strict=True)]
         return Polynomial(
             self.layout, torch.cat(indices), torch.cat(weight), torch.cat([part.bias.detach() for part in parts])
+        )
+
+    def fillers(self) -> Tensor | None:
+        """Return which parameters only fill a group up, (G, P) bool, in the order of ``parameters()``; None: none."""
+        zero = len(self.layout.columns) + 1
+        term = (self.indices == zero).any(dim=2)
+        if not bool(term.any()):
+            return None
+        channels = self.bias.shape[1]
+        return torch.cat(
+            [term.repeat_interleave(channels, dim=1), torch.zeros_like(self.bias, dtype=torch.bool)], dim=1
         )
 
     def terms(self, group: int = 0) -> list[str]:

@@ -7,8 +7,9 @@ recurrent network, is differentiated by automatic differentiation of the roll-ou
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from scipy.linalg.blas import dsyrk
@@ -20,7 +21,7 @@ from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.solvers.partials import OneBend, Partials, n_parameters, partials_of
 
-__all__ = ["Fixed", "RollOuts", "Rows", "symmetric_product"]
+__all__ = ["ByStart", "Fixed", "RollOuts", "Rows", "symmetric_product"]
 
 # Bytes of Jacobian at once; and of the steps whose product is made in one go, which should stay in cache.
 _CHUNK_BYTES = 64 * 2**20
@@ -35,6 +36,21 @@ def symmetric_product(rows: Tensor, into: Tensor) -> None:
     for one, total in zip(rows, into, strict=True):
         # Half the work of a general product, which is all that torch has. BLAS counts columns first: lower is upper.
         dsyrk(1.0, one.numpy().T, beta=1.0, c=total.numpy().T, overwrite_c=1)
+
+
+class ByStart(NamedTuple):
+    """Products of the Jacobian by initial outputs, window by window; K of them each, rows from oldest to newest.
+
+    Attributes
+    ----------
+    with_all : (G, B, K, 1 + P)
+        ``Z' [r J]``, of the Jacobian Z by the window's initial outputs.
+    own : (G, B, K, K)
+        ``Z' Z``.
+    """
+
+    with_all: Tensor
+    own: Tensor
 
 
 class Rows:
@@ -169,6 +185,8 @@ class Sensitivities:
     partials : Partials
     roll_outs : RollOuts
         What is rolled out.
+    starts : int
+        Last rows of the context by which outputs are differentiated too; 0: none, else as many as lags can reach.
 
     Attributes
     ----------
@@ -176,7 +194,7 @@ class Sensitivities:
         Of what has been summed up so far.
     """
 
-    def __init__(self, model: nn.Module, partials: Partials, roll_outs: RollOuts) -> None:
+    def __init__(self, model: nn.Module, partials: Partials, roll_outs: RollOuts, starts: int = 0) -> None:
         self.model, self.partials, self.data = cast(StepModel, model), partials, roll_outs
         self.layout = self.model.layout
         groups, windows, horizon, channels = roll_outs.truth.shape
@@ -189,6 +207,14 @@ class Sensitivities:
         root = roll_outs.root
         self.even = bool((root == root.flatten()[0]).all())
         self.filled = 0
+        self.starts, self.by_start = starts, None
+        if starts:
+            own = starts * channels
+            # Beside the other ring, not in it: its columns are summed over windows, and these are each window's own.
+            self.start_ring = roll_outs.truth.new_empty(groups, self.slots, windows, channels, own)
+            self.by_start = ByStart(
+                self.gram.new_zeros(groups, windows, own, width), self.gram.new_zeros(groups, windows, own, own)
+            )
 
     def init_state(self, past: Tensor) -> int:
         """Return the number of steps taken."""
@@ -203,11 +229,15 @@ class Sensitivities:
         y, by_input = self.partials(x, room[..., 1:])
         channels = y.shape[2]
         cut = state - state % fed.cut if fed.cut else 0
+        start_room = None if self.by_start is None else self.start_ring[:, slot].zero_()
         for place, lag in enumerate(reversed(self.layout.lags)):
             before = state - lag
+            by_own = by_input[..., place * channels : (place + 1) * channels]
+            if start_room is not None and before < 0 and cut == 0:
+                column = (self.starts + before) * channels
+                start_room[..., column : column + channels] += by_own
             if before < cut or fed.scale == 0:
                 continue
-            by_own = by_input[..., place * channels : (place + 1) * channels]
             if fed.given is not None:
                 own = 1 - fed.given[:, :, before].clamp(0, 1)
                 if not bool(own.any()):
@@ -216,6 +246,8 @@ class Sensitivities:
             if fed.scale != 1:
                 by_own = by_own * fed.scale
             _add_product(room[..., 1:], by_own, self.ring[:, before % self.slots, ..., 1:])
+            if start_room is not None:
+                _add_product(start_room, by_own, self.start_ring[:, before % self.slots])
         room[..., 0] = y - data.truth[:, :, state]
         self.filled = slot + 1
         if self.filled == self.slots:
@@ -227,16 +259,26 @@ class Sensitivities:
         if self.filled == 0:
             return
         rows = self.ring[:, : self.filled]
+        by_start = None if self.by_start is None else self.start_ring[:, : self.filled]
         if not self.even:
             root = self.data.root[:, :, steps - self.filled : steps].transpose(1, 2)[..., None]
             rows = torch.where(root > 0, rows * root, 0.0)
+            by_start = None if by_start is None else torch.where(root > 0, by_start * root, 0.0)
         symmetric_product(rows.flatten(1, 3), self.gram)
+        if self.by_start is not None and by_start is not None:
+            turned = by_start.permute(0, 2, 4, 1, 3).flatten(3)
+            self.by_start.with_all.add_(turned @ rows.transpose(1, 2).flatten(2, 3))
+            self.by_start.own.add_(turned @ turned.mT)
         self.filled = 0
 
-    def finish(self, steps: int) -> Tensor:
-        """Return ``[r J]' [r J]``, (G, 1 + P, 1 + P), lower triangle, of the residuals and Jacobian of all steps."""
+    def finish(self, steps: int) -> tuple[Tensor, ByStart | None]:
+        """Return ``[r J]' [r J]``, (G, 1 + P, 1 + P), lower triangle, of all steps, and products by initial outputs."""
         self.close(steps)
-        return self.gram * self.data.root.flatten()[0] ** 2 if self.even else self.gram
+        if not self.even:
+            return self.gram, self.by_start
+        square = self.data.root.flatten()[0] ** 2
+        by_start = None if self.by_start is None else ByStart(*(part * square for part in self.by_start))
+        return self.gram * square, by_start
 
 
 def _add_product(into: Tensor, left: Tensor, right: Tensor) -> None:
@@ -288,6 +330,13 @@ class RollOuts:
                 same &= (a == b).flatten(start_dim=1).all(dim=1)
         return same
 
+    def moved(self, offset: Tensor) -> RollOuts:
+        """Return the same from other initial outputs: `offset`, (G, B, R, C), is added to the context's last R rows."""
+        fresh = copy.copy(self)
+        rows = offset.shape[2]
+        fresh.past = torch.cat([self.past[:, :, :-rows], self.past[:, :, -rows:] + offset], dim=2)
+        return fresh
+
     def on(self, part: slice) -> RollOuts:
         """Return the residuals of some of the windows, their weights as they are."""
         inputs = None if self.inputs is None else cast(Inputs, tuple(t[:, part] for t in self.inputs))
@@ -312,25 +361,40 @@ class RollOuts:
 
     def gram(self, model: nn.Module) -> Tensor:
         """Return ``[r J]' [r J]``, (G, 1 + P, 1 + P), of residuals r and their Jacobian J; lower triangle."""
+        return self.products(model)[0]
+
+    def products(self, model: nn.Module, starts: int = 0) -> tuple[Tensor, ByStart | None]:
+        """Return the same, and the products with the Jacobian by initial outputs: the context's last `starts` rows."""
         partials, layout = partials_of(model), cast(StepModel, model).layout
         closed = partials is not None and not layout.features
         groups, windows, horizon, channels = self.truth.shape
         width = 1 + n_parameters(model)
         steps = 1 + min(layout.lags[-1], horizon) if closed else horizon
-        at_once = max(1, _CHUNK_BYTES // (8 * groups * channels * width * steps))
+        at_once = max(1, _CHUNK_BYTES // (8 * groups * channels * (width + starts * channels) * steps))
         total = self.truth.new_zeros(groups, width, width)
-        for start in range(0, windows, at_once):
-            part = self.on(slice(start, start + at_once))
+        parts = []
+        for first in range(0, windows, at_once):
+            part = self.on(slice(first, first + at_once))
             if closed:
-                total += part.gram_by_sensitivities(model, cast(Partials, partials))
+                gram, by_start = part.products_by_sensitivities(model, cast(Partials, partials), starts)
+                total += gram
             else:
-                symmetric_product(part.jacobian(model).flatten(1, 3), total)
-        return total
+                jacobian = part.jacobian(model, starts)
+                rows = jacobian[..., :width].flatten(2, 3)
+                symmetric_product(rows.flatten(1, 2), total)
+                turned = jacobian[..., width:].flatten(2, 3).mT
+                by_start = ByStart(turned @ rows, turned @ turned.mT)
+            parts.append(by_start)
+        if not starts:
+            return total, None
+        return total, ByStart(*(torch.cat(pieces, dim=1) for pieces in zip(*cast(list[ByStart], parts), strict=True)))
 
     @torch.no_grad()
-    def gram_by_sensitivities(self, model: nn.Module, partials: Partials) -> Tensor:
+    def products_by_sensitivities(
+        self, model: nn.Module, partials: Partials, starts: int = 0
+    ) -> tuple[Tensor, ByStart | None]:
         """Return the same, made inside the time loop."""
-        carrying = Sensitivities(model, partials, self)
+        carrying = Sensitivities(model, partials, self, starts)
         self.roll(carrying)
         return carrying.finish(self.truth.shape[2])
 
@@ -347,26 +411,32 @@ class RollOuts:
             apart(self.noisy), inputs,
         )  # fmt: skip
 
-    def jacobian(self, model: Any) -> Tensor:
-        """Return residuals and Jacobian times the roots of the weights, (G, B, H, C, 1 + P), of any model.
+    def jacobian(self, model: Any, starts: int = 0) -> Tensor:
+        """Return residuals and Jacobian times the roots of the weights, (G, B, H, C, 1 + P + K), of any model.
 
         By reverse mode: with weights of its own for each window, one pass backwards gives the derivatives of all
-        windows' residuals at a step.
+        windows' residuals at a step. The K last columns are those by the context's last `starts` rows.
         """
         groups, windows, horizon, channels = self.truth.shape
         place = torch.arange(groups, device=self.truth.device).repeat_interleave(windows)
-        own = model.groups(place)
-        parameters = [p.requires_grad_() for p in own.parameters()]
+        own, apart = model.groups(place), self.each_apart()
+        variables = [p.requires_grad_() for p in own.parameters()]
+        if starts:
+            rest, begin = apart.past[:, :, :-starts], apart.past[:, :, -starts:].clone().requires_grad_()
+            variables.append(begin)
         with torch.enable_grad():
-            residuals = self.each_apart().residuals(own)
-        both = residuals.new_zeros(groups * windows, horizon, channels, 1 + n_parameters(model))
+            if starts:
+                apart.past = torch.cat([rest, begin], dim=2)
+            residuals = apart.residuals(own)
+        width = 1 + n_parameters(model) + starts * channels
+        both = residuals.new_zeros(groups * windows, horizon, channels, width)
         both[..., 0] = residuals.detach()[:, 0]
         for h in range(horizon):
             for c in range(channels):
                 pieces = torch.autograd.grad(
-                    residuals[:, 0, h, c].sum(), parameters, retain_graph=True, allow_unused=True
+                    residuals[:, 0, h, c].sum(), variables, retain_graph=True, allow_unused=True
                 )
-                rows = [torch.zeros_like(p) if d is None else d for p, d in zip(parameters, pieces, strict=True)]
+                rows = [torch.zeros_like(p) if d is None else d for p, d in zip(variables, pieces, strict=True)]
                 both[:, h, c, 1:] = torch.cat([d.flatten(start_dim=1) for d in rows], dim=1)
         shaped: Tensor = both.unflatten(0, (groups, windows))
         return shaped

@@ -21,17 +21,20 @@ from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import Forcing, Moment, OpenLoop
 from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
-from tsforce.errors import ArgumentError
+from tsforce.errors import ArgumentError, check_choice
 from tsforce.training.history import History
 from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows
 from tsforce.training.solvers.least_squares import rows_of
 from tsforce.training.solvers.looks import Looks, Trained, Validate, finite_mean
 from tsforce.training.solvers.partials import n_parameters, partials_of
+from tsforce.training.solvers.starts import Starts
 
-__all__ = ["Settings", "train"]
+__all__ = ["INITIAL_OUTPUTS", "Settings", "train"]
 
 FloatArray = npt.NDArray[np.float64]
+
+INITIAL_OUTPUTS = ("measured", "free")
 
 # Bytes of Gram matrices of one model at most, and cutoffs read at once.
 _MOST_BYTES = 2**29
@@ -71,6 +74,11 @@ class Settings:
         Looks without a better closed-loop error after which a group stops, counted once the policy has settled.
     time_limit : float or None
         CPU seconds after which the run ends where it is.
+    initial_outputs : str
+        "measured": roll-outs start on measured outputs. "free": on outputs that are learnt with the weights, window by
+        window, and held near the measured ones (see ``starts.Starts``).
+    initial_weight : float
+        Of the square of what a free initial output differs from the measured one by, in weights of other residuals.
     """
 
     max_steps: int
@@ -82,6 +90,8 @@ class Settings:
     damping: float = 1e-2
     patience: int = 8
     time_limit: float | None = None
+    initial_outputs: str = "measured"
+    initial_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value, only in (("loss", self.loss, "mse"), ("loss_space", self.loss_space, "model")):
@@ -90,6 +100,12 @@ class Settings:
                     f"{name}={value!r}: Levenberg-Marquardt minimises the mean of squares in model units; use "
                     f"{name}={only!r}, or solver='adamw'."
                 )
+        check_choice("initial_outputs", self.initial_outputs, INITIAL_OUTPUTS)
+        if not 0 < self.initial_weight < math.inf:
+            raise ArgumentError(
+                f"initial_weight={self.initial_weight!r}: expected a number above 0; initial outputs that are not to "
+                f"differ from the measured ones are initial_outputs='measured'."
+            )
 
     def with_steps(self, max_steps: int) -> Settings:
         """Return the same settings for another number of steps."""
@@ -129,6 +145,8 @@ def train(
     without it, a weight that has little influence for a moment is sent where it never has any again. The damping m
     follows the ratio of the fall to the one that the quadratic model predicts (Nielsen 1999, "Damping parameter in
     Marquardt's method"); a matrix that has no factor, and residuals that are not finite, raise it too.
+
+    Free initial outputs are part of d, r and J: damped, tried and taken or not with the weights.
     """
     del scale
     _check(forcing, model, len(keys))
@@ -231,9 +249,36 @@ class _Solver:
         self.residuals: Rows | RollOuts | None = None
         self.gram: Tensor | None = None
         steps = (horizon if layout.past_exog else 1) if self.one_step else horizon
-        enough = math.ceil(_PER_PARAMETER * self.theta.shape[1] / (steps * len(layout.channels)))
-        self.most = settings.batch_size or max(enough, 20_000 if self.one_step else 256)
+        # Groups with fewer terms than others are filled up: what does so is no parameter of theirs.
+        self.fillers = getattr(model, "fillers", lambda: None)()
+        self.sizes = self.theta.new_full((n_groups, 1), self.theta.shape[1])
+        if self.fillers is not None:
+            self.sizes -= self.fillers.sum(dim=1, keepdim=True)
+        enough = np.ceil(_PER_PARAMETER * self.sizes[:, 0].cpu().numpy() / (steps * len(layout.channels))).astype(int)
+        self.most = np.maximum(enough, 20_000 if self.one_step else 256)
+        if settings.batch_size:
+            self.most[:] = settings.batch_size
         self.drawn = torch.from_numpy(cutoffs.totals > self.most).to(device)
+        self.starts = self._starts() if settings.initial_outputs == "free" else None
+
+    def _starts(self) -> Starts:
+        """Return free initial outputs, all where they were measured."""
+        layout = cast(StepModel, self.model).layout
+        if self.forcing == OpenLoop() or not self.stateless:
+            found = "OpenLoop() starts at every row" if self.stateless else "a recurrent model starts from its state"
+            raise ArgumentError(
+                f"initial_outputs='free': {found}; use initial_outputs='measured', or mode='closed_loop' with a model "
+                f"that has no state of its own."
+            )
+        values, rows = self.store.values, max(layout.lags[-1], *(f.reach for f in layout.features), 1)
+        windows, own = int(np.minimum(self.most, self.cutoffs.totals).max()), rows * values.shape[1]
+        most = _MOST_BYTES // (8 * len(self.keys) * own * (1 + self.theta.shape[1] + own))
+        if windows > most:
+            raise ArgumentError(
+                f"initial_outputs='free': {windows} windows with {own} initial outputs each are too many beside "
+                f"{self.theta.shape[1]} weights; set batch_size={max(most, 1)}, or less, or use fewer lags."
+            )
+        return Starts(rows, self.settings.initial_weight, values.new_zeros(len(values), rows, values.shape[1]))
 
     def put(self, theta: Tensor) -> None:
         """Set the model's weights."""
@@ -248,9 +293,9 @@ class _Solver:
         chosen = []
         for g, total in enumerate(self.cutoffs.totals.tolist()):
             number = np.arange(total)
-            if total > self.most:
+            if total > self.most[g]:
                 order = torch.argsort(uniform(self.keys[g : g + 1], (12, epoch), total)[0])
-                number = np.sort(order[: self.most].cpu().numpy())
+                number = np.sort(order[: self.most[g]].cpu().numpy())
             chosen.append(self.cutoffs.numbered(g, number))
         widest = max(len(rows) for _, rows in chosen)
         real = np.arange(widest) < np.array([[len(rows)] for _, rows in chosen])
@@ -271,6 +316,12 @@ class _Solver:
             changed |= ~fresh.same_as(old) if isinstance(old, RollOuts) else True
         if self.residuals is None or bool(changed.any()):
             self.residuals, self.gram = fresh, None
+            if self.starts is not None:
+                series, rows, real = self._cutoffs(moment.epoch)
+                flat, own = (
+                    torch.from_numpy(a).to(self.theta.device) for a in (self.store.indptr[series] + rows, real)
+                )
+                self.starts.use(flat, own, cast(RollOuts, fresh))
         # Whoever has neighbours whose residuals change goes on as if alone.
         self.idle &= ~changed
         self.growth[changed] = 2.0
@@ -332,7 +383,7 @@ class _Solver:
     def _losses(self) -> Tensor:
         """Return the loss at the model's weights, the penalty included."""
         assert self.residuals is not None
-        loss = self.residuals.loss(self.model)
+        loss = (self.starts or self.residuals).loss(self.model)
         if self.settings.penalty:
             loss = loss + 0.5 * self.settings.penalty * self._flat().square().sum(dim=1)
         return loss
@@ -347,7 +398,7 @@ class _Solver:
             return
         if self.gram is None:
             assert self.residuals is not None
-            self.gram = self.residuals.gram(self.model)
+            self.gram = (self.starts or self.residuals).gram(self.model)
             penalty = self.settings.penalty
             if penalty:
                 self.gram[:, 0, 0] += 0.5 * penalty * self.theta.square().sum(dim=1)
@@ -355,19 +406,26 @@ class _Solver:
                 self.gram.diagonal(dim1=1, dim2=2)[:, 1:] += 0.5 * penalty
             self.loss = self.gram[:, 0, 0].clone()
             bad = todo & ~torch.isfinite(self.gram.diagonal(dim1=1, dim2=2)).all(dim=1)
+            if self.starts is not None:
+                bad |= todo & ~self.starts.finite
             self.diverged |= bad
             self.active &= ~bad
             todo &= ~bad
             self.gram[~torch.isfinite(self.gram).all(dim=(1, 2))] = 0.0
         step, predicted = self._propose()
-        trial = torch.where((todo & torch.isfinite(predicted))[:, None], self.theta + step, self.theta)
+        going = todo & torch.isfinite(predicted)
+        trial = torch.where(going[:, None], self.theta + step, self.theta)
         self.put(trial)
+        if self.starts is not None:
+            self.starts.attempt(going)
         loss = self._losses()
         # A step into numbers that are not finite is no step.
         ratio = torch.where(torch.isfinite(loss), (self.loss - loss) / predicted, -math.inf)
         accepted = todo & (predicted > 0) & (loss <= self.loss)
         self.theta = torch.where(accepted[:, None], trial, self.theta)
         self.put(self.theta)
+        if self.starts is not None:
+            self.starts.keep(accepted)
         arrived = ~(predicted > _TOLERANCE * self.loss) & torch.isfinite(predicted)
         self.loss = torch.where(accepted, loss, self.loss)
         better = (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)
@@ -381,14 +439,24 @@ class _Solver:
         """Return a step (G, P) and by how much the quadratic model says that it lowers the loss, (G,); NaN: none."""
         assert self.gram is not None
         diagonal = self.gram.diagonal(dim1=1, dim2=2)[:, 1:]
-        scale = diagonal + _EVEN * diagonal.mean(dim=1, keepdim=True)
+        even = diagonal.mean(dim=1, keepdim=True)
+        if self.fillers is not None:
+            even = torch.where(self.fillers, 0.0, diagonal).sum(dim=1, keepdim=True) / self.sizes
+        scale = diagonal + _EVEN * even
         scale = torch.where(scale > 0, scale, 1.0).sqrt()
         slope = self.gram[:, 1:, 0] / scale
         matrix = self.gram[:, 1:, 1:] / scale[:, :, None] / scale[:, None, :]
         matrix.diagonal(dim1=1, dim2=2).add_(self.damping[:, None])
+        reduced = slope
+        if self.starts is not None:
+            less = self.starts.eliminate(scale, self.damping)
+            matrix -= less[:, 1:, 1:]
+            reduced = slope - less[:, 1:, 0]
         factor, info = torch.linalg.cholesky_ex(matrix)
-        step = -torch.cholesky_solve(slope[..., None], factor)[..., 0]
+        step = -torch.cholesky_solve(reduced[..., None], factor)[..., 0]
         predicted = (step * (self.damping[:, None] * step - slope)).sum(dim=1)
+        if self.starts is not None:
+            predicted = predicted + self.starts.follow(step)
         good = (info == 0) & torch.isfinite(step).all(dim=1)
         return step / scale, torch.where(good, predicted, math.nan)
 
