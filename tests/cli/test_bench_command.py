@@ -76,7 +76,7 @@ def test_m3_runs_from_packaged_data_and_prints_a_leaderboard_with_the_definition
 
 
 def test_the_leaderboard_is_sorted_by_owa():
-    result = invoke(*M3, "--models", "naive,drift,linear", "--out", "out")
+    result = invoke(*M3, "--models", "naive,drift,linear", "--modes", "open_loop", "--out", "out")
     lines = result.stdout.splitlines()
     below = next(number for number, line in enumerate(lines) if line.startswith("───")) + 1
     order = [line.split()[0] for line in lines[below : below + 4]]
@@ -106,12 +106,13 @@ def test_m4_is_read_from_the_folder_that_is_named(m4, monkeypatch, how):
     if how == "environment":
         monkeypatch.setenv("TSFORCE_DATA", str(m4))
     data = ["--data", m4] if how == "argument" else []
-    result = invoke("bench", "m4", "--group", "weekly", *data, "--models", "naive2,linear,linear-global", "--out", "o")
+    models = ["--models", "naive2,linear,linear-global", "--modes", "open_loop"]
+    result = invoke("bench", "m4", "--group", "weekly", *data, *models, "--out", "o")
     assert result.exit_code == 0, result.stderr
     assert "a SUBSET, 4 of 359 series, no published figure compares" in result.stdout
     rows = written("o")
     assert [(row["model"], row["scope"], row["mode"]) for row in rows] == [
-        ("naive2", "", ""), ("linear-local", "local", "auto"), ("linear-global", "global", "auto"),
+        ("naive2", "", ""), ("linear-local", "local", "open_loop"), ("linear-global", "global", "open_loop"),
     ]  # fmt: skip
     assert {row["n_series"] for row in rows} == {"4"}
 
