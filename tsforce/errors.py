@@ -19,6 +19,7 @@
     ├── FrequencyAliasWarning  an old pandas alias was mapped to the current one
     ├── DivergenceWarning      training met numbers that are not finite; the last good weights were kept
     ├── UnknownCategoryWarning a category of a static column that no fitted series had
+    ├── ValidationWarning      records are too short to hold out what training is chosen by
     └── HorizonWarning         a forecast goes past the horizon that was trained
 
 A forecaster that was not fitted raises scikit-learn's own ``NotFittedError``.
@@ -50,6 +51,7 @@ __all__ = [
     "UnknownCategoryWarning",
     "UnseenSeriesError",
     "UnusedColumnWarning",
+    "ValidationWarning",
     "abbreviate",
     "check_choice",
     "warn",
@@ -133,6 +135,10 @@ class DivergenceWarning(TsforceWarning):
 
 class UnknownCategoryWarning(TsforceWarning):
     """A static column holds a category that no fitted series had; it is read as none of the known ones."""
+
+
+class ValidationWarning(TsforceWarning):
+    """Records are too short to hold out rows: what would have been chosen on them was not."""
 
 
 class HorizonWarning(TsforceWarning):

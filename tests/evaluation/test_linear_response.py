@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import signal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tsforce import NARXRegressor
-from tsforce.errors import ArgumentError, ArgumentTypeError
+from tsforce.errors import ArgumentError, ArgumentTypeError, DivergenceWarning
 from tsforce.sysid import frequency_response, stability, step_response
 
 # y[t] = 1.5 y[t-1] - .7 y[t-2] + .5 u[t-1] + .3 u[t-2]: as scipy writes it, numerator and denominator in z^-1.
@@ -86,6 +88,53 @@ def test_every_input_and_output_has_its_response():
         np.testing.assert_allclose(own, height * signal.lfilter(b, a, np.ones(30)), atol=1e-6)
     crossed = frame[(frame["output"] == "y0") & (frame["input"] == "x1")]["response"]
     np.testing.assert_allclose(crossed, 0, atol=1e-6)
+
+
+def growing():
+    u = np.random.default_rng(3).normal(size=(60, 2))
+    y = signal.lfilter([0.0, 1.0], [1.0, -1.1], u[:, 0]) + signal.lfilter([0.0, 0.5], [1.0, -1.1], u[:, 1])
+    return NARXRegressor(1, 1, input_delay=1, mode="open_loop").fit(u, y)
+
+
+@pytest.mark.parametrize(("settle", "said"), [(1, "after a step of x0, x1"), (200, "without any step")])
+def test_a_model_that_runs_away_has_no_gain_and_one_warning(settle, said):
+    with pytest.warns(DivergenceWarning, match=rf"ran away {said}: .*See stability\(model\)") as caught:
+        found = step_response(growing(), 30, size=50.0, settle=settle)
+    assert len(caught) == 1
+    figures = found.figures
+    assert figures[["gain", "rise_time", "overshoot", "settling_time"]].isna().all(axis=None)
+    assert not figures["from_rest"].any()
+    # Before it is clipped the response to a step is what it is.
+    first = found.frame[found.frame["input"] == "x0"]["response"].to_numpy()[:10]
+    expected = 500 * (1.1 ** np.arange(10) - 1) if settle == 1 else np.full(10, np.nan)
+    np.testing.assert_allclose(first, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_simulation_of_others_that_is_not_finite_has_run_away():
+    class Explodes:
+        x_mean_ = (0.0,)
+
+        def predict(self, X):
+            return np.where(np.arange(len(X)) > 210, np.inf, 0.0) * (1 if X[-1, 0] else 0 * X[:, 0] + 1)
+
+    with pytest.warns(DivergenceWarning, match="without any step"):
+        assert np.isnan(step_response(Explodes(), 50).figures["gain"].item())
+
+
+@pytest.mark.parametrize("names", [("level", "flow"), None])
+def test_outputs_go_by_the_names_that_the_model_learnt(names):
+    class Named:
+        x_mean_ = (0.0,)
+        output_names_ = names
+
+        def predict(self, X):
+            return np.stack([X[:, 0], 2 * X[:, 0]], axis=1)
+
+        def linear_part(self, at=None):
+            return np.zeros((1, 2, 2)), np.array([[[1.0], [2.0]]])
+
+    for found in (step_response(Named(), 5), frequency_response(Named(), [0.1])):
+        assert list(dict.fromkeys(found.frame["output"])) == list(names or ("y0", "y1"))
 
 
 # ---- frequency
@@ -167,6 +216,37 @@ def test_an_integrator_has_no_static_gain():
     assert stability(([1.0], [1.0])).gain.item() == np.inf
 
 
+@pytest.mark.parametrize("off", [-1e-12, 0.0, 1e-12])
+def test_an_integrator_that_rounding_has_moved_is_one(off):
+    found = stability(([1 + off], [-2.0]))
+    assert not found.is_stable
+    assert found.gain.item() == -np.inf
+    assert (found.frame["time_constant"].item(), found.frame["damping"].item()) == (np.inf, 0)
+    assert "is not stable" in found.words()
+    assert found.words().endswith("a disturbance stays.")
+
+
+@pytest.mark.parametrize("a", [[1.0], [1 - 1e-12], [2.0, -1.0]], ids=["integrator", "rounded", "double"])
+def test_at_frequency_0_the_response_of_an_integrator_is_infinite(a):
+    found = frequency_response((a, [0.0, 1.0]), [0.0, 0.01, 0.2])
+    assert found.frame["magnitude"][0] == np.inf
+    assert np.isnan(found.frame["phase"][0])
+    expected = signal.freqz([0.0, 1.0], [1.0, *np.negative(a)], worN=[0.01, 0.2], fs=1.0)[1]
+    np.testing.assert_allclose(found.response[1:, 0, 0], expected, rtol=1e-9)
+    np.testing.assert_allclose(found.frame["phase"][1:], np.degrees(np.unwrap(np.angle(expected))), atol=1e-6)
+
+
+def test_an_input_that_does_not_reach_the_integrator_has_its_gain():
+    """The first output integrates the first input; the second follows the second, and feeds the first nothing."""
+    a, b = np.diag([1.0, 0.5])[None], np.array([[[1.0, 0.0], [0.0, 1.0]]])
+    for gain in (stability((a, b)).gain, frequency_response((a, b), [0.0]).response[0].real):
+        np.testing.assert_allclose(gain, [[np.inf, 0.0], [0.0, 2.0]], rtol=1e-7)
+    # A root that a zero takes away: (1 - z^-1) above and below.
+    np.testing.assert_allclose(stability(([1.5, -0.5], [1.0, -1.0])).gain, [[2.0]], rtol=1e-7)
+    # A root at -1 leaves a static gain.
+    np.testing.assert_allclose(stability(([-1.0], [1.0])).gain, [[0.5]])
+
+
 # ---- bad arguments
 
 
@@ -190,6 +270,13 @@ def test_an_integrator_has_no_static_gain():
 def test_bad_arguments_are_named(model, call, error, message):
     with pytest.raises(error, match=message):
         call(model)
+
+
+def test_a_pipeline_is_sent_to_its_last_step(model):
+    pipe = make_pipeline(StandardScaler(), model)
+    for call, error in ((step_response, ArgumentError), (stability, ArgumentTypeError)):
+        with pytest.raises(error, match=r"give its last step, model\[-1\], .*needs no scaler"):
+            call(pipe)
 
 
 def test_without_training_means_the_inputs_are_asked_for():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
+import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+import tsforce
 from tests.makers import make_frame
 from tsforce import Baseline, Difference, Log, NARXForecaster, NARXRegressor, backtest, tune
 from tsforce.errors import ArgumentError, ArgumentTypeError, MissingExtraError, SeriesTooShortError
@@ -119,13 +121,24 @@ def test_candidates_that_fail_say_why_and_stop_nothing():
         tune(model(lags=200), df, {"ridge": [1.0]}, n_trials=2)
 
 
-def test_errors_of_the_program_are_not_taken_for_bad_candidates():
+def test_a_failure_of_another_kind_costs_its_own_trial_only():
+    space = {"model__alpha": [1.0, -1.0, "much"], "model": [Ridge(), "linear"]}
+    found = tune(model(model=Ridge()), make_frame((60,)), space, n_trials=12)
+    status = found.trials_["status"]
+    assert len(status) == 13
+    assert status.str.contains("'str' object has no attribute 'set_params'").any()
+    assert status.str.startswith("InvalidParameterError: The 'alpha' parameter of Ridge").any()
+    assert (found.trials_["mase"].notna() == (status == "ok")).all()
+    assert np.isfinite(found.best_score_)
+
+
+def test_where_no_candidate_has_a_score_the_last_failure_is_raised():
     class Broken(Baseline):
         def fit(self, df, y=None, *, mode=None):
-            raise RuntimeError("a bug")
+            raise RuntimeError(f"season {self.season_length}")
 
-    with pytest.raises(RuntimeError, match="a bug"):
-        tune(Broken("naive", horizon=2), make_frame((40,)), {"season_length": [1, 2]}, n_trials=1)
+    with pytest.raises(RuntimeError, match="season 2"):
+        tune(Broken("naive", horizon=2), make_frame((40,)), {"season_length": [2]}, n_trials=1)
 
 
 def test_time_is_limited():
@@ -185,7 +198,9 @@ def test_without_optuna_the_error_names_the_extra(monkeypatch):
         tune(model(), make_frame((40,)), {"lags": [2]}, n_trials=1)
 
 
-def test_importing_tsforce_does_not_import_optuna():
-    code = "import sys, tsforce; print('optuna' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+def test_importing_tsforce_does_not_import_optuna(monkeypatch):
+    package = Path(tsforce.__file__).parent
+    own = [path for path in package.rglob("*.py") if "import optuna" in path.read_text()]
+    assert own == [package / "evaluation" / "tune.py"]
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert "tune" in runpy.run_path(str(own[0]))

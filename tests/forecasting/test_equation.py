@@ -52,7 +52,7 @@ def evaluated(text, data, row):
 def test_the_text_gives_the_one_step_prediction(record, kind, outputs):
     X, y = record[0], record[1][outputs]
     model = NARXRegressor([1, 3], [0, 2], model=kind, mode="open_loop").fit(X, y)
-    want, text = model.one_step(X, y), model.equation(digits=17, names={"y": "level"})
+    want, text = model.one_step(X, y), model.equation(digits=17)
     data = pd.concat([X, y], axis=1)
     for row in (5, 100, 399):
         found = evaluated(text, data, row)
@@ -63,7 +63,7 @@ def test_the_text_gives_the_one_step_prediction(record, kind, outputs):
 def test_trained_on_own_outputs_it_is_of_the_weights_that_were_kept(record):
     X, y = record[0], record[1][["level"]]
     model = NARXRegressor(3, 3, model=Polynomial(n_terms=6), mode="closed_loop", max_steps=3, horizon=10).fit(X, y)
-    found = evaluated(model.equation(17, {"y": "level"}), pd.concat([X, y], axis=1), 200)
+    found = evaluated(model.equation(17), pd.concat([X, y], axis=1), 200)
     assert found["level"] == pytest.approx(model.one_step(X, y)[200, 0], rel=1e-8)
 
 

@@ -52,30 +52,32 @@ def test_windows_are_the_last_share_of_each_record_that_spares_one():
 
 
 def test_errors_are_those_of_a_simulation_by_hand():
-    problem = problem_of()
+    problem = problem_of((100, 30, 5))
+    # One record is much quieter than the other: errors of both are in one scale, of all rows that are learnt from.
+    problem.panel.values[100:130] *= 0.01
     validation = problem.validation(1)
     model = linear(problem)
+    y = problem.panel.values[:, 0]
+    scale = np.concatenate([np.abs(np.diff(part)) for part in (y[:80], y[100:124], y[130:])]).mean()
     judge = Judge(problem, problem.learn(validation.stops), validation)
     closed, one = judge(model)
     weight = model.weight.numpy()[0, :, 0]
     errors, firsts, pieces = [], [], []
-    for begin, stop, end in ((0, 40, 50), (50, 74, 80)):
-        y = problem.panel.values[:, 0]
+    # Twenty steps are five blocks of four, six are one block.
+    for stop, end, blocks in ((80, 100, 5), (124, 130, 1)):
         fed = y.copy()
         for t in range(stop, end):
             fed[t] = 0.05 + weight @ fed[t - 3 : t]
         single = np.array([0.05 + weight @ y[t - 3 : t] for t in range(stop, end)])
-        scale = np.abs(np.diff(y[begin:stop])).mean()
         gap = np.abs(fed - y)[stop:end] / scale
         errors.append(gap.mean())
         firsts.append((np.abs(single - y[stop:end]) / scale).mean())
-        # Blocks are as many as the shortest window has steps: 6.
-        edges = [(end - stop) * k // 6 for k in range(7)]
+        edges = [(end - stop) * k // blocks for k in range(blocks + 1)]
         pieces += [gap[a:b].mean() for a, b in itertools.pairwise(edges)]
     np.testing.assert_allclose(closed, np.mean(errors), rtol=1e-12)
     np.testing.assert_allclose(one, np.mean(firsts), rtol=1e-12)
     np.testing.assert_allclose(judge.detail(model), pieces, rtol=1e-12)
-    assert judge.unit.tolist() == [0] * 12
+    assert judge.unit.tolist() == [0] * 6
 
 
 @pytest.mark.parametrize("kind", [MLP((5,), "tanh"), GRU(4)], ids=["stateless", "with a state"])
@@ -97,19 +99,32 @@ def test_one_step_errors_side_by_side_are_those_step_by_step(kind):
     assert not np.allclose(slow[known], judge._forecast(model, ClosedLoop())[known])
 
 
-def test_ten_blocks_of_a_long_record_are_compared():
-    problem = problem_of((100,))
-    validation = problem.validation(1)
-    assert validation.n_blocks == 10
-    known = ~np.isnan(validation.blocks.truth[..., 0])
-    assert known.sum(axis=1).tolist() == [2] * 10
-    assert known.sum(axis=0).tolist() == [1] * 20
+def test_blocks_are_ten_of_a_long_record_and_none_shorter_than_four_steps():
+    validation = problem_of((210, 100, 35, 20)).validation(1)
+    assert validation.n_blocks.tolist() == [10, 5, 1, 1]
+    blocks = validation.blocks
+    known = ~np.isnan(blocks.truth[..., 0])
+    assert known.sum(axis=1).tolist() == [4, 4, 4, 4, 5, 4, 4, 4, 4, 5, *[4] * 5, 7, 4]
+    assert blocks.index.series.tolist() == [*[0] * 10, *[1] * 5, 2, 3]
+    assert known[:10].sum(axis=0).tolist() == [1] * 42
+    assert (blocks.n_blocks == 1).all()
+    assert blocks.blocks is blocks
+
+
+def test_one_guard_bounds_roll_outs_of_all_records():
+    problem = problem_of((100, 30))
+    problem.panel.values[100:] *= 1e-6
+    stops = problem.validation(1).stops
+    guard = problem.learn(stops).guard
+    y = np.r_[problem.panel.values[:80, 0], problem.panel.values[100:124, 0]]
+    np.testing.assert_allclose(guard.high[:, 0], [y.mean() + 10 * np.ptp(y)] * 2)
+    np.testing.assert_allclose(guard.low[:, 0], [y.mean() - 10 * np.ptp(y)] * 2)
 
 
 def test_without_a_share_windows_are_a_horizon_long():
     problem = problem_of(share=None)
     validation = problem.validation(2)
-    assert (validation.horizon, validation.n_blocks) == (4, 1)
+    assert (validation.horizon, validation.n_blocks.tolist()) == (4, [1, 1, 1, 1])
     assert validation.blocks is validation
     assert validation.n_windows.tolist() == [2, 2, 0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ import pandas as pd
 
 from tsforce.errors import ArgumentError, ArgumentTypeError, check_choice
 from tsforce.evaluation.residuals import INPUT, LATER_INPUT, OWN_PAST, judge_residuals
+from tsforce.forecasting.arguments import is_whole
 from tsforce.scoring.simulation import fit_percent, nrmse, simulation_rmse
 
-__all__ = ["IdentificationReport", "default_names", "identification_report"]
+__all__ = ["IdentificationReport", "default_names", "identification_report", "of_pipeline"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -23,7 +24,8 @@ IntArray = npt.NDArray[np.int64]
 _SMALL_GAP = 1.5
 # Errors above so many times that of the mean are no simulation any more.
 _DIVERGED = 10
-_LAGS = 25
+# Fewest rows of a record that are scored.
+_LAGS, _FEWEST = 25, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +131,18 @@ class IdentificationReport:
         row = self.scores.set_index("output").loc[output]
         head = f"{self.name}, {output}:" if len(self._outputs) > 1 else f"{self.name}:"
         start = f"after {row['skip']:.0f} measured at the start" if row["skip"] else "from the start"
+        varies = bool(self.simulation.loc[self.simulation["row"] >= row["skip"], output].nunique() > 1)
+        fit, units = f"it fits {row['fit_percent']:.1f} %", f"{row['rmse']:.4g} in units of {output}"
         said = [
-            f"{head} simulated over {row['n']:.0f} rows, {start}, it fits {row['fit_percent']:.1f} % (RMSE "
-            f"{row['rmse']:.4g} in units of {output}); one step ahead, on the same rows, its RMSE is "
-            f"{row['one_step_rmse']:.4g}. That is an exposure gap of {row['gap']:.2f}: compare it between models, "
-            f"never with 1."
+            f"{head} simulated over {row['n']:.0f} rows, {start}, "
+            f"{f'{fit} (RMSE {units})' if varies else f'its RMSE is {units}'}; one step ahead, on the same rows, "
+            f"{'its RMSE' if varies else 'it'} is {row['one_step_rmse']:.4g}."
         ]
-        if not row["nrmse"] <= _DIVERGED:
+        if not varies:
+            said.append("The measured output does not vary: there is no fit percent.")
+        if not np.isnan(row["gap"]):
+            said.append(f"That is an exposure gap of {row['gap']:.2f}: compare it between models, never with 1.")
+        if not np.isfinite(row["rmse"]) or (varies and row["nrmse"] > _DIVERGED):
             said.append("The simulation diverged.")
         tests = self.tests[self.tests["output"] == output]
         white = tests[tests["test"] == OWN_PAST].iloc[0]
@@ -265,29 +272,37 @@ def identification_report(
         if not callable(getattr(model, method, None)):
             raise ArgumentTypeError(
                 f"model is a {type(model).__name__} without {method}(); expected a fitted estimator with predict(X, "
-                f"y_init) and one_step(X, y), such as NARXRegressor."
+                f"y_init) and one_step(X, y), such as NARXRegressor.{of_pipeline(model)}"
             )
     inputs, outputs = _table("X", X), _table("y", y)
     sizes = _check_sizes(session_sizes, len(outputs), len(inputs))
+    given, shortest = skip, int(sizes.min())
     if skip is None:
         skip = _largest_lag(model)
-    rest = int(sizes.min()) - skip
-    if isinstance(skip, bool) or not isinstance(skip, int | np.integer) or skip < 0 or rest < 8:
+    most = shortest - _FEWEST
+    if not is_whole(skip) or skip < 0 or (skip > most > 0 and given is not None):
+        upto = f"from 0 to {most}" if most > 0 else "of at least 0"
         raise ArgumentError(
-            f"skip={skip!r}: expected a whole number from 0 to {max(0, int(sizes.min()) - 8)}, so that 8 rows at least "
-            f"are scored of the shortest record ({sizes.min()} rows)."
+            f"skip={skip!r}: expected a whole number {upto}, the measured rows that start the simulation; of the "
+            f"shortest record ({shortest} rows) {_FEWEST} at least are to be scored."
         )
+    if skip > most:
+        raise ArgumentError(
+            f"the shortest record has {shortest} rows; expected {skip + _FEWEST} at least, {skip} of them to start the "
+            f"simulation on (skip=) and {_FEWEST} to be scored. Give longer records."
+        )
+    rest = shortest - skip
     n_lags = min(_LAGS, max(1, rest // 4)) if n_lags is None else n_lags
-    if isinstance(n_lags, bool) or not isinstance(n_lags, int | np.integer) or not 1 <= n_lags <= rest // 3:
+    if not is_whole(n_lags) or not 1 <= n_lags <= rest // 3:
         raise ArgumentError(
             f"n_lags={n_lags!r}: expected a whole number from 1 to {rest // 3}, a third of the {rest} rows of the "
             f"shortest record that are scored."
         )
-    if not 0.5 <= level < 1:
+    if isinstance(level, bool) or not isinstance(level, int | float | np.number) or not 0.5 <= level < 1:
         raise ArgumentError(f"level={level!r}: expected a share from 0.5 to below 1, such as 0.99.")
     ends = np.cumsum(sizes)
     begins = [np.asarray(y)[end - size : end - size + skip] for end, size in zip(ends, sizes, strict=True)]
-    extra = {} if session_sizes is None else {"session_sizes": list(session_sizes)}
+    extra = {} if session_sizes is None else {"session_sizes": sizes.tolist()}
     start = begins[0] if session_sizes is None else begins
     simulated = _like("predict", model.predict(X, start, **extra), outputs)
     ahead = _like("one_step", model.one_step(X, y, **extra), outputs)
@@ -327,10 +342,25 @@ def identification_report(
 
 def default_names(model: Any, n_inputs: int, n_outputs: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return names of inputs and outputs where no data say them: the model's, else x0, x1, ..., and y or y0, y1, ..."""
-    inputs = tuple(map(str, getattr(model, "feature_names_in_", ())))
+    inputs, outputs = (
+        tuple(map(str, () if names is None else names))
+        for names in (getattr(model, name, None) for name in ("feature_names_in_", "output_names_"))
+    )
     if len(inputs) != n_inputs:
         inputs = tuple(f"x{k}" for k in range(n_inputs))
-    return inputs, ("y",) if n_outputs == 1 else tuple(f"y{c}" for c in range(n_outputs))
+    if len(outputs) != n_outputs:
+        outputs = ("y",) if n_outputs == 1 else tuple(f"y{c}" for c in range(n_outputs))
+    return inputs, outputs
+
+
+def of_pipeline(model: Any) -> str:
+    """Return what to say to a scikit-learn Pipeline, which hides what its last step can do; to others nothing."""
+    if not isinstance(getattr(model, "steps", None), list) or not hasattr(model, "named_steps"):
+        return ""
+    return (
+        " Of a Pipeline, give its last step, model[-1], and inputs as that step sees them, model[:-1].transform(X). "
+        "NARXRegressor standardises inputs itself: it needs no scaler before it."
+    )
 
 
 def _names_of(values: Any, others: tuple[str, ...]) -> tuple[str, ...]:
@@ -342,7 +372,12 @@ def _names_of(values: Any, others: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _table(argument: str, values: Any) -> FloatArray:
-    table = np.asarray(values, dtype=np.float64)
+    try:
+        table = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"{argument} is no table of numbers; expected one row per sample, (n,) or (n, columns)."
+        ) from None
     if table.ndim == 1:
         table = table[:, None]
     if table.ndim != 2 or not table.size:
@@ -366,18 +401,18 @@ def _like(method: str, values: Any, outputs: FloatArray) -> FloatArray:
     return found
 
 
-def _check_sizes(session_sizes: Sequence[int] | None, n_outputs: int, n_inputs: int) -> IntArray:
+def _check_sizes(session_sizes: Any, n_outputs: int, n_inputs: int) -> IntArray:
     if n_outputs != n_inputs:
         raise ArgumentError(f"X has {n_inputs} rows and y {n_outputs}; expected as many. Cut both to the same samples.")
     if session_sizes is None:
         return np.array([n_outputs], dtype=np.int64)
-    sizes = np.asarray(list(session_sizes), dtype=np.int64)
-    if not len(sizes) or (sizes < 1).any() or sizes.sum() != n_outputs:
+    listed = list(session_sizes) if isinstance(session_sizes, Iterable) else []
+    if not listed or not all(is_whole(size) and size > 0 for size in listed) or sum(listed) != n_outputs:
         raise ArgumentError(
-            f"session_sizes sum to {sizes.sum()} rows; expected whole numbers from 1 that sum to the {n_outputs} rows "
-            f"of X and y."
+            f"session_sizes={session_sizes!r}: expected a list of whole numbers from 1, the rows of each record, that "
+            f"add up to the {n_outputs} rows of X and y."
         )
-    return sizes
+    return np.array(listed, dtype=np.int64)
 
 
 def _largest_lag(model: Any) -> int:

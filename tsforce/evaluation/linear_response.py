@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tsforce.errors import ArgumentError, ArgumentTypeError
-from tsforce.evaluation.identification import default_names
+from tsforce.errors import ArgumentError, ArgumentTypeError, DivergenceWarning, warn
+from tsforce.evaluation.identification import default_names, of_pipeline
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.linear_part import check_inputs
 
@@ -21,6 +21,9 @@ ComplexArray = npt.NDArray[np.complex128]
 
 # Rows of constant inputs before a step, at least; and what of the response the output may still move by itself.
 _SETTLE, _STILL = 200, 0.01
+# Roots so near the unit circle are on it but for rounding. A limit there is taken from so far outside, in units of the
+# root; what grows towards it does so by half at least from twice as far, and is no rounding error of the coefficients.
+_ROUNDING, _OUTSIDE, _GROWS = 1e-9, 1e-6, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +33,12 @@ class StepResponse:
     Attributes
     ----------
     frame : DataFrame
-        output, input, step (rows since the input rose), time, response: the change of the output, original units.
+        output, input, step (rows since the input rose), time, response: the change of the output, original units; NaN
+        where the model runs away without a step.
     figures : DataFrame
         output, input, size, gain (last response / size), rise_time (from 10 to 90 % of the last response), overshoot
         (percent), settling_time (until within 2 % for good), from_rest (whether the output had come to rest before the
-        step). Times are NaN where the response has not settled at its end.
+        step). Times are NaN where the response has not settled at its end, and the gain too where it runs away.
     dt : float
 
     Notes
@@ -86,6 +90,11 @@ def step_response(
     ArgumentError
         If an argument is not accepted.
 
+    Warns
+    -----
+    DivergenceWarning
+        If the model runs away: its simulation is not finite or, of one with ``simulate``, was clipped.
+
     Examples
     --------
     >>> from tsforce import NARXRegressor
@@ -105,20 +114,34 @@ def step_response(
     if (sizes == 0).any():
         raise ArgumentError(f"size={size!r}: a step of 0 tells nothing; expected a height for each input.")
     flat = np.tile(before, (settle + n_steps, 1))
-    rest = _simulated(model, flat)
+    rest, lost = _simulated(model, flat)
     names, outputs = default_names(model, len(before), rest.shape[1])
-    steps, parts, figures = np.arange(n_steps), [], []
+    steps, parts, figures, away = np.arange(n_steps), [], [], []
     for j, (name, height) in enumerate(zip(names, sizes, strict=True)):
         stepped = flat.copy()
         stepped[settle:, j] += height
-        response = (_simulated(model, stepped) - rest)[settle:]
-        moved = np.ptp(rest[settle - 1 :], axis=0)
+        simulated, left = _simulated(model, stepped)
+        ran = left or lost
+        away += [name] if ran else []
+        with np.errstate(invalid="ignore"):
+            response = np.full_like(rest, np.nan)[settle:] if lost else (simulated - rest)[settle:]
+            moved = np.ptp(rest[settle - 1 :], axis=0)
         for c, output in enumerate(outputs):
             own = response[:, c]
             columns = {"output": output, "input": name, "step": steps, "time": steps * dt, "response": own}
             parts.append(pd.DataFrame(columns))
+            if ran:
+                figures.append((output, name, height, *(np.nan,) * 4, False))
+                continue
             still = bool(moved[c] <= _STILL * np.abs(own).max())
             figures.append((output, name, height, own[-1] / height, *_shape(own, dt), still))
+    if away:
+        warn(
+            f"the simulation ran away {'without any step' if lost else 'after a step of ' + ', '.join(away)}: its gain "
+            f"and times are NaN. See stability(model), where it has a linear part; a smaller size=, another at= or "
+            f"fewer n_steps may keep a model that is not linear within its range.",
+            DivergenceWarning,
+        )
     columns_of = ["output", "input", "size", "gain", "rise_time", "overshoot", "settling_time", "from_rest"]
     return StepResponse(pd.concat(parts, ignore_index=True), pd.DataFrame(figures, columns=columns_of), dt)
 
@@ -126,7 +149,7 @@ def step_response(
 def _shape(response: FloatArray, dt: float) -> tuple[float, float, float]:
     """Return rise time, overshoot in percent and settling time; NaN where the response does not settle."""
     last, tail = response[-1], response[-max(2, len(response) // 10) :]
-    if not np.isfinite(response).all() or last == 0 or np.abs(tail / last - 1).max() > 0.02:
+    if last == 0 or np.abs(tail / last - 1).max() > 0.02:
         return float("nan"), float("nan"), float("nan")
     share = response / last
     outside = np.flatnonzero(np.abs(share - 1) > 0.02)
@@ -151,7 +174,8 @@ class FrequencyResponse:
     ----------
     frame : DataFrame
         output, input, frequency (cycles per unit of `dt`: Hz where that is seconds), magnitude, magnitude_db
-        (20 log10), phase (degrees, without jumps; below 0: the output lags).
+        (20 log10), phase (degrees, without jumps; below 0: the output lags). At the frequency of a root on the unit
+        circle, such as 0 of an integrator, the magnitude is inf and the phase NaN.
     frequencies : (F,) float64
     response : (F, C, m) complex128
         ``(I - sum_l a_l z^-l)^-1 sum_k b_k z^-k`` at ``z = exp(2 pi i f dt)``.
@@ -216,9 +240,7 @@ def frequency_response(model: Any, frequencies: Any = None, *, dt: float = 1.0, 
             f"from 0 to half the sampling rate, 1 / (2 dt) = {nyquist:g}. Give dt= in the unit of time they are in."
         )
     a, b = _linear_part(model, at)
-    back = np.exp(-2j * np.pi * dt * f)
-    ar = np.eye(a.shape[1]) - np.einsum("fl,lij->fij", back[:, None] ** np.arange(1, len(a) + 1), a)
-    response = np.linalg.solve(ar, np.einsum("fk,kij->fij", back[:, None] ** np.arange(len(b)), b))
+    response = _response(a, b, _roots(a), np.exp(2j * np.pi * dt * f))
     names, outputs = default_names(model, b.shape[2], b.shape[1])
     parts = []
     for c, output in enumerate(outputs):
@@ -226,10 +248,41 @@ def frequency_response(model: Any, frequencies: Any = None, *, dt: float = 1.0, 
             own = response[:, c, j]
             with np.errstate(divide="ignore"):
                 size, decibel = np.abs(own), 20 * np.log10(np.abs(own))
-            phase = np.degrees(np.unwrap(np.angle(own)))
+            phase, finite = np.full(len(f), np.nan), np.isfinite(own)
+            phase[finite] = np.degrees(np.unwrap(np.angle(own[finite])))
             columns = {"frequency": f, "magnitude": size, "magnitude_db": decibel, "phase": phase}
             parts.append(pd.DataFrame({"output": output, "input": name, **columns}))
     return FrequencyResponse(pd.concat(parts, ignore_index=True), f, response, dt)
+
+
+def _roots(a: FloatArray) -> ComplexArray:
+    """Return the eigenvalues of the companion matrix, (p C,)."""
+    p, channels, _ = a.shape
+    companion = np.eye(p * channels, k=-channels)
+    companion[:channels] = a.transpose(1, 0, 2).reshape(channels, -1)
+    return np.linalg.eigvals(companion).astype(np.complex128)
+
+
+def _response(a: FloatArray, b: FloatArray, roots: ComplexArray, z: ComplexArray) -> ComplexArray:
+    """Return what a linear part does to ``z^t``, (F, C, m); infinite at a root, unless the input does not reach it."""
+
+    def back(z: ComplexArray) -> ComplexArray:
+        powers = (1 / z)[:, None] ** np.arange(1, len(a) + 1)
+        return np.asarray(np.eye(a.shape[1]) - np.einsum("fl,lij->fij", powers, a))
+
+    def solved(z: ComplexArray) -> ComplexArray:
+        forward = np.einsum("fk,kij->fij", (1 / z)[:, None] ** np.arange(len(b)), b)
+        return np.asarray(np.linalg.solve(back(z), forward))
+
+    # Of two roots in one place rounding makes two places; their matrix may be singular all the same.
+    at_root = (np.abs(z[:, None] - roots) < _ROUNDING).any(axis=1) | (np.linalg.det(back(z)) == 0)
+    response = np.empty((len(z), *b.shape[1:]), dtype=np.complex128)
+    response[~at_root] = solved(z[~at_root])
+    if at_root.any():
+        near, far = (solved(z[at_root] * (1 + times * _OUTSIDE)) for times in (1, 2))
+        grows = (np.abs(near) > _GROWS * np.abs(far)) & (np.abs(near) * _OUTSIDE > _ROUNDING * np.abs(b).max())
+        response[at_root] = np.where(grows, np.copysign(np.inf, near.real), 2 * near - far)
+    return response
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,14 +293,14 @@ class Stability:
     ----------
     frame : DataFrame
         One row per root, a conjugate pair as one, the largest first: real, imaginary, modulus, time_constant
-        (``-dt / log(modulus)``, inf from modulus 1 on), frequency (of its swing, cycles per unit of `dt`), damping (1:
-        none of it swings, 0: it goes on for ever, below 0: it grows).
+        (``-dt / log(modulus)``, inf from modulus 1 on, to rounding), frequency (of its swing, cycles per unit of `dt`),
+        damping (1: none of it swings, 0: it goes on for ever, below 0: it grows).
     roots : (p C,) complex128
         Of ``det(I - sum_l a_l z^-l)``: the eigenvalues of the companion matrix.
     radius : float
-        Largest modulus. Below 1 the linear part is stable.
+        Largest modulus. Below 1 the linear part is stable; within 1e-9 of 1 it is taken for 1.
     gain : (C, m) float64
-        What a lasting change of an input by 1 comes to; inf or NaN for an integrator.
+        What a lasting change of an input by 1 comes to; inf or -inf where it is integrated.
     dt : float
     """
 
@@ -259,8 +312,8 @@ class Stability:
 
     @property
     def is_stable(self) -> bool:
-        """Whether every root lies within the unit circle."""
-        return self.radius < 1
+        """Whether every root lies within the unit circle, by more than rounding."""
+        return self.radius <= 1 - _ROUNDING
 
     def __repr__(self) -> str:
         return self.words()
@@ -272,7 +325,7 @@ class Stability:
             return "No output is fed back: a disturbance of the output is gone after one row."
         swings = f", swinging {slowest['frequency']:.4g} times per unit of time" if slowest["frequency"] > 0 else ""
         if not self.is_stable:
-            verb = "stays" if self.radius == 1 else f"grows by {100 * (self.radius - 1):.3g} % per row"
+            verb = "stays" if self.radius < 1 + _ROUNDING else f"grows by {100 * (self.radius - 1):.3g} % per row"
             state, fate = "not stable", verb
         else:
             state, fate = "stable", f"dies out with a time constant of {slowest['time_constant']:.4g}"
@@ -306,25 +359,19 @@ def stability(model: Any, *, at: Any = None, dt: float = 1.0) -> Stability:
     """
     check_number("dt", dt, auto=False, above_zero=True)
     a, b = _linear_part(model, at)
-    p, channels, _ = a.shape
-    companion = np.eye(p * channels, k=-channels)
-    companion[:channels] = a.transpose(1, 0, 2).reshape(channels, -1)
-    roots = np.linalg.eigvals(companion).astype(np.complex128)
+    roots = _roots(a)
     roots = roots[np.argsort(-np.abs(roots), kind="stable")]
     upper = roots[roots.imag >= 0]
     modulus = np.abs(upper)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.log(np.where(modulus > 0, upper, 1e-300)) / dt
-        constant = np.where(modulus < 1, -1 / rate.real, np.inf)
+        rate.real[np.abs(modulus - 1) < _ROUNDING] = 0
+        constant = np.where(rate.real < 0, -1 / rate.real, np.inf)
         damping = -rate.real / np.abs(np.where(rate == 0, 1, rate)) + 0.0
     columns = {"real": upper.real, "imaginary": upper.imag, "modulus": modulus, "time_constant": constant}
     frequency = np.abs(rate.imag) / (2 * np.pi)
     frame = pd.DataFrame({**columns, "frequency": frequency, "damping": damping})
-    static = np.eye(channels) - a.sum(axis=0)
-    try:
-        gain = np.linalg.solve(static, b.sum(axis=0))
-    except np.linalg.LinAlgError:
-        gain = np.full(b.shape[1:], np.inf)
+    gain = _response(a, b, roots, np.ones(1, dtype=np.complex128))[0].real.copy()
     return Stability(frame, roots, float(np.abs(roots).max(initial=0.0)), gain, dt)
 
 
@@ -337,7 +384,7 @@ def _linear_part(model: Any, at: Any) -> tuple[FloatArray, FloatArray]:
     else:
         raise ArgumentTypeError(
             f"model is a {type(model).__name__} without linear_part(); expected a fitted NARXRegressor, or "
-            f"coefficients (a, b) by lag."
+            f"coefficients (a, b) by lag.{of_pipeline(model)}"
         )
     a, b = (part[:, None, None] if part.ndim == 1 else part for part in (a, b))
     if a.ndim != 3 or b.ndim != 3 or a.shape[1:] != (b.shape[1], b.shape[1]) or not len(a) or not len(b):
@@ -355,12 +402,18 @@ def _operating_inputs(model: Any, at: Any) -> FloatArray:
         if at is None:
             raise ArgumentError(
                 f"at=None takes the inputs' training means, and {type(model).__name__} has no x_mean_; give at=, one "
-                f"number for each input."
+                f"number for each input.{of_pipeline(model)}"
             )
     return check_inputs("at", at, getattr(model, "n_features_in_", np.size(at)))
 
 
-def _simulated(model: Any, X: FloatArray) -> FloatArray:
+def _simulated(model: Any, X: FloatArray) -> tuple[FloatArray, bool]:
+    """Return simulated outputs (n, C), and whether they ran away."""
     names = getattr(model, "feature_names_in_", None)
-    y = np.asarray(model.predict(X if names is None else pd.DataFrame(X, columns=names)), dtype=np.float64)
-    return y[:, None] if y.ndim == 1 else y
+    inputs = X if names is None else pd.DataFrame(X, columns=names)
+    if callable(getattr(model, "simulate", None)):
+        simulation = model.simulate(inputs)
+        y, clipped = np.asarray(simulation.y, dtype=np.float64), bool(np.any(simulation.clipped))
+    else:
+        y, clipped = np.asarray(model.predict(inputs), dtype=np.float64), False
+    return y[:, None] if y.ndim == 1 else y, clipped or not bool(np.isfinite(y).all())

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tsforce.scoring.residuals import autocorrelation, dependence, ljung_box
+from tsforce.scoring.residuals import autocorrelation, dependence, ljung_box, pairs_apart
 
 __all__ = ["INPUT", "LATER_INPUT", "OWN_PAST", "ResidualTests", "judge_residuals"]
 
@@ -29,6 +29,8 @@ class ResidualTests:
     correlations : DataFrame
         output, input (missing for the residuals' own past), lag (rows by which the other is before; below 0: after),
         correlation, bound (it stays within +- that in as many cases as the level says, if there is nothing), outside.
+        The bound of the own past is that of white residuals, ``z sqrt(n_k) / N``, with n_k pairs of rows k apart: in
+        one record nearly ``z / sqrt(N)``.
     tests : DataFrame
         One row per joint test: output, test, input, lags, statistic, degrees, p, passed. "own past": Ljung and Box;
         "input": lags 0 and above; "later input": lags below 0, which is feedback in the data. p is NaN, and passed NA,
@@ -82,7 +84,7 @@ def judge_residuals(
     for name, e in zip(output_names, residuals.T, strict=True):
         own = autocorrelation(e, n_lags, sizes)
         past = range(1, n_lags + 1)
-        correlate(name, None, past, own[1:], np.full(n_lags, z / np.sqrt(len(e))))
+        correlate(name, None, past, own[1:], z * np.sqrt(pairs_apart(sizes, n_lags)) / len(e))
         statistic = ljung_box(own, sizes)
         judge(name, OWN_PAST, None, past, statistic, 0 if np.isnan(statistic) else n_lags)
         for other, u in zip(input_names, inputs.T, strict=True):

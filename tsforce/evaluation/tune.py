@@ -16,7 +16,6 @@ from tsforce.errors import (
     ArgumentTypeError,
     MissingExtraError,
     NumericalError,
-    TsforceError,
     check_choice,
 )
 from tsforce.evaluation.backtest import backtest
@@ -108,8 +107,8 @@ def tune(
         If a parameter is unknown, or its values are none of the above.
     MissingExtraError
         If Optuna is not installed.
-    TsforceError
-        That of the first candidate, if none has a score.
+    Exception
+        That of the last candidate that failed, if none has a score. A failure of some is in ``trials_`` only.
 
     Examples
     --------
@@ -138,7 +137,7 @@ def tune(
     known: dict[str, tuple[float, str]] = {}
     own = {name: model.get_params(deep=True)[name] for name in space}
     rows: list[dict[str, Any]] = []
-    failures: list[TsforceError] = []
+    failures: list[Exception] = []
     n_series: int | None = None
 
     def score(params: dict[str, Any]) -> float:
@@ -156,7 +155,8 @@ def tune(
                 if count < n_series:
                     raise ArgumentError(f"scored on {count} series, others on {n_series}: it leaves some out.")
                 known[key] = error, "ok"
-            except TsforceError as failure:
+            # A regressor may raise anything at a parameter it does not like; the other trials are worth keeping.
+            except Exception as failure:
                 failures.append(failure)
                 known[key] = np.inf, f"{type(failure).__name__}: {failure}"
         error, status = known[key]
@@ -185,7 +185,7 @@ def tune(
             if error < best:
                 best, found = error, params
     if not np.isfinite(best):
-        raise failures[0]
+        raise failures[-1]
     trials = pd.DataFrame({name: [row[name] for row in rows] for name in ("trial", metric, "seconds", "status")})
     trials[metric] = trials[metric].replace(np.inf, np.nan)
     for place, name in enumerate(space, 1):

@@ -8,8 +8,8 @@ from typing import Any
 
 from tsforce.dynamics.forcing import Forcing, OpenLoop
 from tsforce.dynamics.lags import LagLayout
-from tsforce.dynamics.models.families import FAMILIES, MLP, Family
-from tsforce.errors import ArgumentError, DivergenceWarning, check_choice, warn
+from tsforce.dynamics.models.families import FAMILIES, MLP, Family, Polynomial
+from tsforce.errors import ArgumentError, DivergenceWarning, ValidationWarning, check_choice, warn
 from tsforce.forecasting.adapters import RegressorModel
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.history import ProgressLine
@@ -79,6 +79,15 @@ def solver_of(kind: Family, mode: str | Forcing, layout: LagLayout, options: Opt
     return "levenberg_marquardt" if smooth and small and squares and plain else "adamw"
 
 
+def _chooses(kind: Any, mode: str | Forcing, ridge: float | None, options: Options) -> bool:
+    """Return whether a fit chooses anything on held-out rows: least squares, and rows of a regressor, do not."""
+    opened = (PRESETS.get(mode) if isinstance(mode, str) else mode) == OpenLoop()
+    if not isinstance(kind, Family):
+        return not opened
+    closed = kind.closed_form and options.solver == "auto"
+    return ridge is None or isinstance(kind, Polynomial) or not (closed and opened)
+
+
 def learn(
     problem: Problem,
     kind: Any,
@@ -110,7 +119,17 @@ def learn(
     -----
     DivergenceWarning
         If some groups met numbers that are not finite.
+    ValidationWarning
+        If a share of records was to be held out, to choose something by, and all are too short for it.
     """
+    share = problem.judged_share
+    if share is not None and not problem.n_windows(1).any() and _chooses(kind, mode, ridge, options):
+        warn(
+            f"validation={share}: nothing could be held out, since no record has {problem.layout.reach + 1} rows to "
+            f"learn from and 2 more to judge by. mode='auto' keeps open loop, other modes take every step, and terms "
+            f"are chosen one step ahead. Give longer records, another share, or validation=False.",
+            ValidationWarning,
+        )
     if not isinstance(kind, Family):
         if problem.device.type != "cpu":
             raise ArgumentError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,21 +10,46 @@ import numpy.typing as npt
 
 from tsforce.data.frequency import Clock
 from tsforce.data.panel import Columns, IntArray, Panel, ragged_rows
-from tsforce.errors import ArgumentError
-from tsforce.forecasting.arguments import distinct, is_whole
+from tsforce.errors import ArgumentError, abbreviate
+from tsforce.forecasting.arguments import check_count, distinct, is_whole
 
 __all__ = [
+    "check_order",
+    "check_weight",
     "column_names",
+    "held_out_share",
+    "horizon_of",
     "measured_starts",
     "numbers",
     "offsets",
     "record_panel",
     "record_sizes",
     "rested_panel",
+    "rows_to_skip",
     "standard",
 ]
 
 FloatArray = npt.NDArray[np.float64]
+
+# Fewest steps of a training roll-out, where a record is long enough.
+_HORIZON = 50
+
+
+def held_out_share(value: Any) -> float | None:
+    """Return the share of every record that `validation` holds out; None for none."""
+    if isinstance(value, (bool, np.bool_)) and not value:
+        return None
+    number = isinstance(value, (float, np.floating)) and 0 < value < 1
+    if not number:
+        raise ArgumentError(f"validation={value!r}: expected False or a share of the rows, above 0 and below 1.")
+    return float(value)
+
+
+def horizon_of(value: Any, reach: int, longest: int) -> int:
+    """Return the steps of a training roll-out, of models with this largest lag and records of at most so many rows."""
+    if isinstance(value, str) and value == "auto":
+        return max(1, min(max(_HORIZON, 4 * reach), longest // 4))
+    return check_count("horizon", value, other="'auto'")
 
 
 def offsets(name: str, value: Any, *, least: int) -> tuple[int, ...]:
@@ -65,16 +90,39 @@ def record_sizes(session_sizes: Any, n_rows: int) -> IntArray:
     return sizes.astype(np.int64)
 
 
-def measured_starts(y_init: Any, sizes: IntArray, n_outputs: int) -> list[FloatArray]:
-    """Return the measured first outputs of each record, (n0, C) each, original units."""
+def rows_to_skip(skip: Any, reach: int) -> int:
+    """Return the rows at the start of each record that are given and not scored: the largest lag by default."""
+    if skip is not None and check_count("skip", skip, other="None") < reach:
+        raise ArgumentError(
+            f"skip={skip!r}: the model reads {reach} rows back; skip at least as many, or leave it out."
+        )
+    return reach if skip is None else int(skip)
+
+
+def check_weight(sample_weight: Any, n_rows: int) -> FloatArray | None:
+    """Return the weight of each row, (n,), if there are any."""
+    if sample_weight is None:
+        return None
+    if np.shape(sample_weight) != (n_rows,):
+        raise ArgumentError(
+            f"sample_weight has the shape {np.shape(sample_weight)}: expected ({n_rows},), a weight for each row. Rows "
+            f"of each record are given by name, session_sizes=."
+        )
+    return np.asarray(sample_weight)
+
+
+def measured_starts(y_init: Any, sizes: IntArray, names: Sequence[str]) -> list[FloatArray]:
+    """Return the measured first outputs of each record, (n0, C) each, original units; outputs have these names."""
+    n_outputs = len(names)
     nothing = np.empty((0, n_outputs))
     if y_init is None:
         return [nothing] * len(sizes)
-    listed = isinstance(y_init, (list, tuple))
     # A list of one array is that of one record; a list of numbers, or of rows of them, is an array.
-    listed = listed and (
-        len(sizes) > 1 or (len(y_init) == 1 and (y_init[0] is None or len(np.shape(y_init[0])) > (n_outputs > 1)))
-    )
+    if isinstance(y_init, (list, tuple)):
+        alone = len(y_init) == 1 and (y_init[0] is None or len(np.shape(y_init[0])) > (n_outputs > 1))
+        listed = len(sizes) > 1 or alone
+    else:
+        listed = np.ndim(y_init) == 3
     given = list(y_init) if listed else [y_init]
     if len(given) != len(sizes):
         raise ArgumentError(
@@ -83,6 +131,7 @@ def measured_starts(y_init: Any, sizes: IntArray, n_outputs: int) -> list[FloatA
         )
     heads = []
     for number, (one, size) in enumerate(zip(given, sizes, strict=True)):
+        check_order("y_init", one, names)
         head = nothing if one is None else numbers("y_init", one) if np.ndim(one) in (1, 2) else None
         if head is not None and head.size == 0:
             head = nothing
@@ -90,6 +139,7 @@ def measured_starts(y_init: Any, sizes: IntArray, n_outputs: int) -> list[FloatA
             raise ArgumentError(
                 f"y_init of record {number} has the shape {np.shape(one)}: expected (n0, {n_outputs})"
                 f"{' or (n0,)' if n_outputs == 1 else ''} with n0 at most {size}, the rows of the record."
+                + (" One row of outputs is written [[...]], or y[:1]." if np.shape(one) == (n_outputs,) else "")
             )
         heads.append(head)
     return heads
@@ -161,13 +211,41 @@ def rested_panel(
 def column_names(
     inputs: Iterable[Any], n_inputs: int, y: Any, n_outputs: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return names of inputs and outputs for the columns of the lag vector: the user's where they tell all apart."""
-    channels: tuple[str, ...] = ("y",)
-    if n_outputs > 1:
-        channels = tuple(map(str, getattr(y, "columns", [f"y{c}" for c in range(n_outputs)])))
-    names = tuple(map(str, inputs))
-    if len({*names, *channels}) < n_inputs + n_outputs:
-        names = tuple(f"x{c}" for c in range(n_inputs))
-    if len({*names, *channels}) < n_inputs + n_outputs:
-        channels = tuple(f"y{c}" for c in range(n_outputs))
+    """Return names of inputs and outputs: the user's; x0, x1 ..., y, or y0, y1 ... where they have none.
+
+    Raises
+    ------
+    ArgumentError
+        If two columns have one name.
+    """
+    names = tuple(map(str, inputs)) or tuple(f"x{c}" for c in range(n_inputs))
+    channels = _own_names(y)
+    if len(channels) != n_outputs:
+        channels = ("y",) if n_outputs == 1 else tuple(f"y{c}" for c in range(n_outputs))
+    together = [*names, *channels]
+    twice = [name for name in dict.fromkeys(together) if together.count(name) > 1]
+    if twice:
+        raise ArgumentError(
+            f"{abbreviate(twice)}: more than one column of X and y is called so (a nameless output is y, or y0, y1 "
+            f"..., nameless inputs are x0, x1 ...); expected a name for each. Rename some, or name y."
+        )
     return names, channels
+
+
+def check_order(argument: str, y: Any, names: Sequence[str]) -> None:
+    """Raise an ArgumentError if `y` names some of the outputs that were fitted, but not all in their order.
+
+    Outputs without names, or by others altogether, are taken as they stand.
+    """
+    own = _own_names(y)
+    if own != tuple(names) and not {*own}.isdisjoint(names):
+        raise ArgumentError(
+            f"{argument} has the columns {list(own)}, but the outputs that were fitted are {list(names)}; give them in "
+            f"that order."
+        )
+
+
+def _own_names(y: Any) -> tuple[str, ...]:
+    """Return the names of the columns of a frame, or the name of a Series; none unless all are text."""
+    found = tuple(getattr(y, "columns", (getattr(y, "name", None),)))
+    return found if all(isinstance(name, str) and name for name in found) else ()

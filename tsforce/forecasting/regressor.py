@@ -13,25 +13,30 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsforce.data.panel import ragged_rows
 from tsforce.dynamics.lags import LagLayout
-from tsforce.dynamics.models.equation import equation
+from tsforce.dynamics.models.equation import equation, is_sum
 from tsforce.dynamics.models.families import MLP, Family
-from tsforce.errors import ArgumentError, DivergenceWarning, SeriesTooShortError, check_choice, warn
+from tsforce.errors import ArgumentError, SeriesTooShortError, check_choice
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number, resolve_inputs
 from tsforce.forecasting.history import TrainingHistory
 from tsforce.forecasting.learning import draws, learn, options_of, solver_of
 from tsforce.forecasting.linear_part import LinearPart, linear_part_of
 from tsforce.forecasting.records import (
+    check_order,
+    check_weight,
     column_names,
+    held_out_share,
+    horizon_of,
     measured_starts,
     numbers,
     offsets,
     record_panel,
     record_sizes,
+    rows_to_skip,
     standard,
 )
 from tsforce.forecasting.rolling import Rolling
-from tsforce.forecasting.simulator import Simulator
+from tsforce.forecasting.simulator import Simulator, warn_of_clipping
 from tsforce.training.fit import PRESETS
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.levenberg_marquardt import INITIAL_OUTPUTS
@@ -42,8 +47,6 @@ FloatArray = npt.NDArray[np.float64]
 
 # A network for one dynamic system: smooth, and small enough for Levenberg-Marquardt.
 _MLP = MLP((16,), "tanh")
-# Fewest steps of a training roll-out, where the records are long enough.
-_HORIZON = 50
 
 
 class Simulation(NamedTuple):
@@ -91,7 +94,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         argument asks for what it does not do; else AdamW. Open loop, where there is a closed form, that.
     horizon : "auto" or int
         Steps of a training roll-out. "auto": 50, or four times the largest lag if that is more, but no more than a
-        quarter of the shortest record.
+        quarter of the longest record.
     initial_outputs : "measured" or "free"
         What training roll-outs start on. "free": outputs that Levenberg-Marquardt learns with the weights, window by
         window, held near the measured ones by their own squared errors, for outputs with noise (multiple shooting, Bock
@@ -106,8 +109,8 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
     validation : float or False
         Share at the end of every record that is held out to choose the number of steps and what ``mode="auto"`` keeps,
         each simulated as one window from the measured outputs before it, however long; errors are means over records.
-        (Where ``mode="auto"`` compares, a window counts as up to ten pieces.) The choice is then trained once more on
-        all rows. False: nothing is held out, all steps are taken.
+        (Where ``mode="auto"`` compares, a window counts as up to ten pieces of four steps or more.) The choice is then
+        trained once more on all rows. False: nothing is held out, all steps are taken.
     device : "auto" or torch device
         "auto" is the CPU.
     random_state : int
@@ -120,6 +123,8 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
     model_ : StepModel
         On standardised outputs (``y_mean_``, ``y_scale_``) and inputs.
     output_lags_, input_lags_ : tuple of int
+    output_names_ : (C,) tuple of str
+        Columns of y, or the name of a Series; without names y, or y0, y1 ... Output axes are in their order.
     horizon_ : int
     mode_ : str or Forcing
         The mode it was trained in.
@@ -141,8 +146,10 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
     -----
     ``cross_val_score`` and searches want folds that are one stretch of time: ``TimeSeriesSplit``. A search by
     successive halving wants ``resource="max_steps"``: with "n_samples" scikit-learn draws rows at random, which leaves
-    no record. Arguments beside X and y pass through pipelines and searches by metadata routing
-    (``set_fit_request(session_sizes=True)``).
+    no record. Arguments beside X and y pass through pipelines by metadata routing
+    (``set_fit_request(session_sizes=True)``). Searches cannot cut `session_sizes`: every fold would get the whole list,
+    so that several records are searched over in a loop of one's own. Candidates with other lags are to be scored on
+    the same rows: ``scoring=lambda model, X, y: model.score(X, y, skip=10)``, 10 being the largest lag of all.
 
     Examples
     --------
@@ -229,11 +236,16 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ArgumentError
-            If a parameter is not accepted, or `session_sizes` do not add up to n.
+            If a parameter is not accepted, `session_sizes` do not add up to n, or columns of X and y share a name.
         ValueError
             scikit-learn's, for X or y that are no finite numbers in two dimensions.
         SeriesTooShortError
             If no record has a row whose lags are all in it.
+
+        Warns
+        -----
+        ValidationWarning
+            If every record is too short to hold out what something is to be chosen by.
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
@@ -244,7 +256,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         trained_mode = check_mode(self.mode if mode is None else mode)
         trained_mode = next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode)
         ridge = check_number("ridge", self.ridge, auto=True)
-        device, share = check_device(self.device), self._validation()
+        device, share = check_device(self.device), held_out_share(self.validation)
         starts = check_choice("initial_outputs", self.initial_outputs, INITIAL_OUTPUTS)
         options = options_of(self, 0 if share is None else 1, initial_outputs=starts)
 
@@ -258,7 +270,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
                 f"n_samples={len(X)}, the longest record has {sizes.max()}: the largest lag, {reach}, needs at least "
                 f"{reach + 1} rows in one record; lower output_lags, input_lags or input_delay, or give more rows."
             )
-        horizon = self._horizon(reach, int(sizes.min()))
+        horizon = horizon_of(self.horizon, reach, int(sizes.max()))
         self.y_mean_, self.y_scale_ = standard(targets)
         names, channels = column_names(getattr(self, "feature_names_in_", ()), X.shape[1], given_y, targets.shape[1])
         panel = record_panel(X, (targets - self.y_mean_) / self.y_scale_, sizes, names, channels)
@@ -275,7 +287,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         name = type(self).__name__
         fitted = learn(problem, kind, trained_mode, ridge, options, name=name, verbose=self.verbose)
 
-        self.output_lags_, self.input_lags_ = layout.lags, input_lags
+        self.output_lags_, self.input_lags_, self.output_names_ = layout.lags, input_lags, channels
         self.horizon_ = horizon
         self.mode_ = trained_mode
         self.kept_mode_ = fitted.kept[0]
@@ -294,21 +306,6 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         """Return whether a fit in `mode` draws anything: least squares does not."""
         return draws(self.model, self.solver, self.mode if mode is None else mode)
 
-    def _validation(self) -> float | None:
-        """Return the share of every record that is held out; None for none."""
-        value = self.validation
-        if isinstance(value, (bool, np.bool_)) and not value:
-            return None
-        number = isinstance(value, (float, np.floating)) and 0 < value < 1
-        if not number:
-            raise ArgumentError(f"validation={value!r}: expected False or a share of the rows, above 0 and below 1.")
-        return float(value)
-
-    def _horizon(self, reach: int, shortest: int) -> int:
-        if isinstance(self.horizon, str) and self.horizon == "auto":
-            return max(1, min(max(_HORIZON, 4 * reach), shortest // 4))
-        return check_count("horizon", self.horizon, other="'auto'")
-
     # ---- predict
 
     def predict(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> FloatArray:
@@ -318,7 +315,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         ----------
         X : array-like, (n, F)
             Inputs, rows in time order.
-        y_init : array-like, (n0,) or (n0, C), or a list of them, one per record, optional
+        y_init : array-like, (n0,) or (n0, C), or a list of them or (S, n0, C), one per record, optional
             Outputs measured at the first n0 rows of each record (n0 of its own, or None): they come back as they are,
             and the simulation starts after them.
         session_sizes : array-like, (S,), optional
@@ -342,7 +339,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
             If a simulation went as far as ten times the range of the training outputs and was clipped there.
         """
         simulated = self.simulate(X, y_init, session_sizes)
-        self._warn_of("records", simulated.clipped)
+        warn_of_clipping("records", simulated.clipped)
         return simulated.y
 
     def simulate(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> Simulation:
@@ -350,7 +347,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         X = validate_data(self, X, reset=False, dtype=np.float64)
         sizes = record_sizes(session_sizes, len(X))
-        heads = measured_starts(y_init, sizes, len(self.y_mean_))
+        heads = measured_starts(y_init, sizes, self.output_names_)
         y, clipped = self._simulator.simulate(X, sizes, heads)
         return Simulation(y[:, 0] if self.one_column_ else y, clipped)
 
@@ -386,10 +383,12 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         X, targets = self._both(X, y)
         sizes = record_sizes(session_sizes, len(X))
         out, clipped = self._simulator.ahead(X, targets, sizes, steps)
-        self._warn_of("roll-outs", clipped)
+        warn_of_clipping("roll-outs", clipped)
         return out[:, 0] if self.one_column_ else out
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, session_sizes: Any = None) -> float:
+    def score(
+        self, X: Any, y: Any, sample_weight: Any = None, session_sizes: Any = None, *, skip: int | None = None
+    ) -> float:
         """Return R2 of a simulation that starts from as many measured outputs as the largest lag; the rest is scored.
 
         Parameters
@@ -399,6 +398,9 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         sample_weight : array-like, (n,), optional
         session_sizes : array-like, (S,), optional
             Rows of each record; one by default.
+        skip : int, optional
+            Rows at the start of each record that are measured and not scored: at least as many as the largest lag,
+            which is the default. Models with other lags are compared on the same rows if it is the same for all.
 
         Returns
         -------
@@ -407,8 +409,10 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
+        ArgumentError
+            If `skip` is less than the largest lag, or `sample_weight` is not for each row.
         SeriesTooShortError
-            If no record has more rows than the largest lag.
+            If no record has more rows than are skipped.
         """
         # scikit-learn's metrics bring in half of the rest of it.
         from sklearn.metrics import r2_score
@@ -416,22 +420,24 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         inputs, targets = self._both(X, y)
         sizes = record_sizes(session_sizes, len(inputs))
-        reach = self.model_.layout.reach
-        given = np.minimum(sizes, reach)
+        weight, lead = check_weight(sample_weight, len(inputs)), rows_to_skip(skip, self.model_.layout.reach)
+        given = np.minimum(sizes, lead)
         first = np.cumsum(sizes) - sizes
         scored = ragged_rows(first + given, sizes - given)
         if not len(scored):
             raise SeriesTooShortError(
-                f"n_samples={len(inputs)}: the first {reach} rows of each record start the simulation, and none is "
+                f"n_samples={len(inputs)}: the first {lead} rows of each record start the simulation, and none is "
                 f"left to score; give more rows."
             )
         heads = [targets[f : f + n] for f, n in zip(first, given, strict=True)]
         yhat = self.predict(X, heads, session_sizes).reshape(targets.shape)
-        weight = None if sample_weight is None else np.asarray(sample_weight)[scored]
+        weight = None if weight is None else weight[scored]
         return float(r2_score(targets[scored], yhat[scored], sample_weight=weight))
 
     def linear_part(self, at: Any = None) -> LinearPart:
         """Return how outputs answer small changes of earlier outputs and of inputs, by lag, original units.
+
+        Axes of outputs and of inputs are in the order of ``output_names_`` and of the columns of X.
 
         Parameters
         ----------
@@ -457,15 +463,15 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         digits : int
             Significant digits of coefficients.
         names : mapping of name -> str, optional
-            How outputs and inputs are called: ``{"y": "level", "x0": "valve"}``. One output is y otherwise; several,
-            and inputs, go by the names of their columns, or are y0, y1 ... and x0, x1 ...
+            How outputs and inputs are called: ``{"y": "level", "x0": "valve"}``; by the names of their columns
+            otherwise (``output_names_``, ``feature_names_in_``), or as y, or y0, y1 ..., and x0, x1 ...
 
         Raises
         ------
         NotFittedError
             scikit-learn's, before `fit`.
         ArgumentError
-            If the model is no linear map and no polynomial.
+            If the model is no linear map and no polynomial, or `names` has a key that is no column.
 
         Examples
         --------
@@ -479,7 +485,13 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         layout, coder = self.model_.layout, self.rolling_.coder
         assert coder is not None
+        if not is_sum(self.model_):
+            raise ArgumentError(
+                f"model={self.model!r} cannot be written down as a sum. Use model='linear' or model='polynomial'."
+            )
         named = (*layout.channels, *(name for name, _ in layout.future_exog))
+        for name in names or ():
+            check_choice("names", name, named)
         both = ((self.y_mean_, coder.centre[0]), (self.y_scale_, coder.spread[0]))
         means, scales = (dict(zip(named, np.concatenate(pair).tolist(), strict=True)) for pair in both)
         return equation(self.model_, means, scales, names, digits=check_count("digits", digits))
@@ -488,6 +500,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
 
     def _both(self, X: Any, y: Any) -> tuple[FloatArray, FloatArray]:
         """Return inputs (n, F) and outputs (n, C), checked against what was fitted."""
+        check_order("y", y, self.output_names_)
         X, y = validate_data(self, X, y, reset=False, dtype=np.float64, multi_output=True)
         targets = numbers("y", y)
         if targets.shape[1] != len(self.y_mean_):
@@ -500,13 +513,3 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
     @property
     def _simulator(self) -> Simulator:
         return Simulator(self.rolling_, self.y_mean_, self.y_scale_)
-
-    @staticmethod
-    def _warn_of(what: str, clipped: npt.NDArray[np.bool_]) -> None:
-        if clipped.any():
-            warn(
-                f"{clipped.sum()} of {len(clipped)} {what} went ten times the range of the training outputs away from "
-                f"their mean and were clipped there: the model is not stable in closed loop, or what it was given is "
-                f"far from what it was fitted to. Fit it with mode='closed_loop', raise ridge, or take fewer lags.",
-                DivergenceWarning,
-            )

@@ -9,16 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
+from tsforce.errors import DivergenceWarning, warn
 from tsforce.forecasting.records import rested_panel
 from tsforce.forecasting.rolling import Rolling
 from tsforce.training.closed_loop import forecast_windows
 
-__all__ = ["Simulator"]
+__all__ = ["Simulator", "warn_of_clipping"]
 
 BoolArray = npt.NDArray[np.bool_]
 
 # Values of forecasts kept at once where many steps are rolled out for the last one's sake.
 _AT_ONCE = 2**22
+# Records this many times as long as the shortest are no longer simulated beside it, where it is padded to their length.
+_ALIKE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +59,21 @@ class Simulator:
         """
         measured = np.array([len(head) for head in heads])
         left, first = sizes - measured, np.cumsum(sizes) - sizes
-        horizon = int(left.max())
         out = np.empty((len(X), len(self.mean)))
         out[ragged_rows(first, measured)] = np.concatenate(heads)
-        if horizon == 0:
-            return out, np.zeros(len(sizes), dtype=bool)
-        # A record that ends earlier goes on at its last inputs, which nobody will see.
-        panel, rest = self._rested(X, sizes, heads, measured + horizon)
-        index = WindowIndex(np.arange(len(sizes)), rest + measured - 1)
-        yhat = np.concatenate([part for part, _ in self._roll(panel, index, horizon)])
-        own = np.arange(horizon) < left[:, None]
-        out[ragged_rows(first + measured, left)] = yhat[own] * self.scale + self.mean
-        return out, (self._at_the_guard(yhat) & own).any(axis=1)
+        clipped = np.zeros(len(sizes), dtype=bool)
+        for some in _alike(left):
+            given, horizon = measured[some], int(left[some].max())
+            # A record that ends earlier goes on at its last inputs, which nobody will see.
+            panel, rest = self._rested(
+                X[ragged_rows(first[some], sizes[some])], sizes[some], [heads[i] for i in some], given + horizon
+            )
+            index = WindowIndex(np.arange(len(some)), rest + given - 1)
+            yhat = np.concatenate([part for part, _ in self._roll(panel, index, horizon)])
+            own = np.arange(horizon) < left[some, None]
+            out[ragged_rows((first + measured)[some], left[some])] = yhat[own] * self.scale + self.mean
+            clipped[some] = (self._at_the_guard(yhat) & own).any(axis=1)
+        return out, clipped
 
     def ahead(self, X: FloatArray, y: FloatArray, sizes: IntArray, steps: int) -> tuple[FloatArray, BoolArray]:
         """Return each row from outputs measured up to `steps` rows before it, and which roll-outs met the guard.
@@ -125,3 +131,24 @@ class Simulator:
         guard = self.rolling.guard
         inside: BoolArray = np.logical_and.reduce((yhat > guard.low) & (yhat < guard.high), axis=2)
         return ~inside
+
+
+def warn_of_clipping(what: str, clipped: BoolArray) -> None:
+    """Warn of records or roll-outs that met the guard, if any did."""
+    if clipped.any():
+        warn(
+            f"{clipped.sum()} of {len(clipped)} {what} went ten times the range of the training outputs away from "
+            f"their mean and were clipped there: the model is not stable in closed loop, or what it was given is "
+            f"far from what it was fitted to. Fit it with mode='closed_loop', raise ridge, or take fewer lags.",
+            DivergenceWarning,
+        )
+
+
+def _alike(left: IntArray) -> list[IntArray]:
+    """Return the records that have rows left to simulate, in groups of similar length, each in the order given."""
+    groups, rest = [], np.flatnonzero(left)
+    while len(rest):
+        near = left[rest] < _ALIKE * left[rest].min()
+        groups.append(rest[near])
+        rest = rest[~near]
+    return groups

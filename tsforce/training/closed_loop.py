@@ -38,11 +38,11 @@ class Guard:
     high: FloatArray
 
     @staticmethod
-    def learn(store: SeriesStore, series: IntArray, stops: IntArray) -> Guard:
-        """Return the bounds learnt from the rows before `stops` of each series."""
+    def learn(store: SeriesStore, series: IntArray, stops: IntArray, *, pooled: bool = False) -> Guard:
+        """Return the bounds learnt from the rows before `stops` of each series; of all together if `pooled`."""
         counts = stops - store.first
         rows = store.values.cpu().numpy()[ragged_rows(store.indptr[series] + store.first, counts)]
-        starts = np.cumsum(counts) - counts
+        starts = np.zeros(1, dtype=np.int64) if pooled else np.cumsum(counts) - counts
         known = ~np.isnan(rows)
         n_known = np.maximum(np.add.reduceat(known, starts, axis=0, dtype=np.int64), 1)
         mean = np.add.reduceat(np.where(known, rows, 0.0), starts, axis=0) / n_known
@@ -50,7 +50,8 @@ class Guard:
         span = np.fmax.reduceat(rows, starts, axis=0) - np.fmin.reduceat(rows, starts, axis=0)
         with np.errstate(over="ignore"):
             reach = np.where(span > 0, 10 * span, np.inf)
-        return Guard(mean - reach, mean + reach)
+        guard = Guard(mean - reach, mean + reach)
+        return guard.take(np.zeros(len(series), dtype=np.int64)) if pooled else guard
 
     def take(self, series: IntArray) -> Guard:
         """Return the bounds of some series, repeats allowed."""

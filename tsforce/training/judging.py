@@ -44,7 +44,8 @@ class Judge:
     Attributes
     ----------
     unit : (n,) int64
-        Group of each window that `detail` returns the error of; of each block of a window that is one long simulation.
+        Group of each window that `detail` returns the error of; of each block of a window that is one long simulation,
+        up to ten of at least four steps: a long record has more of them to compare than a short one.
     """
 
     def __init__(self, problem: Problem, learnt: Learnt, validation: Validation) -> None:

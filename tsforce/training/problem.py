@@ -22,8 +22,9 @@ __all__ = ["Learnt", "Problem", "Validation"]
 FloatArray = npt.NDArray[np.float64]
 
 # Parts of a long window that stand for windows where models are compared: batch means of a simulation's output, of
-# which 10 to 30 are enough (Schmeiser 1982, "Batch size effects in the analysis of simulation output").
-_BLOCKS = 10
+# which 10 to 30 are enough (Schmeiser 1982, "Batch size effects in the analysis of simulation output"). The mean of
+# fewer steps than this is hardly one.
+_BLOCKS, _BLOCK_STEPS = 10, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +63,9 @@ class Validation:
         Original units.
     scale : (S, C) float64
         In-sample seasonal-naive scale of the rows before `stops`; 0 or NaN where there is none.
-    n_blocks : int
-        Equal parts of a window that are compared one by one; 1: windows are compared whole.
+    n_blocks : (W,) int64
+        Equal parts of each window that are compared one by one, every part of any window with the same weight; 1: the
+        window is compared whole.
     """
 
     stops: IntArray
@@ -71,7 +73,7 @@ class Validation:
     index: WindowIndex
     truth: FloatArray
     scale: FloatArray
-    n_blocks: int = 1
+    n_blocks: IntArray
 
     @property
     def horizon(self) -> int:
@@ -84,15 +86,17 @@ class Validation:
 
         Only to take errors of: a part does not start at its own cutoff, but was rolled out to from its window's.
         """
-        if self.n_blocks == 1:
+        if (self.n_blocks == 1).all():
             return self
-        steps = (~np.isnan(self.truth)).any(axis=2).sum(axis=1)
-        edge = (steps[:, None] * np.arange(self.n_blocks + 1)) // self.n_blocks
+        window = np.repeat(np.arange(len(self.truth)), self.n_blocks)
+        nth, of = ragged_rows(np.zeros_like(self.n_blocks), self.n_blocks), self.n_blocks[window]
+        steps = (~np.isnan(self.truth)).any(axis=2).sum(axis=1)[window]
+        first, last = steps * nth // of, steps * (nth + 1) // of
         place = np.arange(self.horizon)
-        inside = (place >= edge[:, :-1, None]) & (place < edge[:, 1:, None])
-        truth = np.where(inside[..., None], self.truth[:, None], np.nan).reshape(-1, *self.truth.shape[1:])
-        index = WindowIndex(np.repeat(self.index.series, self.n_blocks), np.repeat(self.index.rows, self.n_blocks))
-        return replace(self, index=index, truth=truth, n_blocks=1)
+        inside = (place >= first[:, None]) & (place < last[:, None])
+        truth = np.where(inside[..., None], self.truth[window], np.nan)
+        index = WindowIndex(self.index.series[window], self.index.rows[window])
+        return replace(self, index=index, truth=truth, n_blocks=np.ones(len(window), dtype=np.int64))
 
     @property
     def has_scale(self) -> npt.NDArray[np.bool_]:
@@ -166,7 +170,9 @@ class Problem:
     coder : InputCoder or None
         Static codes and calendar, where there are inputs; their scales are learnt with the rest.
     judged_share : float or None
-        Hold out the last share of each series as one long window, rather than windows of `horizon` steps.
+        Hold out the last share of each series as one long window, rather than windows of `horizon` steps. Series then
+        are records of one system in the same units: while choosing, errors are measured in one scale of all of them,
+        and one guard bounds their roll-outs, so that a record at rest has no unit of its own to blow its errors up.
     """
 
     panel: Panel
@@ -212,7 +218,8 @@ class Problem:
         chain = Chain.learn(self.transforms, panel.values, panel.indptr, stops)
         coder = None if self.coder is None else self.coder.with_scales_of(panel, stops, pooled=self.pooled)
         store = SeriesStore(panel, chain, self.scaling, self.context_length, self.device, coder)
-        return Learnt(chain, store, Guard.learn(store, self.every, stops), stops, coder)
+        guard = Guard.learn(store, self.every, stops, pooled=self.judged_share is not None)
+        return Learnt(chain, store, guard, stops, coder)
 
     def n_windows(self, most: int) -> IntArray:
         """Return how many validation windows each series spares beyond lags + differences + horizon rows.
@@ -243,7 +250,7 @@ class Problem:
         rows = ragged_rows(np.zeros_like(count), count) * horizon + stops[which] - 1
         truth = panel.values[panel.indptr[which][:, None] + rows[:, None] + np.arange(1, horizon + 1)]
         scale = seasonal_naive_scale(panel.values, panel.indptr, self.season_length, stops)
-        return Validation(stops, count, WindowIndex(which, rows), truth, scale)
+        return Validation(stops, count, WindowIndex(which, rows), truth, scale, np.ones_like(which))
 
     def _long_windows(self, series: IntArray) -> Validation:
         """Return one window of each of some series: the last share of its rows, however long that is."""
@@ -256,6 +263,15 @@ class Problem:
             own[:length] = panel.values[panel.indptr[i + 1] - length : panel.indptr[i + 1]]
         count = np.zeros(panel.n_series, dtype=np.int64)
         count[series] = 1
-        scale = seasonal_naive_scale(panel.values, panel.indptr, self.season_length, stops)
-        blocks = int(min(_BLOCKS, steps.min(initial=_BLOCKS)))
-        return Validation(stops, count, WindowIndex(series, stops[series] - 1), truth, scale, blocks)
+        blocks = np.clip(steps // _BLOCK_STEPS, 1, _BLOCKS)
+        return Validation(stops, count, WindowIndex(series, stops[series] - 1), truth, self._joint_scale(stops), blocks)
+
+    def _joint_scale(self, stops: IntArray) -> FloatArray:
+        """Return the seasonal-naive scale of the rows before `stops` of all series together, for each, (S, C)."""
+        panel, season = self.panel, self.season_length
+        apart = np.full((season, panel.n_channels), np.nan)
+        # Differences with a missing value count in no scale: these are the borders between series.
+        begins = panel.indptr[:-1]
+        parts = [part for a, n in zip(begins, stops, strict=True) for part in (panel.values[a : a + n], apart)]
+        joined = np.concatenate(parts[:-1])
+        return np.tile(seasonal_naive_scale(joined, [0, len(joined)], season), (panel.n_series, 1))

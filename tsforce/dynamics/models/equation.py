@@ -9,7 +9,7 @@ from typing import Any
 from tsforce.dynamics.lags import LagLayout
 from tsforce.errors import ArgumentError
 
-__all__ = ["Factor", "Terms", "equation", "expand"]
+__all__ = ["Factor", "Terms", "equation", "expand", "is_sum"]
 
 # A variable, and how many steps before the one to be predicted it is read; None where that does not change.
 Factor = tuple[str, int | None]
@@ -35,6 +35,11 @@ def _order(factor: Factor) -> tuple[str, bool, int]:
     """Return what factors are sorted by: older ones first."""
     name, lag = factor
     return name, lag is None, -(lag or 0)
+
+
+def is_sum(model: Any) -> bool:
+    """Return whether a model is a linear map or a polynomial, which can be written down."""
+    return all(hasattr(model, name) for name in ("layout", "weight", "bias"))
 
 
 def expand(
@@ -74,7 +79,7 @@ def expand(
     >>> expand(model, {"y": 10.0}, {"y": 2.0})
     [{(): 5.0, (('y', 1),): 0.5}]
     """
-    if not all(hasattr(model, name) for name in ("layout", "weight", "bias")):
+    if not is_sum(model):
         raise ArgumentError(
             f"model={type(model).__name__}: expected a linear map or a polynomial, which are sums that can be written "
             f"down. Use model='linear' or model='polynomial'."
