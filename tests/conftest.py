@@ -48,3 +48,13 @@ def m4_folder() -> Path:
             "Set TSFORCE_DATA to the folder with the M4 parquet files."
         )
     return folder
+
+
+@pytest.fixture
+def threads_as_before():
+    """Undo what a command does to the number of threads."""
+    from tsforce.bench import get_threads, set_threads
+
+    before = get_threads()
+    yield
+    set_threads(before)

@@ -7,17 +7,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from tsforce.bench import get_threads, set_threads
 from tsforce.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("threads_as_before")
+
 RUN = ["bench", "chaos", "--systems", "mackeyglass", "--models", "linear,mlp", "--size", "tiny", "--seeds", "1"]
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    before = get_threads()
-    yield
-    set_threads(before)
 
 
 def run(*arguments):

@@ -8,21 +8,15 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import wilcoxon
 
-from tsforce.bench import get_threads, set_threads
 from tsforce.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("threads_as_before")
 
 RUN = ["bench", "modes", "--sets", "m3-other", "--models", "linear-global", "--seeds", "1"]
 
 
 def run(*arguments):
     return CliRunner().invoke(main, [*RUN, *arguments])
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    before = get_threads()
-    yield
-    set_threads(before)
 
 
 @pytest.fixture(scope="module")

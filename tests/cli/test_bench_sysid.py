@@ -6,17 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.makers import sysid_frame
-from tsforce.bench import get_threads, set_threads
 from tsforce.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("threads_as_before")
+
 FLOORS = [("training_mean", ""), ("arx", "open_loop"), ("arx_cubic", "open_loop")]
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    before = get_threads()
-    yield
-    set_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import inspect
-import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +14,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from tsforce.dynamics.threads import get_threads
-from tsforce.errors import ArgumentError
 from tsforce.evaluation.chaos import ChaosTask, Score
-from tsforce.evaluation.ledger import Layout, Ledger, Recipe, describe
+from tsforce.evaluation.ledger import (
+    Layout,
+    Ledger,
+    Recipe,
+    check_seeds,
+    describe,
+    status_of_error,
+    status_of_fit,
+    what_is_set,
+)
 from tsforce.evaluation.modes import paired_test
-from tsforce.forecasting.arguments import check_count, check_number
+from tsforce.forecasting.arguments import check_number
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.chaos_recipes import ChaosModel
 
@@ -121,9 +124,7 @@ def run_chaos(
     ArgumentError
         If a seed, limit or folder is not accepted.
     """
-    numbers = [check_count("seeds", seed, least=0) for seed in seeds]
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ArgumentError(f"seeds={seeds!r}: expected at least one whole number, no two alike.")
+    numbers = check_seeds(seeds)
     limit = None if time_limit is None else check_number("time_limit", time_limit, auto=False, above_zero=True)
     jobs = list(_plan(task, models, modes, numbers, limit))
     folder = Path(out)
@@ -134,11 +135,8 @@ def run_chaos(
     ledger.begin(
         {job.key: _recipe(job, task, limit) for job in jobs},
         {_stem_of(task): {"sha256": task.sha256, "n_windows": len(task.truth)}},
-        {
-            "command": shlex.join(sys.argv) if command is None else command,
-            "threads": get_threads(),
-            "seeds": numbers,
-        },
+        numbers,
+        command,
     )
     _write_windows(task, folder)
     rows = []
@@ -152,12 +150,7 @@ def run_chaos(
         rows.append(row)
         if on_row is not None:
             on_row(row)
-    return _frame_of(rows)
-
-
-def _frame_of(rows: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(CHAOS_COLUMNS))
-    return frame.astype({"seed": "Int64", **dict.fromkeys(_REAL, "float64")})
+    return _LAYOUT.frame(rows)
 
 
 def _plan(
@@ -213,7 +206,7 @@ def _make_row(job: _Job, task: ChaosTask, folder: Path, limit: float | None) -> 
         arrays = {"windows": found.windows, "by_step": found.by_step, "one_step_by_step": found.one_step_by_step}
     except Exception as error:
         # Whatever a model does, the other rows of the table are made; Ctrl-C is no Exception and ends the run.
-        row["status"] = " ".join(f"failed: {type(error).__name__}: {error}".split())
+        row["status"] = status_of_error(error)
     (folder / "errors").mkdir(exist_ok=True)
     _write_arrays(folder / "errors" / f"{job.key.stem}.npz", **arrays)
     return row
@@ -235,13 +228,12 @@ def _figures(job: _Job, task: ChaosTask, limit: float | None) -> tuple[Score, Ro
     predicted = time.process_time()
     found = task.score(closed, task.one_step(model))
     valid = task.nrmse_on_validation(task.closed_loop(model, "validation")[0])
-    late = limit is not None and fitted - started > limit
     return found, _row_of(found, valid) | {
         "lags": " ".join(map(str, getattr(model, "lags_", ()))),
         "clipped": clipped / len(task.truth),
         "fit_cpu_s": round(fitted - started, 2),
         "predict_cpu_s": round(predicted - fitted, 2),
-        "status": f"ok, longer than the limit of {limit:g} s" if late else "ok",
+        "status": status_of_fit(fitted - started, limit),
     }
 
 
@@ -258,17 +250,12 @@ def _configuration(job: _Job) -> str:
     """Return the arguments that a model was made with, as far as no other column tells them."""
     if job.model is None:
         return ""
-    defaults = {name: one.default for name, one in inspect.signature(type(job.model)).parameters.items()}
-    given = {n: v for n, v in job.model.get_params(deep=False).items() if n not in _SAID and v != defaults[n]}
-    given |= {} if job.rows is None else {"rows": job.rows}
-    return " ".join(", ".join(f"{name}={value!r}" for name, value in given.items()).split())
+    return what_is_set(job.model, _SAID, **({} if job.rows is None else {"rows": job.rows}))
 
 
 def _recipe(job: _Job, task: ChaosTask, limit: float | None) -> Recipe:
     parameters = {"model": describe(job.model), "mode": describe(job.mode), "rows": job.rows, "limit": limit}
-    version = importlib.metadata.version("tsforce")
-    made_from = json.dumps([task.sha256, parameters, get_threads(), version, job.key], sort_keys=True)
-    return Recipe(hashlib.sha256(made_from.encode()).hexdigest(), parameters)
+    return Recipe.of(task.sha256, parameters, job.key)
 
 
 def summarise_chaos(rows: pd.DataFrame, out: str | Path) -> pd.DataFrame:
@@ -325,6 +312,6 @@ def _median_windows(rows: pd.DataFrame, out: Path) -> FloatArray:
 def write_chaos_summary(out: str | Path) -> pd.DataFrame:
     """Return, and write to ``summary.csv``, `summarise_chaos` of every row in a folder."""
     folder = Path(out)
-    table = summarise_chaos(_frame_of(list(Ledger(folder, _LAYOUT).rows.values())), folder)
+    table = summarise_chaos(_LAYOUT.frame(Ledger(folder, _LAYOUT).rows.values()), folder)
     table.to_csv(folder / "summary.csv", index=False, float_format="%.5g")
     return table

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import math
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,8 +20,7 @@ from tsforce.data.frame import read_panel
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.dynamics.threads import get_threads
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, abbreviate
-from tsforce.evaluation.ledger import COLUMNS, Key, Ledger, Recipe, describe
-from tsforce.forecasting.arguments import check_count
+from tsforce.evaluation.ledger import COLUMNS, COMPETITION, Key, Ledger, Recipe, check_seeds, describe, status_of_error
 from tsforce.forecasting.base import Forecaster
 from tsforce.scoring.metrics import abs_error, owa, seasonal_naive_scale, smape
 from tsforce.scoring.naive import naive2
@@ -119,11 +116,8 @@ def run(
     ledger.begin(
         {job.key: _recipe(job, task) for job in jobs},
         {f"{competition.name} {competition.group}": {"sha256": task.sha256, "n_series": task.train.n_series}},
-        {
-            "command": shlex.join(sys.argv) if command is None else command,
-            "threads": get_threads(),
-            "seeds": [int(seed) for seed in seeds],
-        },
+        [int(seed) for seed in seeds],
+        command,
     )
     rows = []
     for number, job in enumerate(jobs, start=1):
@@ -136,11 +130,7 @@ def run(
         rows.append(row)
         if on_row is not None:
             on_row(row)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype({"seed": "Int64", **dict.fromkeys(_FIGURES, "float64")})
-
-
-_FIGURES = ("smape", "mase", "owa", "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb")
+    return COMPETITION.frame(rows)
 
 
 class _Job(NamedTuple):
@@ -160,9 +150,7 @@ def _plan(competition: Competition, entries: Sequence[Any], seeds: Sequence[int]
         raise ArgumentTypeError(
             f"competition is a {type(competition).__name__}; expected what load_competition('m3', 'monthly') returns."
         )
-    numbers = [check_count("seeds", seed, least=0) for seed in seeds]
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ArgumentError(f"seeds={seeds!r}: expected at least one whole number, no two alike.")
+    numbers = check_seeds(seeds)
     jobs = []
     for entry in entries:
         if not isinstance(entry, tuple) or not 2 <= len(entry) <= 3 or not isinstance(entry[0], str):
@@ -268,7 +256,7 @@ def _make_row(job: _Job, task: _Task) -> Row:
         row |= _figures(model, job.mode, task)
     except Exception as error:
         # Whatever a model does, the other rows of the table are made; Ctrl-C is no Exception and ends the run.
-        row["status"] = " ".join(f"failed: {type(error).__name__}: {error}".split())
+        row["status"] = status_of_error(error)
     row |= _settings(model)
     row["peak_mb"] = _peak_mb()
     return row
@@ -341,6 +329,4 @@ def _peak_mb() -> float | None:
 
 def _recipe(job: _Job, task: _Task) -> Recipe:
     parameters = {"model": describe(job.model), "mode": describe(job.mode)}
-    version = importlib.metadata.version("tsforce")
-    made_from = json.dumps([task.sha256, parameters, get_threads(), version, job.key], sort_keys=True)
-    return Recipe(hashlib.sha256(made_from.encode()).hexdigest(), parameters)
+    return Recipe.of(task.sha256, parameters, job.key)

@@ -9,20 +9,38 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.metadata
+import inspect
 import io
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import shlex
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from tsforce.dynamics.threads import get_threads
 from tsforce.errors import ArgumentError
+from tsforce.forecasting.arguments import check_count
 
-__all__ = ["COLUMNS", "COMPETITION", "Key", "Layout", "Ledger", "Recipe", "describe"]
+__all__ = [
+    "COLUMNS",
+    "COMPETITION",
+    "Key",
+    "Layout",
+    "Ledger",
+    "Recipe",
+    "check_seeds",
+    "describe",
+    "status_of_error",
+    "status_of_fit",
+    "what_is_set",
+]
 
 COLUMNS = (
     "dataset", "group", "model", "scope", "lags", "transforms", "mode", "seed", "n_series", "smape", "mase", "owa",
@@ -63,6 +81,11 @@ class Layout(NamedTuple):
         """Return the key of a row."""
         return self.key(*(row[name] for name in self.key._fields))
 
+    def frame(self, rows: Iterable[Mapping[str, Any] | None]) -> pd.DataFrame:
+        """Return rows as a frame: whole seeds or none, real numbers or NaN."""
+        frame = pd.DataFrame(rows, columns=list(self.columns))
+        return frame.astype({"seed": "Int64", **dict.fromkeys(self.real, "float64")})
+
 
 COMPETITION = Layout(
     COLUMNS,
@@ -77,6 +100,39 @@ class Recipe(NamedTuple):
 
     fingerprint: str
     parameters: Any
+
+    @staticmethod
+    def of(data: str, parameters: Any, key: Any) -> Recipe:
+        """Return the recipe of a row: a hash of its data, parameters as JSON, threads and version of tsforce."""
+        made_from = [data, parameters, get_threads(), importlib.metadata.version("tsforce"), key]
+        return Recipe(hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest(), parameters)
+
+
+def check_seeds(seeds: Sequence[Any]) -> list[int]:
+    """Return the seeds; raise ArgumentError unless they are whole numbers from 0, at least one and no two alike."""
+    numbers = [check_count("seeds", seed, least=0) for seed in seeds]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ArgumentError(f"seeds={seeds!r}: expected at least one whole number, no two alike.")
+    return numbers
+
+
+def status_of_error(error: Exception) -> str:
+    """Return the status of a row whose model raised, on one line."""
+    return " ".join(f"failed: {type(error).__name__}: {error}".split())
+
+
+def status_of_fit(seconds: float, limit: float | None) -> str:
+    """Return the status of a finished row whose fit took so many CPU seconds."""
+    late = limit is not None and seconds > limit
+    return f"ok, longer than the limit of {limit:g} s" if late else "ok"
+
+
+def what_is_set(model: Any, said: Collection[str], **more: Any) -> str:
+    """Return the arguments of a model that are not its defaults, but those that columns have `said`, on one line."""
+    defaults = {name: one.default for name, one in inspect.signature(type(model)).parameters.items()}
+    given = {name: value for name, value in model.get_params(deep=False).items() if name not in said}
+    told = {name: value for name, value in given.items() if repr(value) != repr(defaults[name])} | more
+    return " ".join(", ".join(f"{name}={value!r}" for name, value in told.items()).split())
 
 
 def describe(value: Any) -> Any:
@@ -158,8 +214,13 @@ class Ledger:
             # Without the fingerprints no row can be trusted, so all of them are made again; nothing worse.
             return
 
-    def begin(self, recipes: Mapping[Any, Recipe], data: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Forget rows that failed or were made from something else than `recipes` say, and note what is made now."""
+    def begin(
+        self, recipes: Mapping[Any, Recipe], data: Mapping[str, Any], seeds: list[int], command: str | None = None
+    ) -> None:
+        """Forget rows that failed or were made from something else than `recipes` say, and note what is made now.
+
+        Without a `command` it is the command line of the process.
+        """
         known = {self._key_in_manifest(entry): entry for entry in self.manifest["rows"]}
         known.pop(None, None)
         for key, recipe in recipes.items():
@@ -169,9 +230,13 @@ class Ledger:
             known[key] = {**key._asdict(), **recipe._asdict()}
         self.manifest["rows"] = list(known.values())
         self.manifest["data"].update(data)
-        self.manifest["runs"].append(
-            {"started": datetime.now(UTC).isoformat(timespec="seconds"), **run, **_surroundings()}
-        )
+        self.manifest["runs"].append({
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": shlex.join(sys.argv) if command is None else command,
+            "threads": get_threads(),
+            "seeds": seeds,
+            **_surroundings(),
+        })  # fmt: skip
         if self.folder is None:
             return
         # In this order: at no moment does a row stand beside a fingerprint that it was not made from.

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import inspect
-import json
-import shlex
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +15,19 @@ import numpy as np
 import pandas as pd
 
 from tsforce.dynamics.threads import get_threads
-from tsforce.errors import ArgumentError, DivergenceWarning
-from tsforce.evaluation.ledger import Layout, Ledger, Recipe, describe
+from tsforce.errors import DivergenceWarning
+from tsforce.evaluation.ledger import (
+    Layout,
+    Ledger,
+    Recipe,
+    check_seeds,
+    describe,
+    status_of_error,
+    status_of_fit,
+    what_is_set,
+)
 from tsforce.evaluation.sysid import Simulator, SysidTask, largest_root
-from tsforce.forecasting.arguments import check_count, check_number
+from tsforce.forecasting.arguments import check_number
 from tsforce.forecasting.sysid_recipes import SysidModel
 
 __all__ = ["SYSID_COLUMNS", "run_sysid", "summarise_sysid", "write_sysid_summary"]
@@ -115,9 +119,7 @@ def run_sysid(
     ArgumentError
         If a seed, limit or folder is not accepted.
     """
-    numbers = [check_count("seeds", seed, least=0) for seed in seeds]
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ArgumentError(f"seeds={seeds!r}: expected at least one whole number, no two alike.")
+    numbers = check_seeds(seeds)
     limit = None if time_limit is None else check_number("time_limit", time_limit, auto=False, above_zero=True)
     jobs = list(_plan(task, models, modes, numbers, limit))
     ledger = Ledger(Path(out), _LAYOUT)
@@ -125,11 +127,8 @@ def run_sysid(
     ledger.begin(
         {key: _recipe(job, key, task, limit) for job in jobs for key in job.keys},
         {about: {"sha256": task.sha256, "file": task.file, "file_sha256": task.file_sha256}},
-        {
-            "command": shlex.join(sys.argv) if command is None else command,
-            "threads": get_threads(),
-            "seeds": numbers,
-        },
+        numbers,
+        command,
     )
     rows = []
     for number, job in enumerate(jobs, start=1):
@@ -146,12 +145,7 @@ def run_sysid(
             rows.append(row)
             if on_row is not None and row is not None:
                 on_row(row)
-    return _frame_of(rows)
-
-
-def _frame_of(rows: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(SYSID_COLUMNS))
-    return frame.astype({"seed": "Int64", **dict.fromkeys(_REAL, "float64")})
+    return _LAYOUT.frame(rows)
 
 
 def _plan(
@@ -173,7 +167,7 @@ def _make_rows(job: _Job, task: SysidTask, limit: float | None) -> list[Row]:
         "unit": task.known.unit,
         "threads": get_threads(),
         "version": importlib.metadata.version("tsforce"),
-        "configuration": _configuration(job.made()),
+        "configuration": what_is_set(job.made(), _SAID),
     }
     rows = [row | key._asdict() for key in job.keys]
     for one, part in zip(rows, task.scored, strict=True):
@@ -187,7 +181,7 @@ def _make_rows(job: _Job, task: SysidTask, limit: float | None) -> list[Row]:
     except Exception as error:
         # Whatever a model does, the other rows of the table are made; Ctrl-C is no Exception and ends the run.
         for one in rows:
-            one["status"] = " ".join(f"failed: {type(error).__name__}: {error}".split())
+            one["status"] = status_of_error(error)
     return rows
 
 
@@ -196,13 +190,12 @@ def _figures(job: _Job, task: SysidTask, limit: float | None) -> list[Row]:
     started = time.process_time()
     model = _fitted(job, task)
     seconds = time.process_time() - started
-    late = limit is not None and seconds > limit
     shared = {
         "lags": _lags(model),
         "root": largest_root(model, task.train),
         "validation": _validation(job, task),
         "fit_cpu_s": round(seconds, 2),
-        "status": f"ok, longer than the limit of {limit:g} s" if late else "ok",
+        "status": status_of_fit(seconds, limit),
     }
     simulated, rows = {}, []
     for part in task.scored:
@@ -245,19 +238,9 @@ def _lags(model: Any) -> str:
 _SAID = ("output_lags", "input_lags", "input_delay", "random_state", "mode")
 
 
-def _configuration(model: Any) -> str:
-    """Return the arguments that a model was made with, as far as no other column tells them."""
-    defaults = {name: one.default for name, one in inspect.signature(type(model)).parameters.items()}
-    given = {name: value for name, value in model.get_params(deep=False).items() if name not in _SAID}
-    told = {name: value for name, value in given.items() if repr(value) != repr(defaults[name])}
-    return " ".join(", ".join(f"{name}={value!r}" for name, value in told.items()).split())
-
-
 def _recipe(job: _Job, key: _Key, task: SysidTask, limit: float | None) -> Recipe:
     parameters = {"model": describe(job.made()), "mode": job.mode, "limit": limit}
-    version = importlib.metadata.version("tsforce")
-    made_from = json.dumps([task.sha256, parameters, get_threads(), version, key], sort_keys=True)
-    return Recipe(hashlib.sha256(made_from.encode()).hexdigest(), parameters)
+    return Recipe.of(task.sha256, parameters, key)
 
 
 def summarise_sysid(rows: pd.DataFrame) -> pd.DataFrame:
@@ -310,6 +293,6 @@ def _better(rows: pd.DataFrame, opened: pd.DataFrame) -> int | None:
 def write_sysid_summary(out: str | Path) -> pd.DataFrame:
     """Return, and write to ``summary.csv``, `summarise_sysid` of every row in a folder."""
     folder = Path(out)
-    table = summarise_sysid(_frame_of(list(Ledger(folder, _LAYOUT).rows.values())))
+    table = summarise_sysid(_LAYOUT.frame(Ledger(folder, _LAYOUT).rows.values()))
     table.to_csv(folder / "summary.csv", index=False, float_format="%.5g")
     return table
