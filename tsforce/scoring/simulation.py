@@ -58,6 +58,11 @@ def nrmse(y: ArrayLike, yhat: ArrayLike, *, skip: int = 0) -> Floats:
     ndarray, () or (C,), float64
         Of a constant output: inf, or NaN where it is met exactly.
 
+    Raises
+    ------
+    ArgumentError
+        As `simulation_rmse`.
+
     Examples
     --------
     >>> float(nrmse([1.0, 3.0], [2.0, 2.0])), float(nrmse([1.0, 3.0], [1.0, 3.0]))
@@ -82,6 +87,11 @@ def fit_percent(y: ArrayLike, yhat: ArrayLike, *, skip: int = 0) -> Floats:
     Returns
     -------
     ndarray, () or (C,), float64, percent
+
+    Raises
+    ------
+    ArgumentError
+        As `simulation_rmse`.
 
     Examples
     --------
