@@ -91,6 +91,28 @@ def test_there_is_one_time_loop_and_one_lag_vector():
     assert defined == ["lags.py"]
 
 
+def test_no_two_files_have_one_name():
+    """But for what each folder has, the doors at the top, and the commands of the command line."""
+    files = [f for f in (ROOT / "tsforce").rglob("*.py") if f.name not in {"__init__.py", "base.py"}]
+    commands = {"backtest.py", "bench.py", "forecast.py"}
+    here = [f for f in files if f.parent != ROOT / "tsforce" and not (f.parent.name == "cli" and f.name in commands)]
+    names = sorted(f.name for f in here)
+    assert len(names) > 100
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
+@pytest.mark.parametrize("door", ["bench", "datasets", "errors", "forcing", "models", "plotting", "sysid"])
+def test_import_tsforce_alone_reaches_the_doors_that_the_docs_name(door):
+    code = f"import tsforce; print(tsforce.{door}.__name__, {door!r} in dir(tsforce), tsforce.{door}.__all__ != [])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [f"tsforce.{door}", "True", "True"]
+
+
+def test_a_name_that_is_no_door_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'benches'"):
+        tsforce.benches  # noqa: B018
+
+
 def test_no_file_is_longer_than_one_reads_in_one_sitting():
     long = {f.name: n for f in (ROOT / "tsforce").rglob("*.py") if (n := len(f.read_text().splitlines())) > 520}
     assert not long

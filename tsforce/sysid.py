@@ -1,7 +1,8 @@
 """Public door to system identification: how well a model simulates, residual tests, responses, roots."""
 
-from tsforce.evaluation.identification import IdentificationReport, identification_report
-from tsforce.evaluation.linear_response import (
+from tsforce.identification.identification_report import IdentificationReport, identification_report
+from tsforce.identification.linear_part import LinearPart
+from tsforce.identification.linear_response import (
     FrequencyResponse,
     Stability,
     StepResponse,
@@ -9,7 +10,6 @@ from tsforce.evaluation.linear_response import (
     stability,
     step_response,
 )
-from tsforce.forecasting.linear_part import LinearPart
 from tsforce.scoring.simulation import fit_percent, nrmse, simulation_rmse
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import tsforce.evaluation.competition
+import tsforce.bench.competition
 import tsforce.report
 from tsforce.bench import get_threads, set_threads
 from tsforce.cli.main import main
@@ -51,7 +51,7 @@ def written(folder):
 
 def failing(error, calls=1):
     """Stand in for the making of a row; fails at the given call."""
-    honest, count = tsforce.evaluation.competition._figures, []
+    honest, count = tsforce.bench.competition._figures, []
 
     def figures(*given):
         count.append(1)
@@ -172,7 +172,7 @@ def test_wrong_usage_and_bad_data_end_with_2_and_a_message_without_traceback(m4,
 
 def test_a_model_that_fails_by_an_error_of_tsforce_is_a_row_and_ends_with_2(monkeypatch):
     error = tsforce.errors.SeriesTooShortError("too short")
-    monkeypatch.setattr(tsforce.evaluation.competition, "_figures", failing(error, calls=2))
+    monkeypatch.setattr(tsforce.bench.competition, "_figures", failing(error, calls=2))
     result = invoke(*M3, "--models", "naive2,naive,drift", "--out", "o")
     assert result.exit_code == 2
     assert [row["status"] for row in written("o")] == ["ok", "failed: SeriesTooShortError: too short", "ok"]
@@ -180,7 +180,7 @@ def test_a_model_that_fails_by_an_error_of_tsforce_is_a_row_and_ends_with_2(monk
 
 
 def test_a_model_that_fails_by_a_bug_is_a_row_and_ends_with_1(monkeypatch):
-    monkeypatch.setattr(tsforce.evaluation.competition, "_figures", failing(ZeroDivisionError("by [zero]")))
+    monkeypatch.setattr(tsforce.bench.competition, "_figures", failing(ZeroDivisionError("by [zero]")))
     result = invoke(*M3, "--models", "naive2,naive", "--out", "o")
     assert result.exit_code == 1
     assert [row["status"] for row in written("o")] == ["failed: ZeroDivisionError: by [zero]", "ok"]
@@ -189,7 +189,7 @@ def test_a_model_that_fails_by_a_bug_is_a_row_and_ends_with_1(monkeypatch):
 
 def test_a_failed_row_is_tried_again_by_a_rerun(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(tsforce.evaluation.competition, "_figures", failing(ZeroDivisionError()))
+        patch.setattr(tsforce.bench.competition, "_figures", failing(ZeroDivisionError()))
         assert invoke(*M3, "--models", "naive2", "--out", "o").exit_code == 1
     assert invoke(*M3, "--models", "naive2", "--out", "o").exit_code == 0
     assert [row["status"] for row in written("o")] == ["ok"]
@@ -207,7 +207,7 @@ def test_a_bug_outside_the_models_ends_with_1_and_its_traceback(monkeypatch):
 
 def test_ctrl_c_ends_with_130_and_keeps_finished_rows(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(tsforce.evaluation.competition, "_figures", failing(KeyboardInterrupt(), calls=2))
+        patch.setattr(tsforce.bench.competition, "_figures", failing(KeyboardInterrupt(), calls=2))
         result = invoke(*M3, "--models", "naive2,naive,drift", "--out", "o")
     assert result.exit_code == 130
     assert "Interrupted" in result.stderr

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-import tsforce.cli.files
+import tsforce.cli.tables
 from tsforce import Baseline, Difference, Log, NARXForecaster, fill_gaps
 from tsforce.bench import get_threads, set_threads
 from tsforce.cli.main import main
@@ -394,7 +394,7 @@ def test_gaps_too_wide_for_memory_are_an_error(monkeypatch):
     def hungry(*given):
         raise MemoryError
 
-    monkeypatch.setattr(tsforce.cli.files, "_filled", hungry)
+    monkeypatch.setattr(tsforce.cli.tables, "_filled", hungry)
     assert "s.csv: --fill-gaps='ffill' adds more rows than there" in failed("s.csv", *HORIZON, "--fill-gaps", "ffill")
 
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.makers import make_frame
 from tests.strategies import frames
 from tsforce.data.convert import as_pandas_long, in_kind, long_first, to_long
+from tsforce.data.fill_gaps import fill_gaps
 from tsforce.data.frame import panel_to_frame, read_panel
 from tsforce.data.frequency import season_length_of
-from tsforce.data.gaps import fill_gaps
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, FrequencyAliasWarning
 
 QUICK = settings(max_examples=60, deadline=None)
@@ -320,7 +320,7 @@ def test_polars_is_imported_by_its_users_only_and_needs_no_pyarrow():
     code = (
         "import sys\n"
         "sys.modules['pyarrow'] = None\n"
-        "from tsforce.data.convert import as_pandas_long, in_kind\nfrom tsforce.data.gaps import fill_gaps\n"
+        "from tsforce.data.convert import as_pandas_long, in_kind\nfrom tsforce.data.fill_gaps import fill_gaps\n"
         "import pandas as pd\n"
         "fill_gaps(pd.DataFrame({'ds': [1, 2, 4], 'y': [1.0, 2.0, 3.0]}))\n"
         "print('polars' in sys.modules)\n"

@@ -13,9 +13,9 @@ from tsforce import Difference, Forecaster, Log, NARXForecaster
 from tsforce.dynamics.draws import key_of
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Moment, OpenLoop
 from tsforce.dynamics.lags import LagLayout, TargetFeature, known_inputs, lag_vector, lag_vectors
-from tsforce.dynamics.models.cells import CELLS
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.recurrent import EncoderDecoder, Recurrent
+from tsforce.dynamics.models.recurrent_cells import CELLS
 from tsforce.dynamics.parallel import parallel_rollout
 from tsforce.dynamics.rollout import rollout
 from tsforce.errors import ArgumentError

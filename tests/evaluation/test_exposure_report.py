@@ -16,7 +16,7 @@ from tsforce.data.panel import WindowIndex
 from tsforce.dynamics.forcing import Forcing
 from tsforce.errors import ArgumentError
 from tsforce.evaluation.exposure import Exposure
-from tsforce.evaluation.words import Response, Spread, describe_exposure
+from tsforce.evaluation.exposure_words import Response, Spread, describe_exposure
 from tsforce.forecasting.forced import draw_truths
 from tsforce.models import MLP
 
@@ -413,7 +413,7 @@ def test_maps_are_blind_after_the_cutoff(df, fitted, name):
 
 
 def test_of_many_windows_of_many_lags_some_are_looked_at(monkeypatch, df):
-    import tsforce.forecasting.companion as module
+    import tsforce.forecasting.error_growth as module
 
     monkeypatch.setattr(module, "_WORK", 1.0)
     model = narx(scope="global", model=MLP((4,), "tanh"), mode="open_loop", max_steps=2).fit(df)

@@ -26,8 +26,8 @@ from tsforce.training.by_gradient import Phase, fit_by_gradient
 from tsforce.training.history import History
 from tsforce.training.problem import Problem
 from tsforce.training.solvers import gradient
-from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.gradient import Settings
+from tsforce.training.solvers.usable_windows import Cutoffs
 
 H, LAGS = 4, 5
 LAYOUT = LagLayout(tuple(range(1, LAGS + 1)))

@@ -21,10 +21,10 @@ from tsforce.training.history import History
 from tsforce.training.judging import no_better
 from tsforce.training.losses import LOSSES, multi_step_loss
 from tsforce.training.problem import Problem
-from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.gradient import Settings, train
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.ridge import RidgeChoice
+from tsforce.training.solvers.usable_windows import Cutoffs
 
 H, LAGS = 4, 5
 STANDARD = (Standardize(),)

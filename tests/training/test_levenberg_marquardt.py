@@ -37,12 +37,12 @@ from tsforce.training.by_gradient import Phase, fit_by_gradient
 from tsforce.training.history import History
 from tsforce.training.problem import Problem
 from tsforce.training.solvers import jacobians, levenberg_marquardt
-from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows, symmetric_product
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.levenberg_marquardt import Settings, _Solver, train
 from tsforce.training.solvers.partials import partials_of
 from tsforce.training.solvers.terms import select_terms
+from tsforce.training.solvers.usable_windows import Cutoffs
 
 FAMILIES = {
     "linear": Linear(),

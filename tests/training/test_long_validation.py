@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.forecasting.test_regressor import system
+from tests.identification.test_regressor import system
 from tsforce import NARXRegressor
 from tsforce.data.panel import Columns, Panel
 from tsforce.dynamics.forcing import ClosedLoop, OpenLoop

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from tsforce.cli.files import blamed_on, check_targets, draw, notice, read, shown_warnings, write
 from tsforce.cli.forecast import describe
 from tsforce.cli.options import data_options, forecasters, model_options, split
+from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, write
 
 __all__ = ["backtest"]
 

@@ -13,8 +13,8 @@ import click
 
 from tsforce.cli.bench_chaos import chaos
 from tsforce.cli.bench_modes import modes
+from tsforce.cli.bench_running import Progress, exit_with, names
 from tsforce.cli.bench_sysid import sysid
-from tsforce.cli.running import Progress, exit_with, names
 
 __all__ = ["bench"]
 
@@ -76,7 +76,7 @@ bench.add_command(sysid)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the M4 files; wins over TSFORCE_DATA.")
 def show_list(data: Path | None) -> None:
     """Show groups, models, and where data is looked for."""
-    from tsforce.cli.models import ALIASES, model_names
+    from tsforce.cli.model_names import ALIASES, model_names
     from tsforce.data.datasets import COMPETITIONS, DATA_VARIABLE, find_competition
 
     named = data or os.environ.get(DATA_VARIABLE)
@@ -106,7 +106,7 @@ def _run(
     out: Path | None,
 ) -> None:
     from tsforce.bench import run, set_threads
-    from tsforce.cli.models import entries, model_names
+    from tsforce.cli.model_names import entries, model_names
     from tsforce.data.datasets import COMPETITIONS
     from tsforce.datasets import load_competition
     from tsforce.forecasting.smoothing import SMOOTHERS

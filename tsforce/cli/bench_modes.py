@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tsforce.cli.running import names
+from tsforce.cli.bench_running import names
 
 __all__ = ["modes"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tsforce.cli.running import Progress, exit_with, names
+from tsforce.cli.bench_running import Progress, exit_with, names
 
 __all__ = ["sysid"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from tsforce.cli.files import blamed_on, check_targets, draw, notice, read, shown_warnings, write
 from tsforce.cli.options import data_options, forecasters, model_options
+from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, write
 from tsforce.errors import ArgumentError, abbreviate
 
 __all__ = ["describe", "forecast"]

@@ -198,7 +198,7 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
     ArgumentError
         If a name is not known, or an option is given that none of the models can use.
     """
-    from tsforce.cli.models import make
+    from tsforce.cli.model_names import make
 
     shared = {name: options[name] for name in ("freq", "id_col", "time_col", "target_col")}
     if options["season_length"] is not None:

@@ -20,9 +20,9 @@ from typing import Any
 
 import pandas as pd
 
-from tsforce.data.cells import TextForm, categories_or_numbers, ids, numbers, stamps
-from tsforce.data.faults import counted
+from tsforce.data.gaps_and_duplicates import counted
 from tsforce.data.panel import Columns
+from tsforce.data.text_cells import TextForm, categories_or_numbers, ids, numbers, stamps
 from tsforce.errors import ArgumentError, DatasetNotFoundError, FrameError, MissingExtraError, abbreviate
 
 __all__ = ["Table", "check_writable", "read_table", "write_table"]

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsforce.data.columns import check_names, read_ids, read_input, read_stamps, read_static, read_target
 from tsforce.data.convert import as_pandas_long, in_kind, long_first
-from tsforce.data.faults import SortedRows, duplicate_faults, place, target_faults, time_faults
 from tsforce.data.frequency import Clock, check_freq, infer_offset
+from tsforce.data.gaps_and_duplicates import SortedRows, duplicate_faults, place, target_faults, time_faults
 from tsforce.data.panel import Columns, FloatArray, IntArray, Panel, WindowIndex, ragged_rows
+from tsforce.data.read_columns import check_names, read_ids, read_input, read_stamps, read_static, read_target
 from tsforce.errors import (
     ArgumentError,
     FrameError,

@@ -9,8 +9,8 @@ import numpy as np
 from tsforce.data.frame import cutoff_rows
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, ArgumentTypeError
-from tsforce.evaluation.result import BacktestResult, Judged
-from tsforce.evaluation.windows import Plan, plan_windows
+from tsforce.evaluation.backtest_result import BacktestResult, Judged
+from tsforce.evaluation.backtest_windows import Plan, plan_windows
 from tsforce.forecasting.base import Forecaster
 
 __all__ = ["BacktestResult", "backtest"]

@@ -7,8 +7,8 @@ from typing import Any
 
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
-from tsforce.evaluation.result import BacktestResult
-from tsforce.evaluation.windows import plan_windows
+from tsforce.evaluation.backtest_result import BacktestResult
+from tsforce.evaluation.backtest_windows import plan_windows
 from tsforce.forecasting.base import Forecaster, read_for
 
 __all__ = ["compare"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsforce.data.panel import IntArray, Panel, WindowIndex
-from tsforce.evaluation.windows import Plan
+from tsforce.evaluation.backtest_windows import Plan
 from tsforce.forecasting.base import Forecaster
 from tsforce.scoring.metrics import has_scale
 

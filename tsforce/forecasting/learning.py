@@ -12,7 +12,7 @@ from tsforce.dynamics.models.families import FAMILIES, MLP, Family, Polynomial
 from tsforce.errors import ArgumentError, DivergenceWarning, ValidationWarning, check_choice, warn
 from tsforce.forecasting.adapters import RegressorModel
 from tsforce.forecasting.arguments import check_count, check_number
-from tsforce.forecasting.history import ProgressLine
+from tsforce.forecasting.history_frame import ProgressLine
 from tsforce.training.fit import PRESETS, SOLVERS, Fitted, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import LOSSES

@@ -32,8 +32,8 @@ from tsforce.forecasting.arguments import (
     resolve_lags,
 )
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.companion import companion_of
-from tsforce.forecasting.history import TrainingHistory
+from tsforce.forecasting.error_growth import companion_of
+from tsforce.forecasting.history_frame import TrainingHistory
 from tsforce.forecasting.learning import draws, learn, options_of
 from tsforce.forecasting.rolling import Rolling
 from tsforce.training.fit import LINEAR, PRESETS, Options, fit_model

@@ -11,7 +11,7 @@ from tsforce.plotting.forecasts import (
     plot_horizon,
     plot_modes,
 )
-from tsforce.plotting.identification import plot_bode, plot_residuals, plot_simulation, plot_step_response
+from tsforce.plotting.systems import plot_bode, plot_residuals, plot_simulation, plot_step_response
 
 __all__ = [
     "plot_backtest",

@@ -21,10 +21,10 @@ from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt
-from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.looks import Trained, Validate
 from tsforce.training.solvers.ridge import choose_ridge
+from tsforce.training.solvers.usable_windows import Cutoffs
 
 __all__ = ["GradientFit", "Phase", "Start", "fit_by_gradient", "warm_start"]
 

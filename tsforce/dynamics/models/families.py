@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tsforce.dynamics.models import linear, polynomial, recurrent
-from tsforce.dynamics.models.cells import CELLS
 from tsforce.dynamics.models.mlp import ACTIVATIONS, Perceptron
+from tsforce.dynamics.models.recurrent_cells import CELLS
 from tsforce.errors import ArgumentError, check_choice
 
 __all__ = ["FAMILIES", "GRU", "LSTM", "MLP", "EncoderDecoder", "Family", "Linear", "Pace", "Polynomial"]

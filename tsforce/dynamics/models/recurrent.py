@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.base import some_groups
-from tsforce.dynamics.models.cells import Cell, State
 from tsforce.dynamics.models.linear import Linear
+from tsforce.dynamics.models.recurrent_cells import Cell, State
 
 __all__ = ["EncoderDecoder", "Recurrent"]
 

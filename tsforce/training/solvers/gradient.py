@@ -28,9 +28,9 @@ from tsforce.dynamics.rollout import rollout
 from tsforce.training.closed_loop import as_dtype
 from tsforce.training.history import History
 from tsforce.training.losses import multi_step_loss
-from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.looks import Looks, Trained, Validate, finite_mean
 from tsforce.training.solvers.professor import Professor
+from tsforce.training.solvers.usable_windows import Cutoffs
 
 __all__ = ["Settings", "Trained", "train"]
 

@@ -17,7 +17,7 @@ from tsforce.data.windows import SeriesStore, WindowBatch
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
-from tsforce.training.solvers.cutoffs import before_stops
+from tsforce.training.solvers.usable_windows import before_stops
 
 __all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "rows_of", "seen_of", "solve"]
 

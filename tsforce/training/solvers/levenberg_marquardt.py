@@ -23,12 +23,12 @@ from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import ArgumentError, check_choice
 from tsforce.training.history import History
-from tsforce.training.solvers.cutoffs import Cutoffs
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows
 from tsforce.training.solvers.least_squares import rows_of
 from tsforce.training.solvers.looks import Looks, Trained, Validate, finite_mean
 from tsforce.training.solvers.partials import n_parameters, partials_of
 from tsforce.training.solvers.starts import Starts
+from tsforce.training.solvers.usable_windows import Cutoffs
 
 __all__ = ["INITIAL_OUTPUTS", "Settings", "train"]
 

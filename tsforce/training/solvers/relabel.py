@@ -21,8 +21,8 @@ from tsforce.dynamics.forcing import Forcing, Moment, blend
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.rollout import rollout
-from tsforce.training.solvers.cutoffs import before_stops
 from tsforce.training.solvers.least_squares import rows_of, seen_of
+from tsforce.training.solvers.usable_windows import before_stops
 
 __all__ = ["RowModel", "Rows", "one_step_rows", "roll_out_rows"]
 

@@ -1,0 +1,332 @@
+"""The engine of ``tsforce bench``: scores as the M competitions took them, and the one-step error beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tsforce.bench.ledger import COLUMNS, COMPETITION, Key, Ledger, Recipe, check_seeds, describe, status_of_error
+from tsforce.data.datasets import Competition
+from tsforce.data.frame import read_panel
+from tsforce.data.panel import Panel, WindowIndex
+from tsforce.dynamics.threads import get_threads
+from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, abbreviate
+from tsforce.forecasting.base import Forecaster
+from tsforce.scoring.metrics import abs_error, owa, seasonal_naive_scale, smape
+from tsforce.scoring.naive import naive2
+
+__all__ = ["Entry", "run"]
+
+Row = dict[str, Any]
+
+
+class Entry(NamedTuple):
+    """One forecaster to be scored.
+
+    Attributes
+    ----------
+    name : str
+        What the row is called.
+    model : Forecaster, or function that returns one
+        Cloned, never changed.
+    mode : str or Forcing, optional
+        How it is trained; the model's own by default.
+    """
+
+    name: str
+    model: Any
+    mode: Any = None
+
+
+def run(
+    competition: Competition,
+    entries: Sequence[Any],
+    out: str | Path | None = None,
+    seeds: Sequence[int] = (0,),
+    *,
+    on_start: Callable[[str, int, int], None] | None = None,
+    on_row: Callable[[Row], None] | None = None,
+    command: str | None = None,
+) -> Any:
+    """Return the scores of some forecasters on one group of a competition, one row each.
+
+    Each is fitted on the training rows and forecasts the test rows closed loop. sMAPE and MASE are means over series of
+    each series' own mean; OWA is taken once, between these means and those of tsforce's Naive2 on the same series. A
+    series that the forecaster left out as too short (``short_series_``) is forecast by Naive2, and the row says so.
+    ``one_step`` is the mean absolute error one step ahead of every test row, the rows before it known, in units of the
+    MASE scale; ``gap`` is MASE / one_step, so both errors are taken at the same targets.
+
+    Parameters
+    ----------
+    competition : Competition
+    entries : sequence of Entry, or of tuples (name, model, mode)
+        No two with the same name and mode.
+    out : path, optional
+        Folder in which each finished row is appended to ``results.csv`` at once; ``manifest.json`` holds what it was
+        made from. A row that is there already, finished and made from the same data, parameters, thread count and
+        version of tsforce, is not made again. A failed one is.
+    seeds : sequence of int
+        A model whose fit depends on its ``random_state`` has one row per seed. Any other is deterministic: it has one
+        row, whose seed is empty.
+    on_start : function (label, number, total), optional
+        Called before each row is made; rows are numbered from 1.
+    on_row : function (row), optional
+        Called after each row that was made, or found finished.
+    command : str, optional
+        Kept in the manifest; the command line of the process by default.
+
+    Returns
+    -------
+    DataFrame
+        Columns as `COLUMNS`, rows in the order of `entries`, then seeds. A forecaster that raises has a row whose
+        status is "failed: <error>: <message>".
+
+        ``fit_cpu_s`` runs from the training frame to the fitted model, ``predict_cpu_s`` to the frame of forecasts;
+        both count all threads of the process. ``peak_mb`` is the largest memory of the process so far, not of one row.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If an entry, seed or folder is not accepted.
+    FrameError
+        If the frames of the competition break the contract.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline
+    >>> from tsforce.bench import run
+    >>> from tsforce.datasets import load_competition
+    >>> rows = run(load_competition("m3", "other"), [("naive", Baseline("naive"), None)])
+    >>> rows[["model", "n_series", "owa", "status"]].to_numpy().tolist()
+    [['naive', 174, 1.0, 'ok']]
+    """
+    jobs = _plan(competition, entries, seeds)
+    task = _Task.read(competition)
+    ledger = Ledger(None if out is None else Path(out))
+    ledger.begin(
+        {job.key: _recipe(job, task) for job in jobs},
+        {f"{competition.name} {competition.group}": {"sha256": task.sha256, "n_series": task.train.n_series}},
+        [int(seed) for seed in seeds],
+        command,
+    )
+    rows = []
+    for number, job in enumerate(jobs, start=1):
+        row = ledger.rows.get(job.key)
+        if row is None:
+            if on_start is not None:
+                on_start(job.label, number, len(jobs))
+            row = _make_row(job, task)
+            ledger.append(row)
+        rows.append(row)
+        if on_row is not None:
+            on_row(row)
+    return COMPETITION.frame(rows)
+
+
+class _Job(NamedTuple):
+    key: Key
+    model: Forecaster
+    mode: Any
+
+    @property
+    def label(self) -> str:
+        seed = "" if self.key.seed is None else f"seed {self.key.seed}"
+        return " ".join(part for part in (self.key.model, self.key.mode, seed) if part)
+
+
+def _plan(competition: Competition, entries: Sequence[Any], seeds: Sequence[int]) -> list[_Job]:
+    """Return one job per row."""
+    if not isinstance(competition, Competition):
+        raise ArgumentTypeError(
+            f"competition is a {type(competition).__name__}; expected what load_competition('m3', 'monthly') returns."
+        )
+    numbers = check_seeds(seeds)
+    jobs = []
+    for entry in entries:
+        if not isinstance(entry, tuple) or not 2 <= len(entry) <= 3 or not isinstance(entry[0], str):
+            raise ArgumentTypeError(f"entries holds {entry!r}; expected tuples (name, model, mode).")
+        name, model, mode = Entry(*entry)
+        if not isinstance(model, Forecaster) and callable(model):
+            model = model()
+        if not isinstance(model, Forecaster):
+            raise ArgumentTypeError(
+                f"entries: {name!r} is a {type(model).__name__}; expected a Forecaster such as NARXForecaster(...), or "
+                f"a function that returns one."
+            )
+        trained = mode if mode is not None else getattr(model, "mode", None)
+        for seed in numbers if model.depends_on_seed(trained) else [None]:
+            copy = model.clone_unfitted()
+            if seed is not None:
+                copy.set_params(random_state=seed)
+            key = Key(competition.name, competition.group, name, "" if trained is None else str(trained), seed)
+            jobs.append(_Job(key, copy, mode))
+    keys = [job.key for job in jobs]
+    twice = [key.model for key in keys if keys.count(key) > 1]
+    if twice or not jobs:
+        raise ArgumentError(
+            f"entries: {abbreviate(dict.fromkeys(twice))} stand there twice with the same mode; give each its own name."
+            if twice
+            else "entries is empty; expected at least one (name, model, mode)."
+        )
+    return jobs
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A competition as arrays, S series and H steps, original units; and Naive2 on it, which every OWA is held against.
+
+    Attributes
+    ----------
+    train, joined : Panel
+        The training rows; training and test rows.
+    truth, reference : (S, H)
+        The test rows, and Naive2's forecasts of them.
+    scale : (S,)
+        By which MASE divides; 0 or NaN where a series has none.
+    """
+
+    competition: Competition
+    train: Panel
+    joined: Panel
+    truth: Any
+    scale: Any
+    reference: Any
+    sha256: str
+
+    @staticmethod
+    def read(competition: Competition) -> _Task:
+        horizon, season = competition.horizon, competition.season_length
+        train = read_panel(competition.train)
+        joined = read_panel(pd.concat([competition.train, competition.test], ignore_index=True))
+        same = joined.n_series == train.n_series and np.array_equal(joined.lengths, train.lengths + horizon)
+        if not same or not np.array_equal(joined.start, train.start):
+            raise FrameError(
+                f"{competition.name} {competition.group}: expected {horizon} test rows for each of the "
+                f"{train.n_series} series, right after its training rows."
+            )
+        values = train.values[:, 0]
+        ahead = joined.indptr[:-1, None] + train.lengths[:, None] + np.arange(horizon)
+        digest = hashlib.sha256(repr([horizon, season, train.clock.freq, train.id_list]).encode())
+        for part in (joined.start, joined.indptr, joined.values):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return _Task(
+            competition,
+            train,
+            joined,
+            joined.values[ahead, 0],
+            seasonal_naive_scale(values, train.indptr, season),
+            naive2(values, train.indptr, horizon, season),
+            digest.hexdigest(),
+        )
+
+    def scaled(self, yhat: Any) -> float:
+        """Return the mean over series of the mean absolute error over the scale; series without one are left out."""
+        has_scale = self.scale > 0
+        if not has_scale.any():
+            return math.nan
+        with np.errstate(invalid="ignore", over="ignore"):
+            errors = abs_error(self.truth, yhat).mean(axis=1)
+            return float((errors[has_scale] / self.scale[has_scale]).mean())
+
+    def one_step_ahead(self, series: Any) -> WindowIndex:
+        """Return the cutoffs right before each test row of some series."""
+        horizon = self.competition.horizon
+        rows = self.train.lengths[series, None] - 1 + np.arange(horizon)
+        return WindowIndex(np.repeat(series, horizon), rows.ravel())
+
+
+def _make_row(job: _Job, task: _Task) -> Row:
+    """Return the finished row of one job, whatever becomes of it."""
+    row: Row = dict.fromkeys(COLUMNS)
+    row |= job.key._asdict()
+    row |= {"n_series": task.train.n_series, "threads": get_threads(), "version": importlib.metadata.version("tsforce")}
+    # A clone, so that the fitted models of a long table are not all kept.
+    model = job.model.clone_unfitted()
+    try:
+        row |= _figures(model, job.mode, task)
+    except Exception as error:
+        # Whatever a model does, the other rows of the table are made; Ctrl-C is no Exception and ends the run.
+        row["status"] = status_of_error(error)
+    row |= _settings(model)
+    row["peak_mb"] = _peak_mb()
+    return row
+
+
+def _figures(model: Forecaster, mode: Any, task: _Task) -> Row:
+    horizon = task.competition.horizon
+    started = time.process_time()
+    model.fit(task.competition.train, mode=mode)
+    fitted = time.process_time()
+    forecasts = model.predict(horizon)
+    predicted = time.process_time()
+
+    ids = forecasts[model.id_col].iloc[::horizon]
+    mine = np.array([task.train.position[name] for name in ids], dtype=np.int64)
+    yhat = task.reference.copy()
+    yhat[mine] = forecasts[model.name].to_numpy(dtype=np.float64).reshape(-1, horizon)
+    mine.sort()
+    others = np.setdiff1d(np.arange(task.train.n_series), mine)
+    ahead = np.empty_like(yhat)
+    ahead[mine] = (
+        model.predict_at(task.joined, task.one_step_ahead(mine), 1)[model.name].to_numpy().reshape(-1, horizon)
+    )
+    if len(others):
+        seen = task.joined.windows(task.one_step_ahead(others))
+        one = naive2(seen.values[:, 0], seen.indptr, 1, task.competition.season_length)
+        ahead[others] = one.reshape(-1, horizon)
+
+    errors = float(smape(task.truth, yhat).mean()), task.scaled(yhat)
+    reference = float(smape(task.truth, task.reference).mean()), task.scaled(task.reference)
+    one_step = task.scaled(ahead)
+    notes = {
+        "by naive2": len(others),
+        "not finite": int((~np.isfinite(yhat).all(axis=1)).sum()),
+        "without a MASE scale": int((~(task.scale > 0)).sum()),
+    }
+    return {
+        "smape": errors[0],
+        "mase": errors[1],
+        "owa": owa(*errors, *reference),
+        "one_step": one_step,
+        "gap": errors[1] / one_step if one_step else math.nan,
+        "fit_cpu_s": round(fitted - started, 4),
+        "predict_cpu_s": round(predicted - fitted, 4),
+        "status": ", ".join(["ok", *(f"{count} series {what}" for what, count in notes.items() if count)]),
+    }
+
+
+def _settings(model: Forecaster) -> Row:
+    """Return what stands in the columns on the model itself; empty where it has no such setting."""
+    parameters = model.get_params(deep=False)
+    lags = list(getattr(model, "lags_", ()))
+    transforms = parameters.get("target_transforms") or ()
+    return {
+        "scope": str(parameters.get("scope") or ""),
+        # As the argument is written: an int L means 1..L.
+        "lags": str(len(lags)) if lags and lags == list(range(1, len(lags) + 1)) else " ".join(map(str, lags)),
+        "transforms": " ".join(map(repr, transforms)) if isinstance(transforms, Sequence) else repr(transforms),
+    }
+
+
+def _peak_mb() -> float | None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such count.
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _recipe(job: _Job, task: _Task) -> Recipe:
+    parameters = {"model": describe(job.model), "mode": describe(job.mode)}
+    return Recipe.of(task.sha256, parameters, job.key)

@@ -1,0 +1,196 @@
+"""The modes bench: models trained in every mode, scored once on a competition's test set, tested series by series."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tsforce.data.datasets import Competition
+from tsforce.dynamics.threads import get_threads
+from tsforce.evaluation.compare_modes import paired_test
+from tsforce.forecasting.base import Forecaster
+
+__all__ = ["MODES", "TestSet", "is_done", "run_mode", "table_of", "write_tests"]
+
+FloatArray = npt.NDArray[np.float64]
+
+MODES = ("open_loop", "closed_loop", "curriculum", "auto")
+_KEY = ("set", "model", "mode", "seed")
+_PACKAGES = ("tsforce", "torch", "numpy", "pandas")
+
+
+class TestSet:
+    """A competition's test set, and what errors on it are measured by.
+
+    Parameters
+    ----------
+    data : Competition
+    reference : Forecaster
+        Naive2, unfitted.
+
+    Attributes
+    ----------
+    name : str
+        Competition and group, such as "m3 monthly".
+    naive2 : (float, float)
+        Mean sMAPE and MASE of Naive2.
+    """
+
+    __test__ = False  # no test class, whatever its name says to pytest
+
+    def __init__(self, data: Competition, reference: Forecaster) -> None:
+        self.data, self.horizon, self.season_length = data, data.horizon, data.season_length
+        self.name = f"{data.name} {data.group}"
+        self.ids = data.train["unique_id"].unique()
+        self.truth = data.test["y"].to_numpy().reshape(-1, self.horizon)
+        m = self.season_length
+        history = data.train.groupby("unique_id", sort=False, observed=True)["y"]
+        self.scale = np.array([np.abs(y.to_numpy()[m:] - y.to_numpy()[:-m]).mean() for _, y in history])
+        self.joined = pd.concat([data.train, data.test], ignore_index=True)
+        self.reference = reference.fit(data.train).predict(self.horizon)
+        smape, mase = self.errors(self.align(self.reference)[0])
+        self.naive2 = float(smape.mean()), float(mase.mean())
+
+    def align(self, forecast: pd.DataFrame) -> tuple[FloatArray, int]:
+        """Return forecasts (S, H) in the set's order, and how many series a model left out, which are Naive2's."""
+        wide = forecast.set_index(["unique_id", "horizon"]).iloc[:, -1].unstack()
+        other = self.reference.set_index(["unique_id", "horizon"]).iloc[:, -1].unstack()
+        return wide.reindex(other.index).fillna(other).reindex(self.ids).to_numpy(), len(other) - len(wide)
+
+    def errors(self, yhat: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return sMAPE and MASE of each series, (S,) each."""
+        size = np.abs(self.truth) + np.abs(yhat)
+        smape = (200 * np.abs(self.truth - yhat) / np.where(size > 0, size, 1)).mean(axis=1)
+        return smape, np.abs(self.truth - yhat).mean(axis=1) / self.scale
+
+    def one_step(self, model: Forecaster) -> float:
+        """Return the mean scaled error of forecasts made one step before each test row."""
+        last = self.data.train.groupby("unique_id", sort=False, observed=True)["ds"].max().reset_index()
+        last = last[~last["unique_id"].isin(getattr(model, "short_series_", []))]
+        cutoffs = pd.concat([last.assign(cutoff=last["ds"] + h) for h in range(self.horizon)])
+        forecast = model.predict_at(self.joined, cutoffs[["unique_id", "cutoff"]], 1)
+        truth = pd.Series(self.truth.ravel(), pd.MultiIndex.from_frame(self.data.test[["unique_id", "ds"]]))
+        scale = pd.Series(self.scale, self.ids)
+        targets = truth.loc[pd.MultiIndex.from_frame(forecast[["unique_id", "ds"]])].to_numpy()
+        error = np.abs(forecast.iloc[:, -1].to_numpy() - targets)
+        return float((error / scale.loc[forecast["unique_id"]].to_numpy()).mean())
+
+
+def is_done(out: Path, **key: Any) -> bool:
+    """Return whether a csv file of results has a row for a set, model, mode and seed."""
+    if not out.exists():
+        return False
+    done = pd.read_csv(out)[list(_KEY)].astype(str)
+    return bool((done == pd.Series(key)[list(_KEY)].astype(str)).all(axis=1).any())
+
+
+def run_mode(test: TestSet, name: str, model: Forecaster, mode: str, seed: int, out: Path, command: str) -> Any:
+    """Fit a model in a mode, score it, append the row to `out` and the series' errors beside it; return the row.
+
+    Parameters
+    ----------
+    test : TestSet
+    name : str
+        Of the model.
+    model : Forecaster
+        Unfitted; an Ensemble hands the seed to its members.
+    mode : str
+    seed : int
+    out : path
+        A csv file. ``<stem>-errors.parquet`` gets each series' half sum of sMAPE and MASE over Naive2's means.
+    command : str
+        What makes this row again.
+    """
+    key = dict(zip(_KEY, (test.name, name, mode, seed), strict=True))
+    for member in getattr(model, "members", {"": model}).values():
+        member.set_params(random_state=seed)
+    began = time.process_time()
+    model.fit(test.data.train, mode=mode)
+    forecast = model.predict()
+    cpu = time.process_time() - began
+    yhat, borrowed = test.align(forecast)
+    smape, mase = test.errors(yhat)
+    each = 0.5 * (smape / test.naive2[0] + mase / test.naive2[1])
+    fitted = getattr(model, "members_", {"": model}).values()
+    looks = [m.history_.frame for m in fitted if len(m.history_.frame)]
+    validation = [frame.loc[frame["run"] == "choose", "closed_loop"].min() for frame in looks]
+    versions = "; ".join(f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES)
+    row = key | {
+        "owa": each.mean(), "smape": smape.mean(), "mase": mase.mean(), "one_step": test.one_step(model),
+        "validation": np.mean(validation) if validation else np.nan, "naive2_series": borrowed,
+        "cpu_s": round(cpu, 2), "threads": get_threads(), "command": command,
+        "versions": f"python {platform.python_version()}; {versions}",
+    }  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    errors = out.with_name(f"{out.stem}-errors.parquet")
+    long = pd.DataFrame(
+        {"run": _column(key), "unique_id": test.ids.astype(str), "error": each.astype(np.float32)}
+    )  # fmt: skip
+    # The errors first: a row without its errors would never get them.
+    if errors.exists():
+        before = pd.read_parquet(errors)
+        long = pd.concat([before[before["run"] != _column(key)], long])
+    long.to_parquet(errors, index=False, compression="zstd")
+    pd.DataFrame([row]).to_csv(out, mode="a", header=not out.exists(), index=False)
+    return row
+
+
+def _column(key: dict[str, Any]) -> str:
+    return "|".join(str(key[name]) for name in _KEY)
+
+
+def write_tests(out: Path) -> pd.DataFrame:
+    """Return, and write to ``<stem>-tests.csv``, each mode against open loop.
+
+    Wilcoxon's signed-rank test over series, errors averaged over the seeds that both have, Holm over the modes; OWA's
+    mean and range over seeds, one-step error and CPU seconds.
+    """
+    rows, errors = pd.read_csv(out), pd.read_parquet(out.with_name(f"{out.stem}-errors.parquet"))
+    each = {run: part["error"].to_numpy(dtype=np.float64) for run, part in errors.groupby("run", sort=False)}
+    tables = []
+    for (name, model), part in rows.groupby(["set", "model"], sort=False):
+        seeds = {mode: set(runs["seed"]) for mode, runs in part.groupby("mode")}
+        if not set(seeds) > {"open_loop"}:
+            continue
+        # Modes are compared run for run: one that lacks a seed of open loop is left out while there is another.
+        whole = {mode: own for mode, own in seeds.items() if own >= seeds["open_loop"]}
+        seeds = whole if len(whole) > 1 else seeds
+        common = set.intersection(*seeds.values())
+        part = part[part["seed"].isin(common) & part["mode"].isin(list(seeds))]
+        values = {
+            mode: np.mean([each[f"{name}|{model}|{mode}|{seed}"] for seed in sorted(common)], axis=0)
+            for mode in MODES
+            if mode in seeds
+        }
+        grouped = part.groupby("mode")
+        figures = (
+            grouped["owa"].agg(["mean", "min", "max"]).add_prefix("owa_").join(grouped[["one_step", "cpu_s"]].mean())
+        )
+        table = paired_test(values, "open_loop").merge(figures, on="mode")
+        best = part.pivot(index="seed", columns="mode", values="owa")
+        wins = {mode: int((best[mode] < best["open_loop"]).sum()) for mode in values}
+        tables.append(table.assign(set=name, model=model, seeds=len(common), seeds_better=table["mode"].map(wins)))
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if tables:
+        table.to_csv(out.with_name(f"{out.stem}-tests.csv"), index=False, float_format="%.5g")
+    return table
+
+
+def table_of(tests: pd.DataFrame) -> str:
+    """Return the tests as a table in Markdown."""
+    lines = ["| set, model (seeds) | mode | OWA | one-step | p | CPU s |", "|---|---|---|---|---|---|"]
+    for row in tests.itertuples():
+        spread = f" [{row.owa_min:.4f}, {row.owa_max:.4f}]" if row.seeds > 1 else ""
+        name = f"{row.set}, {row.model} ({row.seeds})" if row.mode == "open_loop" else ""
+        p = "" if pd.isna(row.p_holm) else "< .001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}"
+        lines.append(
+            f"| {name} | {row.mode} | {row.owa_mean:.4f}{spread} | {row.one_step:.3f} | {p} | {row.cpu_s:.1f} |"
+        )
+    return "\n".join(lines)

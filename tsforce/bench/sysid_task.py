@@ -1,0 +1,364 @@
+"""The system-identification bench's data, its scores, and the figures that they are held against."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tsforce.data.measured_systems import SYSID_SETS, ScoredPart, SysidSet, load_sysid, sysid_file
+from tsforce.errors import ArgumentError, check_choice
+from tsforce.scoring.simulation import simulation_rmse
+
+__all__ = [
+    "SYSID_FLOORS", "SYSID_REFERENCES", "SYSID_SCORES", "FloorCheck", "Record", "Reference", "Simulator", "SysidScore",
+    "SysidTask", "check_floors", "largest_root", "score_simulation",
+]  # fmt: skip
+
+FloatArray = npt.NDArray[np.float64]
+
+# Share of the training rows, the last ones, on which choices are made.
+_HELD_OUT = 0.2
+# A simulation whose error is so many times that of the training mean has diverged.
+_DIVERGED = 10.0
+# Of the standard deviation of y: small enough for a derivative, large enough for models that calculate in float32.
+_NUDGE = 1e-2
+
+SYSID_SCORES = """\
+A test record's input is known from end to end, its output for the first n rows; all rows after them are simulated in
+one go, the model fed its own outputs, never reset. Of those rows:
+RMSE      square root of the mean squared error, in the unit above
+NRMSE     RMSE / standard deviation of the true output; fit = 100 (1 - NRMSE), R2 = 1 - NRMSE^2
+one-step  RMSE of predictions one step ahead, every output before the row known
+gap       RMSE / one-step
+root      largest modulus of the roots of the linear part at the training mean; above 1 small errors grow
+diverged  RMSE above 10 times that of the training mean
+valid     RMSE on the last fifth of the training rows, simulated, by a fit to the rows before them"""
+
+
+class Simulator(Protocol):
+    """What a model of the bench can do; ``tsforce.NARXRegressor`` can."""
+
+    def fit(self, X: Any, y: Any, session_sizes: Any = None, *, mode: Any = None) -> Any:
+        """Learn from records one below the other: inputs (N, 1), outputs (N,)."""
+
+    def predict(self, X: Any, y_init: Any = None) -> Any:
+        """Return the simulated outputs (T,) of a record; the first rows are `y_init`."""
+
+    def one_step(self, X: Any, y: Any) -> Any:
+        """Return each row's output predicted from those before it, (T,)."""
+
+
+class Reference(NamedTuple):
+    """An RMSE from elsewhere, in the set's unit: whose, and how far it is known."""
+
+    rmse: float
+    what: str
+
+
+# Measured with numpy's least squares, another machine: RMSE in the set's unit of the training mean, the linear floor,
+# and the one with cubic terms; three digits. Infinite: diverges.
+_DIVERGES = float("inf")
+SYSID_FLOORS: dict[tuple[str, int, str], dict[str, float]] = {
+    key: dict(zip(("training_mean", "arx", "arx_cubic"), figures, strict=True))
+    for key, figures in {
+        ("silverbox", 50, "multisine"): (54.3, 6.95, 0.593),
+        ("silverbox", 50, "arrow"): (53.5, 14.3, 1.46),
+        ("silverbox", 50, "arrow-inside"): (43.0, 6.59, 0.566),
+        ("cascaded-tanks", 50, "test"): (2.13, 0.627, 0.595),
+        ("cascaded-tanks", 5, "test"): (2.11, 0.637, 0.703),
+        ("bouc-wen", 50, "multisine"): (6.67e-4, 1.50e-4, 1.49e-4),
+        ("bouc-wen", 50, "sweep"): (6.64e-4, 1.86e-4, 1.82e-4),
+        ("emps", 20, "test"): (8.26e-2, 2.38e-2, 8.16e-3),
+        ("daisy-exchanger", 10, "test"): (1.47, 0.430, 0.329),
+        ("daisy-robot-arm", 10, "test"): (0.275, 9.82e-3, 9.70e-3),
+        ("daisy-ball-beam", 10, "test"): (0.0739, _DIVERGES, _DIVERGES),
+    }.items()
+}
+SYSID_REFERENCES: dict[tuple[str, str], tuple[Reference, ...]] = {
+    ("silverbox", "multisine"): (
+        Reference(7.73, "polynomial NARX, sysidentpy's documentation"),
+        Reference(0.3, "best known, .26 to .36, from memory"),
+    ),
+    ("silverbox", "arrow"): (
+        Reference(4.15, "polynomial NARX, sysidentpy's documentation"),
+        Reference(5.79, "encoder with 8 states after five epochs, a notebook"),
+    ),
+    ("silverbox", "arrow-inside"): (
+        Reference(2.23, "polynomial NARX, sysidentpy's documentation"),
+        Reference(2.04, "encoder with 8 states after five epochs, a notebook"),
+    ),
+    ("cascaded-tanks", "test"): (
+        Reference(0.20, "best known, from memory"),
+        Reference(0.25, "linear fractional representation"),
+        Reference(0.31, "continuous-time SUBNET"),
+        Reference(0.34, "nonlinear state space"),
+        Reference(0.45, "polynomial nonlinear state space"),
+        Reference(0.76, "linear model"),
+    ),
+    ("bouc-wen", "multisine"): (
+        Reference(1.87e-5, "polynomial nonlinear state space, as in the dynoNet paper"),
+        Reference(4.52e-5, "dynoNet, first 300 rows left out, its paper"),
+        Reference(1.63e-4, "nonlinear finite impulse response, as in the dynoNet paper"),
+    ),
+    ("emps", "test"): (Reference(2.64e-3, "dynoNet, its paper; may be of the training record"),),
+    ("daisy-ball-beam", "test"): (
+        Reference(0.0516, "linear floor with 4 lags, measured"),
+        Reference(0.0598, "linear floor with 2 lags, measured"),
+        Reference(0.0490, "cubic floor with 4 lags, measured"),
+    ),
+}
+
+
+class Record(NamedTuple):
+    """Input and output of one experiment, original units, both (T,)."""
+
+    u: FloatArray
+    y: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class SysidTask:
+    """A set as a bench hands it out.
+
+    Attributes
+    ----------
+    known : SysidSet
+    n : int
+        The first outputs of each test record that a model may see.
+    training : str
+        What is special about the training record: "", "rich", "noise" or "rich noise".
+    train : Record
+        Records one below the other, original units.
+    sizes : tuple of int
+        Rows of each.
+    records : dict of int -> Record
+        To simulate.
+    scored : tuple of ScoredPart
+        What of them has a score.
+    file, file_sha256 : str
+        Name and hash of the file that it was read from.
+    sha256 : str
+        Of all that figures depend on.
+    """
+
+    known: SysidSet
+    n: int
+    training: str
+    train: Record
+    sizes: tuple[int, ...]
+    records: Mapping[int, Record]
+    scored: tuple[ScoredPart, ...]
+    file: str
+    file_sha256: str
+    sha256: str
+
+    @staticmethod
+    def load(
+        name: str, n: int | None = None, folder: str | Path | None = None, *, rich: bool = False, noise: bool = False
+    ) -> SysidTask:
+        """Return the task of a set.
+
+        Parameters
+        ----------
+        name : str
+        n : int, optional
+            One of ``SYSID_SETS[name].starts``; the first of them by default.
+        folder : path, optional
+            As in ``load_sysid``.
+        rich, noise : bool
+            Of the training record of "bouc-wen".
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not known.
+        DatasetNotFoundError
+            If the file is not there.
+        FrameError
+            If it does not hold what it should.
+        """
+        known = SYSID_SETS[check_choice("name", name, SYSID_SETS)]
+        start = known.starts[0] if n is None else n
+        if start not in known.starts:
+            raise ArgumentError(f"n={n!r}: {name} is scored after {' or '.join(map(str, known.starts))} rows.")
+        train = load_sysid(name, "train", folder, rich=rich, noise=noise)
+        test = load_sysid(name, "test", folder)
+        path = sysid_file(name, folder)
+        return SysidTask.of(
+            known, start, _record(train), tuple(train.groupby("record").size()),
+            {int(number): _record(rows) for number, rows in test.groupby("record")},
+            known.scored, training=" ".join(word for word, asked in (("rich", rich), ("noise", noise)) if asked),
+            file=path.name, file_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )  # fmt: skip
+
+    @staticmethod
+    def of(
+        known: SysidSet,
+        n: int,
+        train: Record,
+        sizes: tuple[int, ...],
+        records: Mapping[int, Record],
+        scored: tuple[ScoredPart, ...],
+        *,
+        training: str = "",
+        file: str = "",
+        file_sha256: str = "",
+    ) -> SysidTask:
+        """Return the task of some records."""
+        digest = hashlib.sha256(repr([known.name, n, training, sizes, scored, sorted(records)]).encode())
+        for record in (train, *(records[number] for number in sorted(records))):
+            for signal in record:
+                digest.update(signal.tobytes())
+        return SysidTask(
+            known, n, training, train, tuple(map(int, sizes)), records, scored, file, file_sha256, digest.hexdigest()
+        )
+
+    def held_out(self) -> SysidTask:
+        """Return the task of the training rows alone: learn from the first four fifths, simulate what follows them.
+
+        The part that is scored is called "validation". Of several training records it lies in the last one.
+        """
+        cut = len(self.train.y) - int(_HELD_OUT * len(self.train.y))
+        starts = np.cumsum((0, *self.sizes[:-1]))
+        cut = max(cut, int(starts[-1]))
+        sizes = tuple(int(min(size, cut - start)) for size, start in zip(self.sizes, starts, strict=True))
+        before, after = (Record(*(signal[rows] for signal in self.train)) for rows in (slice(cut), slice(cut, None)))
+        return SysidTask.of(
+            self.known, self.n, before, tuple(size for size in sizes if size > 0), {0: after},
+            (ScoredPart("validation", 0),), training=self.training, file=self.file, file_sha256=self.file_sha256,
+        )  # fmt: skip
+
+    def simulate(self, model: Simulator, number: int) -> FloatArray:
+        """Return a fitted model's simulation of a record, (T,); of its output only the first n rows are handed on."""
+        record = self.records[number]
+        return np.asarray(model.predict(record.u[:, None], record.y[: self.n]), dtype=np.float64)
+
+    def one_step(self, model: Simulator, number: int) -> FloatArray:
+        """Return a fitted model's predictions of a record, each from the rows before it, (T,)."""
+        record = self.records[number]
+        return np.asarray(model.one_step(record.u[:, None], record.y), dtype=np.float64)
+
+    def score(self, part: ScoredPart, simulated: FloatArray, one_step: FloatArray) -> SysidScore:
+        """Return the score of a part of a record, in the set's unit."""
+        scale, rows = self.known.factor, slice(part.stop)
+        y = self.records[part.record].y[rows]
+        mean = np.full_like(y, self.train.y.mean())
+        return score_simulation(
+            scale * y, scale * simulated[rows], scale * one_step[rows], skip=self.n,
+            of_mean=scale * float(simulation_rmse(y, mean, skip=self.n)),
+        )  # fmt: skip
+
+
+def _record(rows: Any) -> Record:
+    return Record(rows["u"].to_numpy(dtype=np.float64), rows["y"].to_numpy(dtype=np.float64))
+
+
+class SysidScore(NamedTuple):
+    """Errors of one simulated record; see `SYSID_SCORES`. `diverged` is 0 or 1."""
+
+    rmse: float
+    nrmse: float
+    fit: float
+    r2: float
+    one_step: float
+    gap: float
+    diverged: float
+
+
+def score_simulation(
+    y: FloatArray, simulated: FloatArray, one_step: FloatArray, *, skip: int, of_mean: float
+) -> SysidScore:
+    """Return the score of a simulation, all (T,) in one unit.
+
+    Parameters
+    ----------
+    y, simulated, one_step : (T,)
+    skip : int
+        n, the rows of the start window.
+    of_mean : float
+        RMSE of the training mean on the rows after them.
+
+    Examples
+    --------
+    >>> y = np.array([9.0, 0.0, 2.0])
+    >>> found = score_simulation(y, y + 0.5, y - 0.25, skip=1, of_mean=1.0)
+    >>> found.rmse, found.nrmse, found.fit, found.r2, found.gap
+    (0.5, 0.5, 50.0, 0.75, 2.0)
+    """
+    # A simulation that diverges overflows where it is squared; what is not finite is infinitely wrong.
+    with np.errstate(over="ignore", invalid="ignore"):
+        rmse, one = (float(simulation_rmse(y, yhat, skip=skip)) for yhat in (simulated, one_step))
+    rmse, one = (error if np.isfinite(error) else np.inf for error in (rmse, one))
+    spread = float(y[skip:].std())
+    relative = rmse / spread if spread > 0 else np.nan
+    gap = rmse / one if 0 < one < np.inf else np.nan
+    return SysidScore(
+        rmse, relative, 100.0 * (1.0 - relative), 1.0 - relative**2, one, gap, float(not rmse <= _DIVERGED * of_mean)
+    )
+
+
+def largest_root(model: Any, train: Record) -> float | None:
+    """Return the largest modulus of the roots of a fitted model's linear part at the training mean.
+
+    The linear part is what one output is worth to the predictions after it, by central differences through `one_step`.
+    None for a model that says no ``output_lags_``, or that remembers more than those.
+
+    Parameters
+    ----------
+    model : Simulator
+    train : Record
+        Mean and standard deviation are taken from it.
+    """
+    lags = getattr(model, "output_lags_", None)
+    if lags is None:
+        return None
+    reach = int(max(lags))
+    X = np.full((2 * reach + 2, 1), train.u.mean())
+    sides = []
+    for sign in (1.0, -1.0):
+        y = np.full(2 * reach + 2, train.y.mean())
+        y[reach] += sign * _NUDGE * train.y.std()
+        sides.append(np.asarray(model.one_step(X, y), dtype=np.float64))
+    effect = (sides[0] - sides[1])[reach + 1 :] / (2.0 * _NUDGE * train.y.std())
+    if not np.isfinite(effect).all() or effect[reach] != 0.0:
+        return None
+    return float(np.abs(np.roots(np.concatenate([[1.0], -effect[:reach]]))).max())
+
+
+class FloorCheck(NamedTuple):
+    """A floor that was measured again, and what the table says it is."""
+
+    what: str
+    measured: float
+    expected: float
+    holds: bool
+
+
+def check_floors(rows: Any) -> list[FloorCheck]:
+    """Return whether the floors among some rows agree with the table, to the three digits that it has.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As ``run_sysid`` returns them. Rows of other models, or of another training record, are left alone.
+    """
+    checks = []
+    for row in rows.to_dict("records"):
+        known = SYSID_FLOORS.get((row["set"], row["n"], row["record"]), {}).get(row["model"])
+        if known is None or row["training"]:
+            continue
+        measured = row["rmse"] if row["status"].startswith("ok") else np.nan
+        if np.isinf(known):
+            holds = bool(row["diverged"] == 1)
+        else:
+            # Half of the last digit, and the dust that decides which way a half is rounded.
+            holds = bool(abs(measured - known) <= 0.51 * 10.0 ** (np.floor(np.log10(known)) - 2))
+        what = f"{row['set']} {row['record']} n {row['n']} {row['model']}"
+        checks.append(FloorCheck(what, float(measured), known, holds))
+    return checks

@@ -1,0 +1,209 @@
+"""The files of a command: read them, write them, and tell of whatever is wrong by the name, line and column in them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tsforce.errors import ArgumentError, MissingExtraError, TsforceError, TsforceWarning, abbreviate
+
+if TYPE_CHECKING:
+    from tsforce.data.files import Table
+
+__all__ = ["as_options", "blamed_on", "check_targets", "draw", "notice", "read", "shown_warnings", "write"]
+
+_ARGUMENTS = (
+    "id_col", "time_col", "target_col", "past_exog", "future_exog", "static", "freq", "horizon", "season_length",
+    "lags", "mode", "model", "transform", "calendar", "exog_lags", "short_series", "n_windows", "step_size", "refit",
+    "sep", "decimal", "thousands", "time_format", "encoding", "method",
+)  # fmt: skip
+
+
+def as_options(text: str) -> str:
+    """Return a message of the library with arguments spelt as the options they come from.
+
+    Examples
+    --------
+    >>> as_options("leave the series out with short_series='drop'")
+    "leave the series out with --short-series='drop'"
+    """
+    # Statements for pandas stay as they are.
+    parts = re.split(r"(\b(?:future_)?df(?: = |\[).*)", text)
+    for k in range(0, len(parts), 2):
+        part = re.sub(r"`?predict\(future_df=[^)]*\)`?", "--future FILE", parts[k])
+        part = re.sub(r"scope=['\"](local|global)['\"]", r"--model=linear-\1", part)
+        part = re.sub(
+            rf"(?<![\w-])({'|'.join(_ARGUMENTS)})(=| names )", lambda m: f"--{m[1].replace('_', '-')}{m[2]}", part
+        )
+        parts[k] = re.sub(r"`?\bfuture_df\b`?", "--future", part.replace("--method=", "--fill-gaps="))
+    return "".join(parts)
+
+
+@contextmanager
+def blamed_on(
+    path: Path, *, has_lines: bool = False, time_col: str | None = None, filled: bool = False
+) -> Iterator[None]:
+    """Put the name of a file, and the lines of its rows, into the library's errors.
+
+    Parameters
+    ----------
+    path : Path
+    has_lines : bool
+        Whether the frame's index counts lines.
+    time_col : str, optional
+        Name for the column where the library speaks of time stamps.
+    filled : bool
+        Whether gaps are filled already.
+    """
+    try:
+        yield
+    except TsforceError as error:
+        row = r"line \1\2" if has_lines else r"row \1\2"
+        text = re.sub(r"\brow \d+ \(index label (?:np\.int64\((\d+)\)|'?(?:line )?(\d+)'?)\)", row, str(error))
+        if time_col is not None:
+            text = re.sub(r"\b\d+ (?:duplicate |missing )?time stamps?\b", lambda m: f"{m[0]} in {time_col!r}", text)
+        hints = []
+        if not filled and re.search(r"fill_gaps\(|missing value.*between observed", text):
+            hints.append("To let this command fill the gaps: --fill-gaps interpolate.")
+        if re.search(r"\bdf(\[.*)? = ", text):
+            hints.append("In repairs, df is the table as a DataFrame of pandas.")
+        if not has_lines and re.search(r"\brow \d", text):
+            hints.append("Rows are counted from 0.")
+        raise TsforceError("\n".join([f"{path}: {as_options(text)}", *hints])) from error
+
+
+def read(path: Path, options: dict[str, Any], *, inputs_only: bool = False) -> tuple[Any, bool]:
+    """Return the frame of a file, and whether its index counts lines.
+
+    Parameters
+    ----------
+    path : Path
+    options : dict
+        Of ``data_options``.
+    inputs_only : bool
+        Read no more than what is known of the future.
+    """
+    from tsforce.data.files import read_table
+    from tsforce.data.panel import Columns
+    from tsforce.data.text_cells import TextForm
+
+    given = {name: options[name] for name in ("past_exog", "static")} if not inputs_only else {}
+    columns = Columns(
+        options["id_col"],
+        options["time_col"],
+        () if inputs_only else (options["target_col"],),
+        future_exog=options["future_exog"],
+        **given,
+    )
+    form = {name: options[name] for name in ("sep", "decimal", "thousands", "time_format", "encoding")}
+    with blamed_on(path):
+        table = read_table(path, columns, TextForm(**form))
+    if table.unused and not inputs_only:
+        notice(f"{path}: not used: {abbreviate(table.unused, limit=12)}.")
+    method = options["fill_gaps"]
+    if method is None or inputs_only:
+        return table.frame, table.has_lines
+    with blamed_on(path, has_lines=table.has_lines, time_col=options["time_col"], filled=True):
+        try:
+            return _filled(table, path, method, options), table.has_lines
+        except MemoryError:
+            raise ArgumentError(
+                f"--fill-gaps={method!r} adds more rows than there is memory for; look for a first or last value of "
+                f"{options['time_col']!r} that is far from the others."
+            ) from None
+
+
+def _filled(table: Table, path: Path, method: str, options: dict[str, Any]) -> Any:
+    from tsforce import fill_gaps
+    from tsforce.data.gaps_and_duplicates import counted
+
+    names = {name: options[name] for name in ("id_col", "time_col", "target_col")}
+    number = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", method)
+    frame = table.frame
+    # As text the place of the row before goes along with each row that is added.
+    places = ("line " if table.has_lines else "") + frame.index.astype(str)
+    marked = frame.assign(**{"place in the file": places})
+    filled = fill_gaps(marked, options["freq"], float(method) if number else method, **names)
+    filled.index = filled.pop("place in the file")
+    target = options["target_col"]
+    added, put = len(filled) - len(frame), int(frame[target].isna().sum() - filled[target].isna().sum())
+    notice(f"{path}: --fill-gaps: {counted(added, 'row')} added, {counted(put, 'missing value')} of {target!r} filled.")
+    return filled
+
+
+def check_targets(inputs: list[Path], tables: list[Path | None], picture: Path | None) -> None:
+    """Raise before anything is computed if a file cannot be written in the end."""
+    from tsforce.data.files import check_writable
+
+    named = [path for path in (*tables, picture) if path is not None]
+    for number, path in enumerate(named):
+        with blamed_on(path):
+            if any(path.resolve() == other.resolve() for other in [*inputs, *named[:number]]):
+                raise ArgumentError("two files of this command have this name; give the one to write another.")
+            if path is not picture:
+                check_writable(path)
+                continue
+            try:
+                import matplotlib
+            except ImportError:
+                raise MissingExtraError("pictures need matplotlib: pip install 'tsforce[plot]'.") from None
+            # No window is opened, wherever this runs.
+            matplotlib.use("agg")
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+            check_writable(path, [f".{kind}" for kind in FigureCanvasAgg.get_supported_filetypes()])
+
+
+def write(frame: Any, path: Path) -> None:
+    """Write a frame to a file."""
+    from tsforce.data.files import write_table
+    from tsforce.data.gaps_and_duplicates import counted
+
+    with blamed_on(path):
+        write_table(frame, path)
+    notice(f"{path}: {counted(len(frame), 'row')} written.")
+
+
+def draw(picture: Callable[[], Any], path: Path) -> None:
+    """Write a picture to a file."""
+    from matplotlib import pyplot
+
+    with blamed_on(path):
+        figure = picture()
+        try:
+            figure.savefig(path)
+        except OSError as error:
+            raise ArgumentError(f"the file cannot be written: {error.strerror or error}.") from None
+        finally:
+            pyplot.close(figure)
+    notice(f"{path}: written.")
+
+
+def notice(text: str) -> None:
+    """Say something on stderr, so that stdout holds results alone."""
+    click.echo(text, err=True)
+
+
+@contextmanager
+def shown_warnings() -> Iterator[None]:
+    """Show the library's warnings as messages, each once."""
+    with warnings.catch_warnings():
+        other = warnings.showwarning
+        warnings.simplefilter("always", TsforceWarning)
+        seen: set[str] = set()
+
+        def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+            if not issubclass(category, TsforceWarning):
+                other(message, category, *rest, **more)
+            elif str(message) not in seen:
+                seen.add(str(message))
+                notice(f"Warning: {as_options(str(message))}")
+
+        warnings.showwarning = show
+        yield

@@ -1,0 +1,431 @@
+"""What a backtest found: forecasts beside the truth, and every score made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tsforce.data.convert import as_pandas_long, in_kind
+from tsforce.data.frame import forecast_columns, write_forecasts
+from tsforce.data.panel import IntArray, Panel
+from tsforce.errors import ArgumentError, abbreviate, check_choice
+from tsforce.evaluation.backtest_windows import Plan
+from tsforce.evaluation.forcing_response import MOST_WINDOWS, RATIOS, Measured
+from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.forced import check_ratio
+from tsforce.scoring.metrics import abs_error, has_scale, seasonal_naive_scale, smape_terms, squared_error
+
+__all__ = ["BacktestResult", "Judged"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One model's forecasts of the windows of a plan.
+
+    Attributes
+    ----------
+    yhat : (W, H, C) float64
+        Original units; NaN in windows that are not covered.
+    covered : (W,) bool
+        False where the model left the series out.
+    fitted : list of Forecaster
+        The clones that made them.
+    maker : (W,) int64
+        Which clone made each window.
+    learnt : (S,) int64 or None
+        For refit="never": the last row of each series that was learnt from.
+    is_baseline : bool
+    """
+
+    yhat: FloatArray
+    covered: BoolArray
+    fitted: list[Forecaster]
+    maker: IntArray
+    learnt: IntArray | None
+    is_baseline: bool
+
+    def some(self, chosen: BoolArray) -> Judged:
+        """Return the forecasts of some windows."""
+        return Judged(
+            self.yhat[chosen],
+            self.covered[chosen],
+            self.fitted,
+            self.maker[chosen],
+            self.learnt,
+            self.is_baseline,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestResult:
+    """Closed-loop forecasts of past windows, and their scores.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        unique_id, ds, cutoff, horizon, y, one column per model[, in_sample]; original units, ordered by series, cutoff,
+        horizon; of several targets, one column per target, and per model and target (<name>-<target>). Rows without
+        truth are left out. Of the kind that the data was; scores are pandas.
+    align : "series", "calendar" or "cutoffs"
+        How the cutoffs were found.
+    horizon, season_length : int
+    left_out : list
+        Ids without a window, or that a model could not be fitted on.
+    notes : tuple of str
+        What a reader of the scores should know.
+    """
+
+    frame: pd.DataFrame
+    align: str
+    horizon: int
+    season_length: int
+    left_out: list[Any]
+    notes: tuple[str, ...]
+    _panel: Panel = field(repr=False)
+    _plan: Plan = field(repr=False)
+    _models: dict[str, Judged] = field(repr=False)
+    _truth: FloatArray = field(repr=False)
+    _known: BoolArray = field(repr=False)
+    _scale: FloatArray = field(repr=False)
+    _kept: list[Measured] = field(default_factory=list, repr=False, init=False)
+
+    @staticmethod
+    def build(panel: Panel, plan: Plan, horizon: int, models: dict[str, Judged], season_length: int) -> BacktestResult:
+        """Return the result of some models on the windows that all of them cover."""
+        columns = panel.columns
+        reserved = {columns.id, columns.time, *columns.targets, "cutoff", "horizon", "in_sample"}
+        written = {name: forecast_columns(name, columns.targets) for name in models}
+        clash = [name for name, own in written.items() if reserved & set(own)]
+        if clash:
+            raise ArgumentError(
+                f"a model is named {abbreviate(clash)}, as a column of the result; give it another alias=."
+            )
+        covered = np.logical_and.reduce([judged.covered for judged in models.values()])
+        if not covered.all():
+            plan = plan.some(covered)
+            models = {name: judged.some(covered) for name, judged in models.items()}
+        index = plan.index
+        if len(index) == 0:
+            raise ArgumentError("no window is left: there is none that every model could be fitted for.")
+        ahead = index.rows[:, None] + np.arange(1, horizon + 1)
+        known = ahead < panel.lengths[index.series][:, None]
+        if not known.all():
+            ahead = np.minimum(ahead, panel.lengths[index.series][:, None] - 1)
+        truth = panel.values[panel.indptr[index.series][:, None] + ahead]
+        # A row in which a target is missing is scored for none.
+        known &= ~np.isnan(truth).any(axis=2)
+        complete = bool(known.all())
+        frame = write_forecasts(replace(panel, kind="pandas"), index, truth, "", with_cutoff=True)
+        frame.columns = [*frame.columns[: -len(columns.targets)], *columns.targets]
+        for name, judged in models.items():
+            for column, values in zip(written[name], judged.yhat.reshape(len(frame), -1).T, strict=True):
+                frame[column] = values
+        seen = [judged.learnt for judged in models.values() if judged.learnt is not None]
+        if seen:
+            frame["in_sample"] = np.logical_or.reduce(
+                [ahead <= learnt[index.series][:, None] for learnt in seen]
+            ).ravel()
+        if not complete:
+            frame = frame[known.ravel()].reset_index(drop=True)
+        first = plan.first_rows(panel.n_series)
+        scale = seasonal_naive_scale(panel.values, panel.indptr, season_length, first + 1)
+        left_out = [panel.id_list[i] for i in np.flatnonzero(first < 0)]
+        notes = _notes(panel, plan, left_out, bool(seen))
+        return BacktestResult(
+            in_kind(frame, panel.kind),
+            plan.align,
+            horizon,
+            season_length,
+            left_out,
+            notes,
+            panel,
+            plan,
+            models,
+            truth,
+            known,
+            scale,
+        )
+
+    def __repr__(self) -> str:
+        lines = [
+            f"BacktestResult: {abbreviate(self._models)}, closed loop, horizon {self.horizon}, "
+            f"{len(self._plan.index)} windows of {len(np.unique(self._plan.index.series))} series, "
+            f"aligned by {self.align}"
+        ]
+        return "\n".join([*lines, self.scores().to_string(index=False), *self.notes])
+
+    # ---- scores
+
+    def scores(self, by: str | None = None) -> pd.DataFrame:
+        """Return one row per model and its scores.
+
+        Columns: model, smape, mase, mae, rmse, n_series, n_windows, season_length[, in_sample], n_left_out.
+
+        Parameters
+        ----------
+        by : None, "unique_id", "cutoff" or "target"
+            Detail: one row per model and series, per model and cutoff, or per model and target (the columns that
+            ``target_col`` names).
+
+        Notes
+        -----
+        Each score is computed per series (over its windows, steps and targets) and averaged over series. ``n_left_out``
+        series have no MASE scale (the mean absolute seasonal difference up to their first cutoff is 0 or unknown); they
+        count in every column but ``mase``.
+        """
+        if by is not None:
+            check_choice("by", by, ("unique_id", "cutoff", "target"))
+        if by == "target":
+            tables = [self._only(channel).scores() for channel in range(self._panel.n_channels)]
+            for table, target in zip(tables, self._panel.columns.targets, strict=True):
+                table.insert(1, "target", target)
+            return pd.concat(tables, ignore_index=True)
+        index = self._plan.index
+        if by == "cutoff":
+            ticks, group = np.unique(self._panel.ticks(index.series, index.rows), return_inverse=True)
+            keys = {"cutoff": self._panel.clock.stamps(ticks)}
+        else:
+            series, group = np.unique(index.series, return_inverse=True)
+            keys = {self._panel.columns.id: self._panel.ids.take(series)}
+        rows = []
+        for name in self._models:
+            detail = self._grouped(name, group, len(next(iter(keys.values()))))
+            if by is None:
+                rows.append(self._summary(name, detail))
+            else:
+                rows.append(pd.DataFrame({"model": name, **keys, **detail}))
+        return pd.DataFrame(rows) if by is None else pd.concat(rows, ignore_index=True)
+
+    def _only(self, channel: int) -> BacktestResult:
+        """Return the result of one target of several."""
+        one = slice(channel, channel + 1)
+        models = {name: replace(judged, yhat=judged.yhat[:, :, one]) for name, judged in self._models.items()}
+        return replace(self, _models=models, _truth=self._truth[:, :, one], _scale=self._scale[:, one])
+
+    def _terms(self, name: str) -> dict[str, tuple[FloatArray, BoolArray]]:
+        """Return for each metric the error terms of each window and step, and where they count, (W, H, C) each."""
+        yhat, scale = self._models[name].yhat, self._scale[self._plan.index.series][:, None]
+        absolute = abs_error(self._truth, yhat)
+        usable = has_scale(scale)
+        known = np.broadcast_to(self._known[:, :, None], yhat.shape)
+        return {
+            "smape": (smape_terms(self._truth, yhat), known),
+            "mase": (absolute / np.where(usable, scale, 1.0), known & usable),
+            "mae": (absolute, known),
+            "rmse": (squared_error(self._truth, yhat), known),
+        }
+
+    def _grouped(self, name: str, group: IntArray, n_groups: int) -> dict[str, Any]:
+        """Return the mean of each metric over the windows of each group."""
+        means = {}
+        for metric, (terms, use) in self._terms(name).items():
+            total = np.bincount(group, np.where(use, terms, 0.0).sum(axis=(1, 2)), minlength=n_groups)
+            means[metric] = _ratio(total, np.bincount(group, use.sum(axis=(1, 2)), minlength=n_groups))
+        means["rmse"] = np.sqrt(means["rmse"])
+        return {**means, "n_windows": np.bincount(group, minlength=n_groups)}
+
+    def _summary(self, name: str, detail: dict[str, Any]) -> dict[str, Any]:
+        """Return the mean over series of what `detail` holds for each."""
+        scale = self._scale[np.unique(self._plan.index.series)]
+        with_scale = has_scale(scale).any(axis=1)
+        row: dict[str, Any] = {"model": name}
+        for metric in ("smape", "mase", "mae", "rmse"):
+            values = detail[metric][with_scale] if metric == "mase" else detail[metric]
+            row[metric] = float(values.mean()) if len(values) else np.nan
+        row |= {
+            "n_series": len(detail["mae"]),
+            "n_windows": len(self._plan.index),
+            "season_length": self.season_length,
+        }
+        if "in_sample" in self.frame.columns:
+            row["in_sample"] = bool(np.any(self.frame["in_sample"].to_numpy()))
+        return row | {"n_left_out": int((~with_scale).sum())}
+
+    def by_horizon(self) -> pd.DataFrame:
+        """Return the errors at each step, pooled over windows and series.
+
+        Columns: model, horizon, smape, mase, mae, rmse, n_windows.
+        """
+        count = self._known.sum(axis=0)
+        tables = []
+        for name in self._models:
+            table: dict[str, Any] = {"model": name, "horizon": np.arange(1, self.horizon + 1)}
+            for metric, (terms, use) in self._terms(name).items():
+                table[metric] = _ratio(np.where(use, terms, 0.0).sum(axis=(0, 2)), use.sum(axis=(0, 2)))
+            table["rmse"] = np.sqrt(table["rmse"])
+            table["n_windows"] = count
+            tables.append(pd.DataFrame(table))
+        return pd.concat(tables, ignore_index=True)
+
+    # ---- exposure
+
+    def _chosen(self, baselines: bool) -> list[str]:
+        return [name for name, judged in self._models.items() if baselines or not judged.is_baseline]
+
+    @property
+    def _measured(self) -> Measured:
+        """Exposure costs forecasts: what was measured is kept."""
+        if not self._kept:
+            self._kept.append(Measured(self._panel, self._plan, self._models, self._truth, self._known, self._scale))
+        return self._kept[0]
+
+    def exposure(self, *, baselines: bool = False) -> pd.DataFrame:
+        """Return model, horizon, rmse_closed, rmse_one_step, rmse_naive, gap, n_windows, n_left_out.
+
+        One-step errors are those of forecasts made one step before the *same targets*, by the clone that made the
+        window. Errors are divided by the series' in-sample seasonal-naive scale before pooling over windows and series;
+        windows of series without one are left out and counted. gap = rmse_closed / rmse_one_step: compare it between
+        modes, not with 1 (even the true model of a noisy series has a gap above 1).
+
+        Parameters
+        ----------
+        baselines : bool
+            Whether to include reference methods.
+        """
+        return self._measured.by_step(self._chosen(baselines))
+
+    def exposure_summary(self, *, baselines: bool = False) -> pd.DataFrame:
+        """Return model, drift_horizon, naive_horizon, diverged_share, radius_median, radius_max, growth.
+
+        drift_horizon: first step where the closed-loop error is above twice the one-step error; naive_horizon: first
+        step where it is no better than repeating the last value; "> H" if there is none. diverged_share: share of
+        windows with a forecast that is not finite, or further from the series' mean than 10 times its range, both up to
+        the first cutoff. radius_median, radius_max: spectral radius of the one-step map along the closed-loop
+        forecasts, over steps and windows; growth: mean log growth per step of a small error in what is fed, the median
+        over windows (``Forecaster.companion_at`` says more); above 0 errors grow. NaN for what is no step model with a
+        gradient. They are taken of at most 100 windows, spread evenly, and cost a few seconds at most per model.
+        """
+        return self._measured.summary(self._chosen(baselines))
+
+    def forcing_response(
+        self,
+        ratios: Sequence[float] = RATIOS,
+        *,
+        baselines: bool = False,
+        max_windows: int | None = MOST_WINDOWS,
+        random_state: int = 0,
+    ) -> pd.DataFrame:
+        """Return model, forcing_ratio, rmse, mae, n_windows, n_left_out: the error when some truth comes in on the way.
+
+        Ratio 1 is one step ahead, 0 closed loop, as in `exposure`; between them each observed target after the cutoff
+        is fed back with that probability (``Forecaster.predict_forced``). Errors in units of the series' in-sample
+        seasonal-naive scale, pooled over windows, steps, series and targets; windows of series without one are left out
+        and counted.
+
+        Parameters
+        ----------
+        ratios : sequence of float
+            Shares of observed targets fed back, in [0, 1].
+        baselines : bool
+            Whether to include reference methods.
+        max_windows : int, optional
+            Look at so many windows at most, spread evenly; None: at all. A ratio between 0 and 1 costs up to half the
+            horizon's steps in forecasts of all of them.
+        random_state : int
+            Which targets are fed is drawn by it.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, backtest
+        >>> from tsforce.datasets import load
+        >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=6, n_windows=4)
+        >>> result.forcing_response((1, 0), baselines=True)["rmse"].round(2).tolist()
+        [1.81, 2.71]
+        """
+        listed = [check_ratio(ratio) for ratio in ratios]
+        if max_windows is not None:
+            max_windows = check_count("max_windows", max_windows, other="None")
+        random_state = check_count("random_state", random_state, least=0)
+        return self._measured.by_ratio(self._chosen(baselines), listed, max_windows, random_state)
+
+    def exposure_report(self, *, baselines: bool = False) -> str:
+        """Return what all figures of exposure say, in plain words: a paragraph for each model.
+
+        Costs what `exposure`, `exposure_summary` and `forcing_response` cost; none of it is computed twice.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, backtest
+        >>> from tsforce.datasets import load
+        >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=6, n_windows=4)
+        >>> print(result.exposure_report(baselines=True))
+        naive: at step 1 and 6 its closed-loop error is 2.072 and 3.921 in units of the seasonal-naive scale; ...
+        """
+        return "\n\n".join(self._measured.words(name) for name in self._chosen(baselines))
+
+    # ---- pictures
+
+    def plot(self, kind: str = "horizon", *, series: Any = None, baselines: bool = False, ax: Any = None) -> Any:
+        """Return a figure of the errors at each step, or of the forecasts themselves (extra ``plot``).
+
+        Parameters
+        ----------
+        kind : "horizon", "windows" or "exposure"
+            "horizon": ``exposure()``, closed-loop and one-step errors at each step after the cutoff, repeating the last
+            value beside them; MASE at each step where there is nothing but reference methods. "windows": truth and
+            forecasts of each window of one series. "exposure": the first, and ``forcing_response()`` beside it.
+        series : optional
+            For "windows": the series' id; by default the first.
+        baselines : bool
+            Not for "windows": whether to include reference methods; their one-step errors cost a forecast per row.
+        ax : matplotlib Axes, optional
+            Two of them for "exposure".
+
+        Raises
+        ------
+        ArgumentError
+            If the kind or the series is not known.
+        """
+        from tsforce.plotting import plot_backtest, plot_exposure, plot_horizon
+
+        if check_choice("kind", kind, ("horizon", "windows", "exposure")) == "windows":
+            columns = self._panel.columns
+            return plot_backtest(
+                as_pandas_long(self.frame, columns.id, columns.time, columns.targets[0])[0],
+                series=series,
+                ax=ax,
+                id_col=columns.id,
+                time_col=columns.time,
+                target_col=columns.targets[0],
+            )
+        if series is not None:
+            raise ArgumentError(
+                f"series={series!r}: errors at each step are pooled over all series; for one series' forecasts say "
+                f"plot(kind='windows', series=...)."
+            )
+        nothing_else = all(judged.is_baseline for judged in self._models.values())
+        if kind == "exposure":
+            shown = baselines or nothing_else
+            return plot_exposure(self.exposure(baselines=shown), self.forcing_response(baselines=shown), ax=ax)
+        if not baselines and nothing_else:
+            return plot_horizon(self.by_horizon(), ax=ax)
+        return plot_horizon(self.exposure(baselines=baselines), ax=ax)
+
+
+def _ratio(total: Any, count: Any) -> FloatArray:
+    """Return ``total / count``, NaN where nothing was counted."""
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _notes(panel: Panel, plan: Plan, left_out: list[Any], in_sample: bool) -> tuple[str, ...]:
+    notes = []
+    if in_sample:
+        notes.append("in sample: the model has learnt from rows that it forecasts here (refit='never').")
+    ends = panel.ticks(np.arange(panel.n_series), panel.lengths - 1)
+    if plan.align == "series" and len(np.unique(ends)) > 1 and not isinstance(panel.clock.freq, int):
+        notes.append(
+            "aligned by series with ragged ends: a global model may learn from stamps that lie after another series' "
+            "cutoff."
+        )
+    if left_out:
+        notes.append(f"left out: {len(left_out)} series without a window or too short: {abbreviate(left_out)}.")
+    return tuple(notes)

@@ -1,0 +1,216 @@
+"""compare_modes: one model, trained in several modes, on the same windows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tsforce.errors import ArgumentError, ArgumentTypeError
+from tsforce.evaluation.backtest import judge
+from tsforce.evaluation.backtest_result import BacktestResult
+from tsforce.evaluation.backtest_windows import plan_windows
+from tsforce.forecasting.arguments import check_count, check_mode
+from tsforce.forecasting.base import Forecaster
+
+__all__ = ["ModeComparison", "compare_modes", "paired_test"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def paired_test(errors: dict[str, FloatArray], reference: str) -> pd.DataFrame:
+    """Return for each mode whether its errors differ from the reference's, series by series.
+
+    Parameters
+    ----------
+    errors : dict of mode -> (S,) array
+        One error per series, the same series in the same order.
+    reference : str
+        The mode to compare with.
+
+    Returns
+    -------
+    DataFrame
+        mode, median_difference (mode minus reference), share_better (of series), p (Wilcoxon's signed-rank test,
+        two-sided), p_holm (Holm 1979, over the modes compared). NaN for the reference; 1 where no series differs.
+    """
+    from scipy.stats import wilcoxon
+
+    rows = []
+    for mode, values in errors.items():
+        difference = _ranked(values) - _ranked(errors[reference])
+        usable = difference[~np.isnan(difference)]
+        median, share, p = np.nan, np.nan, np.nan
+        if len(usable):
+            median, share = float(np.median(usable)), float(np.mean(usable < 0))
+            if mode != reference:
+                p = float(wilcoxon(usable).pvalue) if np.any(usable != 0) else 1.0
+        rows.append((mode, median, share, p))
+    table = pd.DataFrame(rows, columns=["mode", "median_difference", "share_better", "p"])
+    others = table.index[table["p"].notna()]
+    order = table.loc[others, "p"].sort_values().index
+    adjusted, worst = pd.Series(np.nan, index=table.index), 0.0
+    for rank, row in enumerate(order):
+        worst = max(worst, min(1.0, (len(order) - rank) * float(table.loc[row, "p"])))
+        adjusted[row] = worst
+    return table.assign(p_holm=adjusted)
+
+
+def _ranked(errors: FloatArray) -> FloatArray:
+    """Return errors with a large number where a forecast diverged: the test ranks, and that is worst."""
+    return np.where(np.isposinf(errors), 1e12, errors)
+
+
+@dataclass(frozen=True, eq=False)
+class ModeComparison:
+    """What training in each mode gave, on the same windows with the same seeds.
+
+    Attributes
+    ----------
+    runs : DataFrame
+        One row per mode and seed: mode, seed, mase, smape, one_step, gap, drift_horizon, naive_horizon, diverged_share,
+        steps, cpu_s. ``one_step`` and ``gap`` are RMSE in units of the seasonal-naive scale, pooled over the horizon.
+    horizons : DataFrame
+        mode, seed, horizon, mase, rmse_closed, rmse_one_step, gap: errors at each step.
+    tests : DataFrame
+        From `paired_test` of the series' closed-loop MASE, seeds averaged, against the reference mode.
+    reference : str
+
+    Examples
+    --------
+    >>> from tsforce import NARXForecaster, compare_modes
+    >>> from tsforce.datasets import load
+    >>> model = NARXForecaster(horizon=6, lags=12, scope="local", max_steps=5)
+    >>> comparison = compare_modes(model, load("airpassengers"), ["open_loop", "closed_loop"])
+    >>> comparison.summary()["mode"].tolist()
+    ['open_loop', 'closed_loop']
+    """
+
+    runs: pd.DataFrame
+    horizons: pd.DataFrame
+    tests: pd.DataFrame
+    reference: str
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per mode: mean over seeds, spread of the closed-loop error, and the paired test."""
+        grouped = self.runs.groupby("mode", sort=False)
+        numbers = ["smape", "one_step", "gap", "diverged_share", "steps", "cpu_s"]
+        table = grouped["mase"].agg(["mean", "min", "max"]).add_prefix("mase_").join(grouped[numbers].mean())
+        return table.reset_index().merge(self.tests, on="mode")
+
+    def __repr__(self) -> str:
+        return f"ModeComparison against {self.reference!r}\n{self.summary().to_string(index=False)}"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Return a figure of the closed-loop error at each step for each mode (extra ``plot``).
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        """
+        from tsforce.plotting import plot_modes
+
+        return plot_modes(self.horizons, ax=ax)
+
+
+def compare_modes(
+    model: Forecaster,
+    df: Any,
+    modes: Sequence[Any] = ("open_loop", "closed_loop", "curriculum", "auto"),
+    *,
+    seeds: int | Sequence[int] = (0,),
+    reference: str | None = None,
+    horizon: int | None = None,
+    n_windows: int = 1,
+    step_size: int | None = None,
+    cutoffs: Any = None,
+    align: str = "auto",
+    season_length: int | None = None,
+) -> ModeComparison:
+    """Return closed-loop and one-step errors of one model trained in several modes.
+
+    Parameters
+    ----------
+    model : Forecaster
+        With the parameters ``mode`` and ``random_state``. Never changed; fitted once per mode and seed on the rows up
+        to the first cutoff.
+    df : DataFrame
+        Long frame.
+    modes : sequence of str or Forcing
+    seeds : int or sequence of int
+        A number n stands for 0 .. n - 1. Every mode gets the same ones.
+    reference : str, optional
+        The mode that others are tested against; the first by default.
+    horizon, n_windows, step_size, cutoffs, align, season_length
+        As in ``backtest``.
+
+    Returns
+    -------
+    ModeComparison
+
+    Examples
+    --------
+    >>> from tsforce import NARXForecaster, compare_modes
+    >>> from tsforce.datasets import load
+    >>> model = NARXForecaster(horizon=6, lags=12, scope="local", max_steps=5)
+    >>> compare_modes(model, load("airpassengers"), ["open_loop", "closed_loop"]).runs["mode"].tolist()
+    ['open_loop', 'closed_loop']
+    """
+    if not isinstance(model, Forecaster) or not {"mode", "random_state"} <= set(model.get_params()):
+        raise ArgumentTypeError(
+            f"model is a {type(model).__name__}; expected a Forecaster with the parameters mode and random_state, such "
+            f"as NARXForecaster(...)."
+        )
+    if isinstance(modes, str):
+        modes = [modes]
+    for mode in modes:
+        check_mode(mode)
+    names = [mode if isinstance(mode, str) else repr(mode) for mode in modes]
+    if not names or len(set(names)) < len(names):
+        raise ArgumentError(f"modes={modes!r}: expected one or more different modes.")
+    reference = names[0] if reference is None else reference
+    if reference not in names:
+        raise ArgumentError(f"reference={reference!r} is none of the modes: {', '.join(names)}.")
+    numbers = range(check_count("seeds", seeds)) if isinstance(seeds, (int, np.integer)) else list(seeds)
+    if not numbers:
+        raise ArgumentError("seeds is empty; give at least one.")
+    if season_length is not None:
+        season_length = check_count("season_length", season_length)
+    steps = model.check_horizon(horizon)
+    panel = model.read(df)
+    plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
+    runs, horizons = [], []
+    by_series: dict[str, list[FloatArray]] = {name: [] for name in names}
+    for name, mode in zip(names, modes, strict=True):
+        for seed in numbers:
+            candidate = model.clone_unfitted().set_params(mode=mode, random_state=seed)
+            began = time.process_time()
+            judged = judge(candidate, panel, plan, steps, refit=False)
+            cpu = time.process_time() - began
+            fitted = judged.fitted[0]
+            season = fitted.season_length_for_scores(season_length)
+            result = BacktestResult.build(panel, plan, steps, {name: judged}, season)
+            exposure = result.exposure().assign(mode=name, seed=seed, mase=result.by_horizon()["mase"])
+            summary = result.exposure_summary().iloc[0]
+            total = result.scores().iloc[0]
+            by_series[name].append(result.scores(by="unique_id")["mase"].to_numpy())
+            closed, one = (np.sqrt((exposure[c] ** 2).mean()) for c in ("rmse_closed", "rmse_one_step"))
+            records = getattr(getattr(fitted, "history_", None), "frame", pd.DataFrame())
+            runs.append(
+                {
+                    "mode": name, "seed": seed, "mase": total["mase"], "smape": total["smape"], "one_step": one,
+                    "gap": closed / one if one > 0 else np.nan, "drift_horizon": summary["drift_horizon"],
+                    "naive_horizon": summary["naive_horizon"], "diverged_share": summary["diverged_share"],
+                    "steps": int(records["step"].max()) if len(records) else 0, "cpu_s": cpu,
+                }
+            )  # fmt: skip
+            horizons.append(exposure[["mode", "seed", "horizon", "mase", "rmse_closed", "rmse_one_step", "gap"]])
+    errors = {name: np.mean(values, axis=0) for name, values in by_series.items()}
+    return ModeComparison(
+        pd.DataFrame(runs), pd.concat(horizons, ignore_index=True), paired_test(errors, reference), reference
+    )

@@ -1,0 +1,515 @@
+"""NARXRegressor: fit(X, y) on measured records of a dynamic system, predict(X) by simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tsforce.data.panel import ragged_rows
+from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.equation import equation, is_sum
+from tsforce.dynamics.models.families import MLP, Family
+from tsforce.errors import ArgumentError, SeriesTooShortError, check_choice
+from tsforce.forecasting.adapters import check_model
+from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number, resolve_inputs
+from tsforce.forecasting.history_frame import TrainingHistory
+from tsforce.forecasting.learning import draws, learn, options_of, solver_of
+from tsforce.forecasting.rolling import Rolling
+from tsforce.identification.linear_part import LinearPart, linear_part_of
+from tsforce.identification.records import (
+    check_order,
+    check_weight,
+    column_names,
+    held_out_share,
+    horizon_of,
+    measured_starts,
+    numbers,
+    offsets,
+    record_panel,
+    record_sizes,
+    rows_to_skip,
+    standard,
+)
+from tsforce.identification.simulator import Simulator, warn_of_clipping
+from tsforce.training.fit import PRESETS
+from tsforce.training.problem import Problem
+from tsforce.training.solvers.levenberg_marquardt import INITIAL_OUTPUTS
+
+__all__ = ["NARXRegressor", "Simulation"]
+
+FloatArray = npt.NDArray[np.float64]
+
+# A network for one dynamic system: smooth, and small enough for Levenberg-Marquardt.
+_MLP = MLP((16,), "tanh")
+
+
+class Simulation(NamedTuple):
+    """What a model says of some records, and where it left the range of what it has learnt from.
+
+    Attributes
+    ----------
+    y : (n,) or (n, C) float64
+        Original units.
+    clipped : (S,) bool
+        Records whose simulation met the guard: training mean +- 10 times the training range.
+    """
+
+    y: FloatArray
+    clipped: npt.NDArray[np.bool_]
+
+
+class NARXRegressor(RegressorMixin, BaseEstimator):
+    """A model of a dynamic system: each output from earlier outputs and from inputs, simulated by ``predict``.
+
+    Rows of X (inputs) and y (outputs) are in time order, one time step apart. ``predict(X)`` simulates: it feeds the
+    model its own outputs, from inputs alone; `one_step` and `predict_ahead` start from measured outputs at every row.
+    Before its first row a system rests: its outputs at the training mean, its inputs at those of the first row.
+
+    Parameters
+    ----------
+    output_lags : int or sequence of int
+        Earlier outputs that are read: an int L means 1..L, a sequence exactly those.
+    input_lags : int or sequence of int
+        Inputs that are read: an int L means ``input_delay .. input_delay + L - 1``, a sequence those offsets, each
+        `input_delay` further back; 0 is the same row. An ARX model (na, nb, nk) is ``(output_lags, input_lags,
+        input_delay)``.
+    input_delay : int
+        Rows after which an input shows at the earliest.
+    model : "linear", "polynomial", "mlp", "gru", "lstm", a family of ``tsforce.models`` or a regressor
+        "mlp" is ``tsforce.models.MLP((16,), "tanh")``, a small smooth network. Any estimator with ``fit`` and
+        ``predict`` will do: clones of it are fitted.
+    mode : "auto", "open_loop", "closed_loop", "curriculum" or a Forcing
+        What the model is fed while it learns. "open_loop": measured outputs (a linear model then is least squares).
+        "closed_loop": its own outputs over `horizon` steps, from a start by least squares. "curriculum": measured
+        outputs first, its own later. "auto": open loop, then the others, and whichever simulates the held-out rows
+        better is kept.
+    solver : "auto", "adamw" or "levenberg_marquardt"
+        "auto": Levenberg-Marquardt for linear models, polynomials and tanh networks of at most 2000 weights, unless an
+        argument asks for what it does not do; else AdamW. Open loop, where there is a closed form, that.
+    horizon : "auto" or int
+        Steps of a training roll-out. "auto": 50, or four times the largest lag if that is more, but no more than a
+        quarter of the longest record.
+    initial_outputs : "measured" or "free"
+        What training roll-outs start on. "free": outputs that Levenberg-Marquardt learns with the weights, window by
+        window, held near the measured ones by their own squared errors, for outputs with noise (multiple shooting, Bock
+        1981; errors in variables). Prediction is as ever.
+    ridge : float or "auto"
+        Penalty of least squares on standardised columns. "auto" takes from 1, 10, 30, 100, 300 the one that simulates
+        the held-out rows best.
+    loss : "auto", "mae", "mse", "huber" or "smape"
+        "auto": "mse" for Levenberg-Marquardt, which knows no other, "mae" for AdamW.
+    max_steps, time_limit, learning_rate, batch_size
+        As in ``NARXForecaster``.
+    validation : float or False
+        Share at the end of every record that is held out to choose the number of steps and what ``mode="auto"`` keeps,
+        each simulated as one window from the measured outputs before it, however long; errors are means over records.
+        (Where ``mode="auto"`` compares, a window counts as up to ten pieces of four steps or more.) The choice is then
+        trained once more on all rows. False: nothing is held out, all steps are taken.
+    device : "auto" or torch device
+        "auto" is the CPU.
+    random_state : int
+        Every draw is keyed by it.
+    verbose : bool
+        Show both validation errors on stderr while training.
+
+    Attributes
+    ----------
+    model_ : StepModel
+        On standardised outputs (``y_mean_``, ``y_scale_``) and inputs.
+    output_lags_, input_lags_ : tuple of int
+    output_names_ : (C,) tuple of str
+        Columns of y, or the name of a Series; without names y, or y0, y1 ... Output axes are in their order.
+    horizon_ : int
+    mode_ : str or Forcing
+        The mode it was trained in.
+    kept_mode_ : str
+        The mode whose weights were kept; differs from ``mode_`` for "auto".
+    history_ : TrainingHistory
+        ``frame``: per look the forced loss, one-step and closed-loop validation error, forcing ratio, learning rate.
+    ridge_ : float
+        NaN for a regressor.
+    y_mean_, y_scale_ : (C,) float64
+        Mean and standard deviation of each output over all records.
+    x_mean_ : (F,) float64
+        Mean of each input over all records.
+    n_features_in_ : int
+    feature_names_in_ : (n_features_in_,) str
+        Where X had names.
+
+    Notes
+    -----
+    ``cross_val_score`` and searches want folds that are one stretch of time: ``TimeSeriesSplit``. A search by
+    successive halving wants ``resource="max_steps"``: with "n_samples" scikit-learn draws rows at random, which leaves
+    no record. Arguments beside X and y pass through pipelines by metadata routing
+    (``set_fit_request(session_sizes=True)``). Searches cannot cut `session_sizes`: every fold would get the whole list,
+    so that several records are searched over in a loop of one's own. Candidates with other lags are to be scored on
+    the same rows: ``scoring=lambda model, X, y: model.score(X, y, skip=10)``, 10 being the largest lag of all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsforce import NARXRegressor
+    >>> u = np.random.default_rng(0).normal(size=(300, 1))
+    >>> y = np.zeros(300)
+    >>> for t in range(1, 300):
+    ...     y[t] = 0.8 * y[t - 1] + u[t - 1, 0]
+    >>> model = NARXRegressor(output_lags=1, input_lags=1, input_delay=1, mode="open_loop").fit(u[:200], y[:200])
+    >>> round(model.score(u[200:], y[200:]), 6)
+    1.0
+    """
+
+    def __init__(
+        self,
+        output_lags: Any = 2,
+        input_lags: Any = 2,
+        *,
+        input_delay: int = 0,
+        model: Any = "linear",
+        mode: Any = "auto",
+        solver: str = "auto",
+        horizon: int | str = "auto",
+        initial_outputs: str = "measured",
+        ridge: float | str = 0.0,
+        loss: str = "auto",
+        max_steps: int | None = None,
+        time_limit: float | None = None,
+        learning_rate: float | str = "auto",
+        batch_size: int | str = "auto",
+        validation: float | bool = 0.2,
+        device: Any = "auto",
+        random_state: int = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.output_lags = output_lags
+        self.input_lags = input_lags
+        self.input_delay = input_delay
+        self.model = model
+        self.mode = mode
+        self.solver = solver
+        self.horizon = horizon
+        self.initial_outputs = initial_outputs
+        self.ridge = ridge
+        self.loss = loss
+        self.max_steps = max_steps
+        self.time_limit = time_limit
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.validation = validation
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: several outputs are fine; on rows that are no time series, scores are poor."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    # ---- fit
+
+    def fit(self, X: Any, y: Any, session_sizes: Any = None, *, mode: Any = None) -> Self:
+        """Learn from one record, or from several, one below the other.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+            Inputs, rows in time order.
+        y : array-like, (n,) or (n, C)
+            Outputs, measured at the same rows.
+        session_sizes : array-like, (S,), optional
+            Rows of each record; no lag reaches from one into another. One record by default.
+        mode : str or Forcing, optional
+            Wins over the constructor's for this fit and is remembered in ``mode_``.
+
+        Returns
+        -------
+        NARXRegressor
+            Itself.
+
+        Raises
+        ------
+        ArgumentError
+            If a parameter is not accepted, `session_sizes` do not add up to n, or columns of X and y share a name.
+        ValueError
+            scikit-learn's, for X or y that are no finite numbers in two dimensions.
+        SeriesTooShortError
+            If no record has a row whose lags are all in it.
+
+        Warns
+        -----
+        ValidationWarning
+            If every record is too short to hold out what something is to be chosen by.
+        """
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+        delay = check_count("input_delay", self.input_delay, least=0)
+        output_lags = offsets("output_lags", self.output_lags, least=1)
+        input_lags = tuple(lag + delay for lag in offsets("input_lags", self.input_lags, least=0))
+        kind = _MLP if isinstance(self.model, str) and self.model == "mlp" else check_model(self.model)
+        trained_mode = check_mode(self.mode if mode is None else mode)
+        trained_mode = next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode)
+        ridge = check_number("ridge", self.ridge, auto=True)
+        device, share = check_device(self.device), held_out_share(self.validation)
+        starts = check_choice("initial_outputs", self.initial_outputs, INITIAL_OUTPUTS)
+        options = options_of(self, 0 if share is None else 1, initial_outputs=starts)
+
+        given_y = y
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
+        targets = numbers("y", y)
+        sizes = record_sizes(session_sizes, len(X))
+        reach = max(*output_lags, *input_lags)
+        if sizes.max() <= reach:
+            raise SeriesTooShortError(
+                f"n_samples={len(X)}, the longest record has {sizes.max()}: the largest lag, {reach}, needs at least "
+                f"{reach + 1} rows in one record; lower output_lags, input_lags or input_delay, or give more rows."
+            )
+        horizon = horizon_of(self.horizon, reach, int(sizes.max()))
+        self.y_mean_, self.y_scale_ = standard(targets)
+        names, channels = column_names(getattr(self, "feature_names_in_", ()), X.shape[1], given_y, targets.shape[1])
+        panel = record_panel(X, (targets - self.y_mean_) / self.y_scale_, sizes, names, channels)
+        coder, read = resolve_inputs(panel, dict.fromkeys(names, input_lags), (), pooled=True)
+        layout = LagLayout(output_lags, channels, **read)
+        # A recurrent network's state needs steps before the cutoff to take in.
+        recurrent = isinstance(kind, Family) and kind.takes_in_context
+        context = layout.reach + (2 * horizon if recurrent else 0)
+        problem = Problem(
+            panel, (), None, context, layout, horizon, 1, True, True, device, coder, judged_share=share
+        )  # fmt: skip
+        if isinstance(kind, Family):
+            options = replace(options, solver=solver_of(kind, trained_mode, layout, options))
+        name = type(self).__name__
+        fitted = learn(problem, kind, trained_mode, ridge, options, name=name, verbose=self.verbose)
+
+        self.output_lags_, self.input_lags_, self.output_names_ = layout.lags, input_lags, channels
+        self.horizon_ = horizon
+        self.mode_ = trained_mode
+        self.kept_mode_ = fitted.kept[0]
+        self.history_ = TrainingHistory(fitted.history)
+        self.ridge_ = float(fitted.ridge.ridge[0])
+        self.one_column_ = y.ndim == 1
+        self.model_ = fitted.model
+        # What is simulated later is no record that was fitted: what was learnt of all rows stands behind any.
+        one = replace(panel, ids=panel.ids[:1], indptr=np.array([0, len(X)], dtype=np.int64), start=panel.start[:1])
+        whole = replace(problem, panel=one)
+        self.rolling_ = Rolling.of(replace(fitted, learnt=whole.learn(one.lengths)), whole)
+        self.x_mean_ = X.mean(axis=0)
+        return self
+
+    def depends_on_seed(self, mode: Any = None) -> bool:
+        """Return whether a fit in `mode` draws anything: least squares does not."""
+        return draws(self.model, self.solver, self.mode if mode is None else mode)
+
+    # ---- predict
+
+    def predict(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> FloatArray:
+        """Return the outputs of a closed-loop simulation: every row from inputs and the model's own earlier outputs.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+            Inputs, rows in time order.
+        y_init : array-like, (n0,) or (n0, C), or a list of them or (S, n0, C), one per record, optional
+            Outputs measured at the first n0 rows of each record (n0 of its own, or None): they come back as they are,
+            and the simulation starts after them.
+        session_sizes : array-like, (S,), optional
+            Rows of each record; one by default.
+
+        Returns
+        -------
+        ndarray, (n,) or (n, C) float64
+            Original units; two-dimensional if y was when the model was fitted.
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError
+            If `y_init` has another number of outputs or more rows than its record, or `session_sizes` do not add up.
+
+        Warns
+        -----
+        DivergenceWarning
+            If a simulation went as far as ten times the range of the training outputs and was clipped there.
+        """
+        simulated = self.simulate(X, y_init, session_sizes)
+        warn_of_clipping("records", simulated.clipped)
+        return simulated.y
+
+    def simulate(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> Simulation:
+        """Return what `predict` does, and which records were clipped instead of a warning; parameters as there."""
+        check_is_fitted(self, "model_")
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        sizes = record_sizes(session_sizes, len(X))
+        heads = measured_starts(y_init, sizes, self.output_names_)
+        y, clipped = self._simulator.simulate(X, sizes, heads)
+        return Simulation(y[:, 0] if self.one_column_ else y, clipped)
+
+    def one_step(self, X: Any, y: Any, session_sizes: Any = None) -> FloatArray:
+        """Return each row's output from measured outputs up to the row before; parameters as in `predict_ahead`."""
+        return self.predict_ahead(X, y, 1, session_sizes)
+
+    def predict_ahead(self, X: Any, y: Any, steps: int, session_sizes: Any = None) -> FloatArray:
+        """Return each row's output from outputs measured up to `steps` rows before it, the model's own in between.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+        y : array-like, (n,) or (n, C)
+            Measured outputs.
+        steps : int
+            At least 1. Rows that have fewer before them are simulated from the start of their record.
+        session_sizes : array-like, (S,), optional
+            Rows of each record; one by default.
+
+        Returns
+        -------
+        ndarray, (n,) or (n, C) float64
+            Original units.
+
+        Raises
+        ------
+        NotFittedError, ArgumentError
+            As `predict`.
+        """
+        check_is_fitted(self, "model_")
+        steps = check_count("steps", steps)
+        X, targets = self._both(X, y)
+        sizes = record_sizes(session_sizes, len(X))
+        out, clipped = self._simulator.ahead(X, targets, sizes, steps)
+        warn_of_clipping("roll-outs", clipped)
+        return out[:, 0] if self.one_column_ else out
+
+    def score(
+        self, X: Any, y: Any, sample_weight: Any = None, session_sizes: Any = None, *, skip: int | None = None
+    ) -> float:
+        """Return R2 of a simulation that starts from as many measured outputs as the largest lag; the rest is scored.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+        y : array-like, (n,) or (n, C)
+        sample_weight : array-like, (n,), optional
+        session_sizes : array-like, (S,), optional
+            Rows of each record; one by default.
+        skip : int, optional
+            Rows at the start of each record that are measured and not scored: at least as many as the largest lag,
+            which is the default. Models with other lags are compared on the same rows if it is the same for all.
+
+        Returns
+        -------
+        float
+            ``1 - sum (y - yhat)^2 / sum (y - mean y)^2`` over the scored rows, its mean over outputs.
+
+        Raises
+        ------
+        ArgumentError
+            If `skip` is less than the largest lag, or `sample_weight` is not for each row.
+        SeriesTooShortError
+            If no record has more rows than are skipped.
+        """
+        # scikit-learn's metrics bring in half of the rest of it.
+        from sklearn.metrics import r2_score
+
+        check_is_fitted(self, "model_")
+        inputs, targets = self._both(X, y)
+        sizes = record_sizes(session_sizes, len(inputs))
+        weight, lead = check_weight(sample_weight, len(inputs)), rows_to_skip(skip, self.model_.layout.reach)
+        given = np.minimum(sizes, lead)
+        first = np.cumsum(sizes) - sizes
+        scored = ragged_rows(first + given, sizes - given)
+        if not len(scored):
+            raise SeriesTooShortError(
+                f"n_samples={len(inputs)}: the first {lead} rows of each record start the simulation, and none is "
+                f"left to score; give more rows."
+            )
+        heads = [targets[f : f + n] for f, n in zip(first, given, strict=True)]
+        yhat = self.predict(X, heads, session_sizes).reshape(targets.shape)
+        weight = None if weight is None else weight[scored]
+        return float(r2_score(targets[scored], yhat[scored], sample_weight=weight))
+
+    def linear_part(self, at: Any = None) -> LinearPart:
+        """Return how outputs answer small changes of earlier outputs and of inputs, by lag, original units.
+
+        Axes of outputs and of inputs are in the order of ``output_names_`` and of the columns of X.
+
+        Parameters
+        ----------
+        at : float or array-like, (F,), optional
+            Inputs at which the model rests; by default all is at its training mean. It matters unless the model is
+            linear.
+
+        Raises
+        ------
+        ArgumentError
+            If the model has no gradient or keeps a state of its own, or does not come to rest at `at`.
+        """
+        check_is_fitted(self, "model_")
+        return linear_part_of(self, at)
+
+    def equation(self, digits: int = 4, names: Mapping[str, str] | None = None) -> str:
+        """Return what the model says, a line of text for each output, original units.
+
+        Products of standardised variables are multiplied out, and bring terms of lower degree along.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits of coefficients.
+        names : mapping of name -> str, optional
+            How outputs and inputs are called: ``{"y": "level", "x0": "valve"}``; by the names of their columns
+            otherwise (``output_names_``, ``feature_names_in_``), or as y, or y0, y1 ..., and x0, x1 ...
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError
+            If the model is no linear map and no polynomial, or `names` has a key that is no column.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> u = np.random.default_rng(0).normal(10, 1, size=(100, 1))
+        >>> y = np.append(0.0, 2 + u[:-1, 0] ** 2)
+        >>> model = NARXRegressor(1, [1], model="polynomial", mode="open_loop").fit(u[1:], y[1:])
+        >>> print(model.equation(digits=3))
+        y(t) = x0(t-1)^2 + 2
+        """
+        check_is_fitted(self, "model_")
+        layout, coder = self.model_.layout, self.rolling_.coder
+        assert coder is not None
+        if not is_sum(self.model_):
+            raise ArgumentError(
+                f"model={self.model!r} cannot be written down as a sum. Use model='linear' or model='polynomial'."
+            )
+        named = (*layout.channels, *(name for name, _ in layout.future_exog))
+        for name in names or ():
+            check_choice("names", name, named)
+        both = ((self.y_mean_, coder.centre[0]), (self.y_scale_, coder.spread[0]))
+        means, scales = (dict(zip(named, np.concatenate(pair).tolist(), strict=True)) for pair in both)
+        return equation(self.model_, means, scales, names, digits=check_count("digits", digits))
+
+    # ---- records as panels
+
+    def _both(self, X: Any, y: Any) -> tuple[FloatArray, FloatArray]:
+        """Return inputs (n, F) and outputs (n, C), checked against what was fitted."""
+        check_order("y", y, self.output_names_)
+        X, y = validate_data(self, X, y, reset=False, dtype=np.float64, multi_output=True)
+        targets = numbers("y", y)
+        if targets.shape[1] != len(self.y_mean_):
+            raise ArgumentError(
+                f"y has {targets.shape[1]} outputs, but {type(self).__name__} was fitted to {len(self.y_mean_)}; give "
+                f"the same."
+            )
+        return X, targets
+
+    @property
+    def _simulator(self) -> Simulator:
+        return Simulator(self.rolling_, self.y_mean_, self.y_scale_)
