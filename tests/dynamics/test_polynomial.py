@@ -176,7 +176,8 @@ def test_an_equation_reads_as_one_writes_it():
     terms = [(2, 8, 8), (0, 0, 3), (5, 6, 6), (4, 7, 8), (9, 8, 8)]
     weight = torch.tensor([[[-1.0, 0.0], [0.5, 1.0], [1234567.0, -0.25], [0.0, 1e-7], [1.0, 1.0]]])
     model = Polynomial(layout, torch.tensor([terms]), weight, torch.tensor([[0.0, -2.0]]))
-    assert model.equation().split("\n") == [
+    assert model.equation().split("\n")[0] == "a(t) = -a(t-1) + 0.5 a(t-2)^2 b(t-1) + 1234567 u(t-1) u(t)^2"
+    assert equation(model, digits=4).split("\n") == [
         "a(t) = -a(t-1) + 0.5 a(t-2)^2 b(t-1) + 1.235e+06 u(t-1) u(t)^2",
         "b(t) = a(t-2)^2 b(t-1) - 0.25 u(t-1) u(t)^2 + 1e-07 mean weekend - 2",
     ]

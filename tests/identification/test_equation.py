@@ -79,6 +79,58 @@ def test_digits_and_names(record):
         model.equation(0)
 
 
+def run_from_text(text, data, rows):
+    """The outputs that an equation gives, fed its own from row `rows[0]` on."""
+    data = data.copy()
+    for row in range(*rows):
+        for name, value in evaluated(text, data, row).items():
+            data.loc[row, name] = value
+    return data
+
+
+def oven(n):
+    """A temperature in kelvin: coefficients whose products with it are hundreds of times what they come to."""
+    u = np.repeat(np.random.default_rng(0).uniform(0, 1, n // 12), 12)
+    y = np.full(len(u), 300.0)
+    for t in range(1, len(u)):
+        y[t] = y[t - 1] - 0.05 * (y[t - 1] - 293) - 2e-4 * (y[t - 1] - 293) ** 2 + 2 * u[t - 1]
+    return pd.DataFrame({"heat": u}), pd.DataFrame({"kelvin": y})
+
+
+def slow_plant(n):
+    """Third order, sampled so fast that errors of a step add up a million times."""
+    a = np.poly(np.exp([-0.01, -0.006 + 0.01j, -0.006 - 0.01j])).real
+    u = np.repeat(np.random.default_rng(1).uniform(-1, 1, n // 40), 40)
+    y = np.zeros(len(u))
+    for t in range(3, len(u)):
+        y[t] = 1e-6 * u[t - 1] - a[1:] @ y[t - 3 : t][::-1]
+    return pd.DataFrame({"heat": u}), pd.DataFrame({"kelvin": y + 20})
+
+
+@pytest.mark.parametrize(("make", "lags", "kind"), [(oven, 1, "polynomial"), (slow_plant, 3, "linear")])
+def test_the_equation_as_it_is_printed_simulates_as_the_model(make, lags, kind):
+    X, y = make(240)
+    model = NARXRegressor(lags, 1, input_delay=1, model=kind, mode="open_loop").fit(X, y)
+    text = model.equation()
+    path = run_from_text(text, pd.concat([X, y], axis=1), (lags, 240))["kelvin"].to_numpy()
+    want = model.predict(X, y[:lags].to_numpy())[:, 0]
+    spread = y["kelvin"].std()
+    assert np.abs(path - want).max() < 2e-3 * spread
+    short = run_from_text(model.equation(4), pd.concat([X, y], axis=1), (lags, 240))["kelvin"].to_numpy()
+    assert np.abs(short - want).max() > 0.05 * spread
+
+
+def test_an_equation_has_no_more_digits_than_it_needs():
+    u = np.random.default_rng(0).normal(size=(200, 1))
+    y = np.zeros(200)
+    for t in range(1, 200):
+        y[t] = 0.123456 * y[t - 1] + u[t - 1, 0]
+    model = NARXRegressor(1, 1, input_delay=1, mode="open_loop").fit(u, y)
+    coefficient = model.equation().split(" = ")[1].split()[0]
+    assert 4 <= len(coefficient.removeprefix("0.")) <= 6
+    assert float(coefficient) == pytest.approx(0.123456, abs=5e-4)
+
+
 @pytest.mark.parametrize("kind", ["mlp", "gru"])
 def test_a_network_has_none_and_says_what_has(record, kind):
     X, y = record

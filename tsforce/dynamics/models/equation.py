@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from tsforce.dynamics.lags import LagLayout
 from tsforce.errors import ArgumentError
 
@@ -18,6 +20,10 @@ Terms = dict[tuple[Factor, ...], float]
 
 # A sum that is no more than this share of its largest part is what rounding leaves of none.
 _ROUNDING = 1e-12
+# Significant digits at least and at most; how far, in units of an output's scale, what is written may be from the model
+# on its own outputs; where variables may lie, in scales around their means; and the steps over which errors add up.
+_FEWEST, _MOST = 4, 17
+_APART, _AROUND, _STEPS = 1e-3, 2.0, 1000
 
 
 def _variables(layout: LagLayout) -> list[Factor]:
@@ -130,7 +136,7 @@ def equation(
     names: Mapping[str, str] | None = None,
     *,
     group: int = 0,
-    digits: int = 4,
+    digits: int | None = None,
 ) -> str:
     """Return the outputs of a linear map or a polynomial as text, a line each.
 
@@ -140,8 +146,10 @@ def equation(
         As in `expand`: model units without means and scales, original units with them.
     names : mapping of name -> str, optional
         How variables are called; by their own names otherwise.
-    digits : int
-        Significant digits of coefficients.
+    digits : int, optional
+        Significant digits of coefficients. By default 4, or as many more as the text needs to be the model: fed its own
+        outputs, it is to stay within a thousandth of each output's scale of what the model says, wherever variables lie
+        within two scales of their means. (To first order, errors of a step are carried on by the linear part there.)
 
     Raises
     ------
@@ -158,6 +166,8 @@ def equation(
     level(t) = 0.5 level(t-1) - 2 u(t) + 11
     """
     names, outputs = names or {}, expand(model, means, scales, group=group)
+    if digits is None:
+        digits = _enough_digits(model.layout, outputs, means or {}, scales or {})
 
     def written(factor: Factor) -> str:
         name, lag = factor
@@ -179,3 +189,42 @@ def equation(
         text = " ".join(f"{sign} {part}" for sign, part in parts) or "+ 0"
         lines.append(f"{written((channel, 0))} = {text[2:] if text[0] == '+' else '-' + text[2:]}")
     return "\n".join(lines)
+
+
+def _enough_digits(
+    layout: LagLayout, outputs: list[Terms], means: Mapping[str, float], scales: Mapping[str, float]
+) -> int:
+    """Return with how many digits of its coefficients a model stays itself; see `equation`."""
+
+    def size(factor: Factor) -> float:
+        return abs(means.get(factor[0], 0.0)) + _AROUND * abs(scales.get(factor[0], 1.0))
+
+    # What an error of one output at one step comes to, added up over the steps that follow: through the linear part.
+    place = {channel: c for c, channel in enumerate(layout.channels)}
+    by_lag = torch.zeros(layout.reach, len(place), len(place), dtype=torch.float64)
+    for c, terms in enumerate(outputs):
+        for factors, value in terms.items():
+            for i, (name, lag) in enumerate(factors):
+                if name in place and lag:
+                    others = [means.get(other, 0.0) for other, _ in (*factors[:i], *factors[i + 1 :])]
+                    by_lag[lag - 1, c, place[name]] += value * math.prod(others)
+    answers = torch.zeros(layout.reach + _STEPS, len(place), len(place), dtype=torch.float64)
+    answers[layout.reach - 1] = torch.eye(len(place), dtype=torch.float64)
+    newest_last = by_lag.flip(0)
+    for t in range(layout.reach, len(answers)):
+        answers[t] = torch.einsum("lij,ljk->ik", newest_last, answers[t - layout.reach : t])
+    gain = answers.abs().sum(dim=0)
+    for digits in range(_FEWEST, _MOST):
+        errors = torch.tensor(
+            [
+                sum(abs(float(f"{v:.{digits}g}") - v) * math.prod(map(size, f)) for f, v in terms.items())
+                for terms in outputs
+            ],
+            dtype=torch.float64,
+        )
+        allowed = torch.tensor([_APART * abs(scales.get(channel, 1.0)) for channel in place], dtype=torch.float64)
+        # Without an error there is none to be carried on, by however much.
+        carried = torch.where(errors > 0, gain * errors, 0.0).sum(dim=1)
+        if bool((carried <= allowed).all()):
+            return digits
+    return _MOST
