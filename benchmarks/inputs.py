@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsforce import Log, NARXForecaster, backtest, fill_gaps
+from tsforce import Log, NARXForecaster, Training, backtest, fill_gaps
 from tsforce.bench import get_threads, set_threads
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -148,7 +148,11 @@ def training_rows(df: pd.DataFrame, task: Task) -> pd.DataFrame:
     return df[df.groupby("unique_id").cumcount(ascending=False) >= task.rows_held_out].reset_index(drop=True)
 
 
-PERCEPTRON = {"model": "mlp", "mode": "closed_loop", "scope": "local", "validation": False}
+PERCEPTRON = {
+    "model": "mlp", "mode": "closed_loop", "scope": "local",
+    "training": Training(validation=False, learning_rate=0.003),
+}  # fmt: skip
+SLOWER = {"training": Training(validation=False, learning_rate=0.001)}
 BIKE_LAGS = (*range(1, 25), 48, 72, 96, 120, 144, 167, 168, 169)
 
 TASKS = {
@@ -159,13 +163,13 @@ TASKS = {
         settings=PERCEPTRON | {
             "lags": (*range(1, 49), 96, 144, 192, 240, 288, 335, 336, 337), "exog_lags": (0, 1, 2, 3, 48, 336),
             "calendar": ("hourofweek", "timeofday", "dayofyear"), "target_transforms": (Log(),),
-            "window_scaling": "standard", "ridge": 10.0, "learning_rate": 0.003,
+            "window_scaling": "standard", "ridge": 10.0,
         },
         candidates={
             "linear": {"model": "linear", "mode": "open_loop", "window_scaling": None},
             "linear, 336 lags": {"model": "linear", "mode": "open_loop", "window_scaling": None, "lags": 336},
             "ridge 100": {"ridge": 100.0},
-            "learning rate .001": {"learning_rate": 0.001},
+            "learning rate .001": SLOWER,
             "no window scaling": {"window_scaling": None},
             "no Log": {"target_transforms": ()},
             "600 steps": {"max_steps": 600},
@@ -179,7 +183,7 @@ TASKS = {
         inputs=("temp", "atemp", "hum", "windspeed", "mist", "rain", "temp_squared", "holiday", "workingday"),
         settings=PERCEPTRON | {
             "lags": BIKE_LAGS, "exog_lags": (0, 1, 2, 24), "calendar": ("hourofweek", "timeofday", "dayofyear"),
-            "window_scaling": "standard", "ridge": 100.0, "learning_rate": 0.003,
+            "window_scaling": "standard", "ridge": 100.0,
         },
         candidates={
             "linear, Log": {
@@ -187,7 +191,7 @@ TASKS = {
             },
             "168 lags": {"lags": 168},
             "ridge 10": {"ridge": 10.0},
-            "learning rate .001": {"learning_rate": 0.001},
+            "learning rate .001": SLOWER,
             "mean_abs": {"window_scaling": "mean_abs"},
             "no window scaling": {"window_scaling": None},
             "600 steps": {"max_steps": 600},

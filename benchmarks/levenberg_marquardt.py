@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of BLAS; read when it is first 
 import numpy as np
 import pandas as pd
 
-from tsforce import NARXForecaster
+from tsforce import NARXForecaster, Training
 from tsforce.bench import get_threads, set_threads
 from tsforce.models import MLP
 
@@ -99,15 +99,15 @@ def measure(name, seed, steps, out):
     df = pd.DataFrame({"unique_id": name, "ds": np.arange(TRAIN + TEST), "y": y, "u": u})
     model = NARXForecaster(
         HORIZON, lags, model=MLP((hidden,), "tanh"), scope="local", future_exog=["u"], exog_lags=exog_lags,
-        mode="closed_loop", loss="mse", validation=20, season_length=1, random_state=seed,
+        mode="closed_loop", loss="mse", training=Training(validation=20), season_length=1, random_state=seed,
     )  # fmt: skip
     runs = {}
     for rate in rates:
         adamw = model.clone_unfitted().set_params(
-            solver="adamw", mode="curriculum", learning_rate=rate, max_steps=steps
+            training__solver="adamw", training__learning_rate=rate, mode="curriculum", max_steps=steps
         )
         runs[rate] = curve(adamw, df), simulation(adamw, df)
-    lm = model.clone_unfitted().set_params(solver="levenberg_marquardt")
+    lm = model.clone_unfitted().set_params(training__solver="levenberg_marquardt")
     ours = curve(lm, df)
     ours_test = simulation(lm, df)
     assert sum(p.numel() for p in lm.model_.parameters()) == weights <= 500

@@ -11,14 +11,14 @@ import sys
 import numpy as np
 import pandas as pd
 
-from tsforce import NARXForecaster, compare_modes
+from tsforce import NARXForecaster, Training, compare_modes
 
 rng = np.random.default_rng(0)
 rows, names = 300, [f"walk {i}" for i in range(20)]
 df = pd.DataFrame({"unique_id": np.repeat(names, rows), "ds": np.tile(np.arange(rows), len(names))})
 df["y"] = np.concatenate([rng.normal(size=rows).cumsum() + 3 * rng.normal(size=rows) for _ in names])
 
-model = NARXForecaster(horizon=20, lags=[1], window_scaling=None, max_steps=150, batch_size=256)
+model = NARXForecaster(horizon=20, lags=[1], window_scaling=None, max_steps=150, training=Training(batch_size=256))
 comparison = compare_modes(model, df, n_windows=5, step_size=10)
 print(comparison)
 

@@ -43,7 +43,7 @@ without = NARXForecaster(
     48, [*range(1, 25), 167, 168, 169], scope="local", mode="open_loop", calendar=["hourofweek"], alias="without"
 )
 names = ["heating", "cooling", "holiday"]
-model = NARXForecaster(**without.get_params() | {"future_exog": names, "exog_lags": [0, 1, 24], "alias": "with inputs"})
+model = without.clone_unfitted().set_params(future_exog=names, exog_lags=[0, 1, 24], alias="with inputs")
 known = compare([without, model], df, n_windows=30, step_size=60)
 print(known.scores()[["model", "smape", "mase", "mae", "n_windows"]].round(3).to_string(index=False))
 

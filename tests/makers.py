@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tsforce import Training
+from tsforce.forecasting.training_options import FIELDS
+
 
 def seasonal_series(rows, *, season=7, level=50.0, noise=1.0, seed=0):
     """A positive series with a season and a slow walk."""
@@ -50,3 +53,10 @@ def sysid_frame(train=300, test=120):
         u, y = sysid_record(rows, seed=seed)
         parts.append(pd.DataFrame({"split": split, "record": 0, "k": np.arange(rows), "u": u, "y": y}))
     return pd.concat(parts, ignore_index=True)
+
+
+def grouped(settings):
+    """Arguments of a NARX estimator, those that are fields of Training as ``training=``."""
+    own = {name: value for name, value in settings.items() if name in FIELDS}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    return rest | ({"training": Training(**own)} if own else {})

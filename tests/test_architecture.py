@@ -40,6 +40,7 @@ def test_public_names_are_these():
         "NARXRegressor",
         "OpenLoop",
         "Standardize",
+        "Training",
         "__version__",
         "backtest",
         "compare",

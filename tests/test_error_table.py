@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 import tsforce
-from tests.makers import make_frame
+from tests.makers import grouped, make_frame
 from tsforce import BoxCox, NARXForecaster, backtest
 from tsforce.errors import (
     DivergenceWarning,
@@ -23,7 +23,7 @@ H = 4
 
 
 def build(**settings):
-    return NARXForecaster(**{"horizon": H, "lags": 7, "mode": "open_loop"} | settings)
+    return NARXForecaster(**grouped({"horizon": H, "lags": 7, "mode": "open_loop"} | settings))
 
 
 def days(rows=40, **columns):

@@ -24,6 +24,7 @@ from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.baselines import Baseline
 from tsforce.forecasting.ensemble import Ensemble
 from tsforce.forecasting.narx import NARXForecaster
+from tsforce.forecasting.training_options import Training
 from tsforce.identification.regressor import NARXRegressor
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "NARXRegressor",
     "OpenLoop",
     "Standardize",
+    "Training",
     "__version__",
     "backtest",
     "compare",

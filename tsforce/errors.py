@@ -31,7 +31,7 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
     "ArgumentError",
@@ -54,6 +54,7 @@ __all__ = [
     "ValidationWarning",
     "abbreviate",
     "check_choice",
+    "did_you_mean",
     "warn",
 ]
 
@@ -145,7 +146,7 @@ class HorizonWarning(TsforceWarning):
     """A forecast goes past the horizon the model was trained for."""
 
 
-def warn(message: str, category: type[TsforceWarning]) -> None:
+def warn(message: str, category: type[Warning]) -> None:
     """Warn at the user's line: the first frame outside this package.
 
     Whatever path inside the package leads to a warning, it points at the call that the user can change, and is shown
@@ -186,6 +187,17 @@ def check_choice(argument: str, value: object, accepted: Iterable[str | None]) -
     names = list(accepted)
     if isinstance(value, str) and value in names:
         return value
-    near = difflib.get_close_matches(str(value), [name for name in names if name is not None], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(value), [name for name in names if name is not None])
     raise ArgumentError(f"{argument}={value!r} is not known; accepted: {', '.join(map(repr, names))}.{hint}")
+
+
+def did_you_mean(name: str, known: Iterable[str], spelt: Callable[[str], str] = repr) -> str:
+    """Return a sentence that asks whether the nearest known name was meant, `spelt` out; none is near: no sentence.
+
+    Examples
+    --------
+    >>> did_you_mean("locl", ["local", "global"])
+    " Did you mean 'local'?"
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {spelt(near[0])}?" if near else ""

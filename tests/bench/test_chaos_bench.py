@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 import tsforce.bench.chaos_bench as engine
+from tests.makers import grouped
 from tsforce import Baseline, NARXForecaster
 from tsforce.bench import (
     CHAOS_COLUMNS,
@@ -43,8 +44,8 @@ def linear(mode=None, **settings):
     def make(horizon, targets, limit):
         target = targets[0] if len(targets) == 1 else list(targets)
         return NARXForecaster(
-            horizon, 2, target_col=target, window_scaling=None, validation=False, ridge=1e-3, max_steps=2,
-            time_limit=limit, **settings,
+            horizon, 2, target_col=target, window_scaling=None, ridge=1e-3, max_steps=2,
+            **grouped({"validation": False, "time_limit": limit, **settings}),
         )  # fmt: skip
 
     return ChaosModel(make, mode)

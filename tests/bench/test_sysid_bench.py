@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import tsforce.bench.sysid_bench as engine
-from tests.makers import sysid_frame, sysid_record
+from tests.makers import grouped, sysid_frame, sysid_record
 from tsforce import NARXRegressor
 from tsforce.bench import (
     SYSID_COLUMNS,
@@ -52,8 +52,8 @@ def own(draws=True, **settings):
     """A model that is cheap, and that draws something if asked."""
 
     def make(mode, seed, limit):
-        given = {"max_steps": 2, "horizon": 10, **settings}
-        return NARXRegressor(2, 2, mode=mode, random_state=seed, time_limit=limit, **given)
+        given = {"max_steps": 2, "horizon": 10, "time_limit": limit, **settings}
+        return NARXRegressor(2, 2, mode=mode, random_state=seed, **grouped(given))
 
     return {"own": SysidModel(make, None, lambda mode: draws and mode != "open_loop")}
 
@@ -495,7 +495,7 @@ def test_every_model_of_every_set_can_be_made_and_has_no_more_lags_than_known_ou
                 assert np.max(one.output_lags) <= n
                 assert one.mode == mode
                 if model in SYSID_MODELS:
-                    assert (one.random_state, one.time_limit) == (3, 60.0)
+                    assert (one.random_state, one.training.time_limit) == (3, 60.0)
         assert made["arx"].make("open_loop", 0, None).output_lags == min(10, n)
         assert [made[m].draws("open_loop") for m in ("linear", "polynomial", "mlp", "gru")] == [
             False,

@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from tsforce import NARXRegressor
+from tsforce import NARXRegressor, Training
 from tsforce.models import MLP, Polynomial
 
 # Rows that are no time series may make a polynomial that is not stable in closed loop.
@@ -23,9 +23,11 @@ EXPECTED = {
 }
 MODELS = [
     NARXRegressor(max_steps=5),
-    NARXRegressor(mode="open_loop", validation=False),
+    NARXRegressor(mode="open_loop", training=Training(validation=False)),
     NARXRegressor(model=MLP((3,), "tanh"), max_steps=2),
-    NARXRegressor(model="mlp", solver="adamw", mode="curriculum", max_steps=3, batch_size=4, horizon=3),
+    NARXRegressor(
+        model="mlp", training=Training(solver="adamw", batch_size=4), mode="curriculum", max_steps=3, horizon=3
+    ),
     NARXRegressor(model=Ridge(), max_steps=1),
     NARXRegressor(model=Polynomial(n_terms=5), mode="open_loop"),
 ]

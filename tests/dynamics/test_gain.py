@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.makers import make_frame
-from tsforce import NARXForecaster
+from tsforce import NARXForecaster, Training
 from tsforce.dynamics.forcing import Moment
 from tsforce.dynamics.gain import feedback_gain
 from tsforce.dynamics.lags import LagLayout, TargetFeature, lag_vector
@@ -140,8 +140,8 @@ def test_the_annealed_share_starts_at_one_and_forgets_it_by_the_end():
 def test_training_follows_the_gain_and_each_series_its_own(model):
     df = make_frame((60, 50, 70))
     forecaster = NARXForecaster(
-        4, 3, scope="local", model=model, max_steps=60, season_length=7, batch_size=8, target_transforms=(),
-        mode=GeneralizedTeacherForcing(Annealed(every=2)),
+        4, 3, scope="local", model=model, max_steps=60, season_length=7, training=Training(batch_size=8),
+        target_transforms=(), mode=GeneralizedTeacherForcing(Annealed(every=2)),
     )  # fmt: skip
     together = forecaster.fit(df).predict().set_index("unique_id")["NARXForecaster"]
     ratios = []

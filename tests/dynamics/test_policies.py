@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.makers import make_frame
-from tsforce import ClosedLoop, Curriculum, NARXForecaster, OpenLoop
+from tests.makers import grouped, make_frame
+from tsforce import ClosedLoop, Curriculum, NARXForecaster, OpenLoop, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Standardize
 from tsforce.dynamics.draws import normal
@@ -234,8 +234,8 @@ def test_weights_around_a_pushforward_leave_each_group_its_step(kind):
 def test_weights_that_are_all_alike_change_no_bit():
     df = make_frame((60, 50))
     given = {"horizon": 4, "lags": 5, "scope": "local", "max_steps": 6, "season_length": 7, "validation": False}
-    plain = NARXForecaster(mode=ClosedLoop(), **given).fit(df).predict()
-    alike = NARXForecaster(mode=StepWeights(ClosedLoop(), "discount", discount=1.0), **given).fit(df).predict()
+    plain = NARXForecaster(mode=ClosedLoop(), **grouped(given)).fit(df).predict()
+    alike = NARXForecaster(mode=StepWeights(ClosedLoop(), "discount", discount=1.0), **grouped(given)).fit(df).predict()
     assert plain.equals(alike)
 
 
@@ -297,7 +297,13 @@ def test_passes_refuse_a_cut():
 def test_every_policy_trains(policy, scope):
     df = make_frame((60, 50))
     model = NARXForecaster(
-        5, 7, scope=scope, max_steps=6, batch_size=8, season_length=7, mode=policy, validation=False, learning_rate=0.01
+        5,
+        7,
+        scope=scope,
+        max_steps=6,
+        training=Training(batch_size=8, validation=False, learning_rate=0.01),
+        season_length=7,
+        mode=policy,
     )
     fc = model.fit(df).predict()
     assert np.isfinite(fc["NARXForecaster"]).all()
@@ -307,11 +313,9 @@ def test_every_policy_trains(policy, scope):
         7,
         scope=scope,
         max_steps=6,
-        batch_size=8,
+        training=Training(batch_size=8, validation=False, learning_rate=1e-12),
         season_length=7,
         mode=policy,
-        validation=False,
-        learning_rate=1e-12,
     )
     assert (start.fit(df).predict()["NARXForecaster"] != fc["NARXForecaster"]).all()
 
@@ -371,7 +375,13 @@ def test_a_policy_that_draws_says_that_it_needs_a_moment(policy):
 def test_patience_waits_until_a_roll_out_has_grown():
     df = make_frame((90, 90))
     model = NARXForecaster(
-        8, 7, model="mlp", max_steps=100, batch_size=8, season_length=7, mode=RollOutLength(length=1.0)
+        8,
+        7,
+        model="mlp",
+        max_steps=100,
+        training=Training(batch_size=8),
+        season_length=7,
+        mode=RollOutLength(length=1.0),
     )
     frame = model.fit(df).history_.frame
     assert frame.loc[frame["run"] == "choose", "step"].max() == 100

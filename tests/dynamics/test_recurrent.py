@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.forecasting.test_inputs import after, frame
-from tests.makers import make_frame, wreck_after
+from tests.makers import grouped, make_frame, wreck_after
 from tsforce import Difference, Forecaster, Log, NARXForecaster
 from tsforce.dynamics.draws import key_of
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Moment, OpenLoop
@@ -264,7 +264,7 @@ def test_a_model_with_a_state_has_no_parallel_passes():
 
 def build(cell, **settings):
     defaults = {"horizon": 4, "lags": [1, 2], "model": cell, "max_steps": 4, "batch_size": 4, "season_length": 7}
-    return NARXForecaster(**defaults | settings)
+    return NARXForecaster(**grouped(defaults | settings))
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "encoder_decoder"])

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from tests.makers import make_frame
-from tsforce import Baseline, Curriculum, NARXForecaster, backtest, compare_modes
+from tsforce import Baseline, Curriculum, NARXForecaster, Training, backtest, compare_modes
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.compare_modes import paired_test
 
@@ -16,7 +16,9 @@ MODES = ["open_loop", "closed_loop", "auto"]
 
 
 def build(**settings):
-    return NARXForecaster(4, 7, scope="local", season_length=7, max_steps=10, batch_size=4, **settings)
+    return NARXForecaster(
+        4, 7, scope="local", season_length=7, max_steps=10, training=Training(batch_size=4), **settings
+    )
 
 
 @pytest.fixture(scope="module")

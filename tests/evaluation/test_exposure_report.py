@@ -9,7 +9,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.tree import DecisionTreeRegressor
 
-from tests.makers import make_frame
+from tests.makers import grouped, make_frame
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, Standardize, backtest, compare
 from tsforce.data.frame import write_forecasts
 from tsforce.data.panel import WindowIndex
@@ -50,7 +50,9 @@ class Minimal(Forecaster):
 
 
 def narx(**settings):
-    return NARXForecaster(H, **{"lags": 5, "scope": "local", "mode": "open_loop", "season_length": 7} | settings)
+    return NARXForecaster(
+        H, **grouped({"lags": 5, "scope": "local", "mode": "open_loop", "season_length": 7} | settings)
+    )
 
 
 MODELS = {

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.makers import make_frame, wreck_after
-from tsforce import ClosedLoop, Curriculum, Difference, Forecaster, Log, NARXForecaster, OpenLoop
+from tests.makers import grouped, make_frame, wreck_after
+from tsforce import ClosedLoop, Curriculum, Difference, Forecaster, Log, NARXForecaster, OpenLoop, Training
 from tsforce.forcing import InverseSigmoid
 
 MODES = ["open_loop", "closed_loop", "curriculum", "auto", Curriculum(InverseSigmoid(), gradient="detach")]
@@ -21,7 +21,9 @@ IDS = [f"{k['model']}-{k['scope']}" for k in KINDS]
 
 
 def build(**settings):
-    return NARXForecaster(**{"horizon": 4, "lags": 7, "season_length": 7, "max_steps": 20, "batch_size": 8, **settings})
+    return NARXForecaster(
+        **grouped({"horizon": 4, "lags": 7, "season_length": 7, "max_steps": 20, "batch_size": 8, **settings})
+    )
 
 
 @pytest.fixture
@@ -127,7 +129,9 @@ def test_closed_loop_training_mends_a_model_that_open_loop_leaves_drifting():
     df["y"] = np.concatenate([rng.normal(size=rows).cumsum() + 3 * rng.normal(size=rows) for _ in names])
     errors = {}
     for mode in ("open_loop", "closed_loop"):
-        model = NARXForecaster(10, [1], window_scaling=None, learning_rate=0.02, max_steps=100, batch_size=256)
+        model = NARXForecaster(
+            10, [1], window_scaling=None, training=Training(learning_rate=0.02, batch_size=256), max_steps=100
+        )
         model.fit(df[df["ds"] < 200], mode=mode)
         fc = model.predict_at(df, list(range(199, 289, 5))).merge(df, on=["unique_id", "ds"])
         errors[mode] = (fc["y"] - fc["NARXForecaster"]).abs().mean()

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from statsmodels.tsa.ar_model import AutoReg
 
-from tests.makers import make_frame, wreck_after
+from tests.makers import grouped, make_frame, wreck_after
 from tests.reference import ridge_rows, roll
 from tsforce import Difference, Forecaster, Log, MeanScale, NARXForecaster, OpenLoop, Standardize
 from tsforce.errors import (
@@ -36,7 +36,7 @@ IDS = [str(i) for i in range(len(SETTINGS))]
 
 
 def build(**settings):
-    return NARXForecaster(**{"horizon": 6, "lags": 8, "season_length": 7, "mode": "open_loop", **settings})
+    return NARXForecaster(**grouped({"horizon": 6, "lags": 8, "season_length": 7, "mode": "open_loop", **settings}))
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import tsforce
-from tsforce import ClosedLoop, NARXForecaster, NARXRegressor, OpenLoop
+from tests.makers import grouped
+from tsforce import ClosedLoop, NARXForecaster, NARXRegressor, OpenLoop, Training
 from tsforce.errors import ArgumentError, DivergenceWarning, SeriesTooShortError
 from tsforce.forcing import ProfessorForcing
 from tsforce.models import GRU, MLP
@@ -77,7 +78,7 @@ def plain_loop(model, X, y_init=None):
 
 def fitted(*, sizes=None, outputs=1, rows=240, **kwargs):
     X, y = system(rows, outputs=outputs)
-    model = NARXRegressor(**{"max_steps": 4, **kwargs}).fit(X, y, session_sizes=sizes)
+    model = NARXRegressor(**grouped({"max_steps": 4, **kwargs})).fit(X, y, session_sizes=sizes)
     model.x_std = X.std(axis=0)
     return model
 
@@ -175,9 +176,9 @@ def test_it_is_the_forecaster_on_the_same_panel(kind, options):
     frame = pd.DataFrame({"unique_id": np.repeat([0, 1], [90, 70]), "ds": [*range(90), *range(70)], "y": z})
     frame[["x0", "x1"]] = X
     twin = NARXForecaster(
-        12, 2, future_exog=["x0", "x1"], exog_lags=[1, 2], window_scaling=None, **shared
+        12, 2, future_exog=["x0", "x1"], exog_lags=[1, 2], window_scaling=None, **grouped(shared)
     ).fit(frame)  # fmt: skip
-    model = NARXRegressor(2, 2, input_delay=1, horizon=12, **shared).fit(X, y, session_sizes=[90, 70])
+    model = NARXRegressor(2, 2, input_delay=1, horizon=12, **grouped(shared)).fit(X, y, session_sizes=[90, 70])
     at = twin.predict_at(frame, pd.DataFrame({"unique_id": [1], "cutoff": [57]}))["NARXForecaster"]
     got = model.predict(X[90:], y_init=y[90 : 90 + 58])[58:]
     np.testing.assert_allclose((got - y.mean()) / y.std(), at, rtol=1e-9, atol=1e-12)
@@ -245,12 +246,14 @@ def test_records_together_are_records_alone():
 def test_a_fit_sees_no_lag_across_a_border():
     X, y = system(160)
     flipped = np.r_[80:160, 0:80]
-    one = NARXRegressor(mode="closed_loop", max_steps=5, validation=False).fit(X, y, session_sizes=[80, 80])
-    other = NARXRegressor(mode="closed_loop", max_steps=5, validation=False).fit(
+    one = NARXRegressor(mode="closed_loop", max_steps=5, training=Training(validation=False)).fit(
+        X, y, session_sizes=[80, 80]
+    )
+    other = NARXRegressor(mode="closed_loop", max_steps=5, training=Training(validation=False)).fit(
         X[flipped], y[flipped], session_sizes=[80, 80]
     )
     np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-7)
-    joined = NARXRegressor(mode="closed_loop", max_steps=5, validation=False).fit(X, y)
+    joined = NARXRegressor(mode="closed_loop", max_steps=5, training=Training(validation=False)).fit(X, y)
     assert np.abs(joined.predict(X) - one.predict(X)).max() > 1e-6
 
 
@@ -311,7 +314,7 @@ def test_training_on_own_outputs_simulates_better_where_outputs_were_measured_wi
 def test_the_solver_goes_with_the_model(options, mode, solver):
     X, y = system(60)
     own = {"max_steps": 1, "validation": False, "horizon": 4, "batch_size": 4, **options}
-    model = NARXRegressor(1, 1, **own).fit(X, y, mode=mode)
+    model = NARXRegressor(1, 1, **grouped(own)).fit(X, y, mode=mode)
     assert solver in model.history_.solver
     assert model.mode_ == ("open_loop" if mode == OpenLoop() else "closed_loop" if mode == ClosedLoop() else mode)
 
@@ -342,7 +345,9 @@ def test_only_least_squares_draws_nothing():
     assert NARXRegressor(model="mlp").depends_on_seed("open_loop")
     X, y = system(100)
     a, b, c = (
-        NARXRegressor(model="mlp", mode="open_loop", validation=False, max_steps=2, random_state=seed)
+        NARXRegressor(
+            model="mlp", mode="open_loop", training=Training(validation=False), max_steps=2, random_state=seed
+        )
         .fit(X, y)
         .predict(X)
         for seed in (0, 0, 1)
@@ -426,7 +431,7 @@ def test_a_grid_search_over_folds_of_time_finds_the_lags():
 def test_halving_spends_steps_of_training():
     X, y = system(120)
     search = HalvingRandomSearchCV(
-        NARXRegressor(model="mlp", mode="open_loop", validation=False),
+        NARXRegressor(model="mlp", mode="open_loop", training=Training(validation=False)),
         {"output_lags": [1, 2], "input_lags": [1, 2], "random_state": [0, 1]},
         resource="max_steps", max_resources=8, min_resources=2, factor=2, n_candidates=4,
         cv=TimeSeriesSplit(2), random_state=0,
@@ -481,7 +486,7 @@ FIT = {
     "input_lags twice": ({"input_lags": [2, 2]}, {}, "distinct"),
     "input_delay": ({"input_delay": -1}, {}, "input_delay=-1"),
     "horizon": ({"horizon": 0}, {}, "horizon=0: expected 'auto' or a whole number"),
-    "validation 1": ({"validation": 1.0}, {}, r"validation=1\.0: expected False or a share"),
+    "validation 1": ({"validation": 1.0}, {}, r"validation=1\.0: expected 'auto', False or a share"),
     "validation count": ({"validation": 4}, {}, "validation=4"),
     "validation True": ({"validation": True}, {}, "validation=True"),
     "model": ({"model": "forest"}, {}, "model='forest' is not known"),
@@ -506,7 +511,7 @@ def test_bad_arguments_of_fit(case):
     parameters, arguments, message = FIT[case]
     X, y = system(60)
     with pytest.raises(ArgumentError, match=message):
-        NARXRegressor(**{"mode": "open_loop", **parameters}).fit(X, y, **arguments)
+        NARXRegressor(**grouped({"mode": "open_loop", **parameters})).fit(X, y, **arguments)
 
 
 def test_rows_that_cannot_be_learnt_from():

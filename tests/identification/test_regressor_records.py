@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from tests.identification.test_regressor import system
+from tests.makers import grouped
 from tsforce import NARXRegressor
 from tsforce.errors import ArgumentError, ValidationWarning
 from tsforce.identification import simulator
@@ -25,8 +26,8 @@ LINE = {"mode": "open_loop"}
 def test_a_short_record_costs_a_long_one_no_training_steps():
     X, y = system(403, noise=0.5)
     options = {"mode": "closed_loop", "max_steps": 3, "validation": False}
-    both = NARXRegressor(**options).fit(X, y, session_sizes=[400, 3])
-    alone = NARXRegressor(**options).fit(X[:400], y[:400])
+    both = NARXRegressor(**grouped(options)).fit(X, y, session_sizes=[400, 3])
+    alone = NARXRegressor(**grouped(options)).fit(X[:400], y[:400])
     assert both.horizon_ == alone.horizon_ == 50
     np.testing.assert_allclose(both.predict(X[:400]), alone.predict(X[:400]), atol=0.3)
 
@@ -37,7 +38,7 @@ def test_a_record_at_rest_does_not_decide_what_is_chosen(mode):
     still_X = np.tile(X.mean(axis=0), (100, 1))
     still = y.mean() + 1e-6 * np.random.default_rng(0).normal(size=100)
     options = {"mode": mode, "ridge": "auto", "max_steps": 3}
-    model = NARXRegressor(4, 6, **options).fit(np.r_[X, still_X], np.r_[y, still], session_sizes=[400, 100])
+    model = NARXRegressor(4, 6, **grouped(options)).fit(np.r_[X, still_X], np.r_[y, still], session_sizes=[400, 100])
     errors = model.history_.frame["closed_loop"].dropna()
     # In units of its own steps alone, those of the record at rest are about a hundred thousand.
     assert len(errors)
@@ -110,7 +111,7 @@ NOT_CHOOSING = {
 @pytest.mark.parametrize("case", CHOOSING)
 def test_records_too_short_to_hold_anything_out_are_warned_of_once(case):
     X, y = system(24)
-    model = NARXRegressor(1, 1, **{"validation": 0.99, "max_steps": 1, **CHOOSING[case]})
+    model = NARXRegressor(1, 1, **grouped({"validation": 0.99, "max_steps": 1, **CHOOSING[case]}))
     with pytest.warns(ValidationWarning, match="validation=0.99: nothing could be held out") as caught:
         model.fit(X, y, session_sizes=[12, 12])
     assert len(caught) == 1
@@ -119,7 +120,9 @@ def test_records_too_short_to_hold_anything_out_are_warned_of_once(case):
 @pytest.mark.parametrize("case", NOT_CHOOSING)
 def test_a_fit_that_chooses_nothing_or_can_does_not_warn(case):
     X, y = system(24)
-    NARXRegressor(1, 1, **{"validation": 0.99, "max_steps": 1, **NOT_CHOOSING[case]}).fit(X, y, session_sizes=[12, 12])
+    NARXRegressor(1, 1, **grouped({"validation": 0.99, "max_steps": 1, **NOT_CHOOSING[case]})).fit(
+        X, y, session_sizes=[12, 12]
+    )
 
 
 # ---- scores

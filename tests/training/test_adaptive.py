@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from tests.makers import make_frame
-from tsforce import NARXForecaster
+from tsforce import NARXForecaster, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Standardize
 from tsforce.dynamics.forcing import Moment
@@ -202,7 +202,7 @@ def test_patience_counts_only_once_the_floor_is_reached():
 
 
 def test_without_validation_it_says_what_to_use():
-    model = NARXForecaster(4, 5, season_length=7, validation=False, mode=Curriculum(Adaptive()))
+    model = NARXForecaster(4, 5, season_length=7, training=Training(validation=False), mode=Curriculum(Adaptive()))
     with pytest.raises(ArgumentError, match=r"validation=False leaves none.*such as Linear\(\)"):
         model.fit(make_frame())
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.makers import make_frame
-from tsforce import NARXForecaster
+from tsforce import NARXForecaster, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Difference, Log, Standardize
 from tsforce.dynamics.draws import key_of
@@ -367,5 +367,7 @@ def test_the_run_that_holds_windows_out_chooses_its_ridge_without_them(monkeypat
 @pytest.mark.parametrize("scope", ["local", "global"])
 def test_a_perceptron_learns_from_a_loss_on_levels(scope):
     df = make_frame((60, 70))
-    model = NARXForecaster(H, LAGS, model="mlp", scope=scope, loss_space="level", max_steps=3, batch_size=4)
+    model = NARXForecaster(
+        H, LAGS, model="mlp", scope=scope, training=Training(loss_space="level", batch_size=4), max_steps=3
+    )
     assert np.isfinite(model.fit(df, mode="closed_loop").predict()["NARXForecaster"]).all()

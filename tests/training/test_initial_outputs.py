@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import least_squares
 from sklearn.linear_model import LinearRegression
 
-from tests.makers import make_frame
+from tests.makers import grouped, make_frame
 from tests.training.test_levenberg_marquardt import (
     CHANNELS,
     FAMILIES,
@@ -27,7 +27,7 @@ from tests.training.test_levenberg_marquardt import (
     solver_of,
     windows,
 )
-from tsforce import ClosedLoop, Curriculum, NARXRegressor, OpenLoop
+from tsforce import ClosedLoop, Curriculum, NARXRegressor, OpenLoop, Training
 from tsforce.dynamics.forcing import Moment
 from tsforce.dynamics.lags import LagLayout, TargetFeature
 from tsforce.dynamics.models.families import GRU, MLP, Linear, Polynomial
@@ -286,7 +286,12 @@ def test_free_starts_find_a_linear_system_under_noise_where_measured_ones_are_bi
         X, y, measured = second_order(seed)
         for starts in errors:
             model = NARXRegressor(
-                2, 1, input_delay=1, mode="closed_loop", horizon=10, initial_outputs=starts, validation=False
+                2,
+                1,
+                input_delay=1,
+                mode="closed_loop",
+                horizon=10,
+                training=Training(initial_outputs=starts, validation=False),
             ).fit(X[:300], measured[:300])
             errors[starts].append(np.sqrt(np.mean((model.predict(X, y[:2])[300:] - y[300:]) ** 2)) / y.std())
             poles[starts].append(model.model_.weight[0, :2, 0].tolist())
@@ -311,8 +316,8 @@ def test_free_starts_simulate_a_nonlinear_system_better_under_noise(model):
         X, y, measured = soft_spring(seed)
         for starts in errors:
             fitted = NARXRegressor(
-                2, 1, input_delay=1, model=model, mode="closed_loop", horizon=5, initial_outputs=starts,
-                validation=False,
+                2, 1, input_delay=1, model=model, mode="closed_loop", horizon=5,
+                training=Training(initial_outputs=starts, validation=False),
             ).fit(X[:400], measured[:400])  # fmt: skip
             errors[starts].append(np.sqrt(np.mean((fitted.predict(X, y[:2])[400:] - y[400:]) ** 2)) / y.std())
     assert np.mean(errors["free"]) < 0.8 * np.mean(errors["measured"])
@@ -320,7 +325,9 @@ def test_free_starts_simulate_a_nonlinear_system_better_under_noise(model):
 
 def test_without_noise_free_starts_find_the_system_as_measured_ones_do():
     X, y, _ = second_order(0, rows=200)
-    model = NARXRegressor(2, 1, input_delay=1, mode="closed_loop", initial_outputs="free", validation=False).fit(X, y)
+    model = NARXRegressor(
+        2, 1, input_delay=1, mode="closed_loop", training=Training(initial_outputs="free", validation=False)
+    ).fit(X, y)
     np.testing.assert_allclose(model.predict(X, y[:2]), y, atol=1e-6)
 
 
@@ -329,7 +336,9 @@ def test_free_starts_leave_open_loop_phases_as_they_are(mode):
     X, _, noisy = second_order(1, rows=240)
     shared = {"model": MLP((2,), "tanh"), "mode": mode, "horizon": 8, "max_steps": 10}
     measured, free = (
-        NARXRegressor(2, 1, input_delay=1, **shared, initial_outputs=starts).fit(X, noisy).history_.frame
+        NARXRegressor(2, 1, input_delay=1, **shared, training=Training(initial_outputs=starts))
+        .fit(X, noisy)
+        .history_.frame
         for starts in ("measured", "free")
     )
     first = [frame[(frame["mode"] == "open_loop") & (frame["run"] == "choose")] for frame in (measured, free)]
@@ -355,7 +364,7 @@ def test_what_cannot_start_free_is_an_argument_error_that_says_what_to_do(case):
     settings, words = ERRORS[case]
     X, _, noisy = second_order(0, rows=60)
     with pytest.raises(ArgumentError) as caught:
-        NARXRegressor(**{"mode": "closed_loop"} | FREE | settings).fit(X, noisy)
+        NARXRegressor(**grouped({"mode": "closed_loop"} | FREE | settings)).fit(X, noisy)
     for word in words:
         assert word in str(caught.value)
 

@@ -12,8 +12,8 @@ import torch
 from scipy.optimize import least_squares
 from sklearn.linear_model import LinearRegression
 
-from tests.makers import make_frame, wreck_after
-from tsforce import ClosedLoop, Curriculum, NARXForecaster, OpenLoop
+from tests.makers import grouped, make_frame, wreck_after
+from tsforce import ClosedLoop, Curriculum, NARXForecaster, OpenLoop, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Standardize
 from tsforce.dynamics.draws import key_of
@@ -284,8 +284,8 @@ def test_past_inputs_are_learnt_as_they_are_read_over_the_horizon():
     errors = {}
     for solver, ridge in (("auto", 0.0), ("levenberg_marquardt", 1.0)):
         model = NARXForecaster(
-            HORIZON, LAGS, scope="local", past_exog=["x"], exog_lags=2, mode="open_loop", solver=solver, ridge=ridge,
-            validation=False,
+            HORIZON, LAGS, scope="local", past_exog=["x"], exog_lags=2, mode="open_loop", ridge=ridge,
+            training=Training(solver=solver, validation=False),
         ).fit(frame)  # fmt: skip
         errors[solver] = model.predict()["NARXForecaster"].to_numpy()
     np.testing.assert_allclose(errors["auto"], errors["levenberg_marquardt"], rtol=1e-6)
@@ -567,7 +567,11 @@ SOLVER = {"solver": "levenberg_marquardt"}
 
 def forecaster(**settings):
     return NARXForecaster(
-        **{"horizon": 4, "lags": 7, "season_length": 7, "max_steps": 10, "model": MLP((3,), "tanh")} | SOLVER | settings
+        **grouped(
+            {"horizon": 4, "lags": 7, "season_length": 7, "max_steps": 10, "model": MLP((3,), "tanh")}
+            | SOLVER
+            | settings
+        )
     )
 
 
@@ -634,7 +638,7 @@ def test_squares_of_a_driven_nonlinear_system_fall_far_below_what_a_linear_map_l
     for name, model in (("linear", "linear"), ("mlp", MLP((8,), "tanh"))):
         fitted = NARXForecaster(
             20, 1, model=model, scope="local", future_exog=["u"], exog_lags=1, mode="closed_loop", season_length=1,
-            **SOLVER,
+            **grouped(SOLVER),
         ).fit(df[df["ds"] < 300])  # fmt: skip
         fc = fitted.predict_at(df, [299, 319, 339, 359, 379]).merge(df, on=["unique_id", "ds"])
         errors[name] = np.sqrt(((fc["y"] - fc["NARXForecaster"]) ** 2).mean())

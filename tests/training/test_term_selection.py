@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.makers import make_frame, wreck_after
-from tsforce import ClosedLoop, Forecaster, NARXForecaster, OpenLoop
+from tests.makers import grouped, make_frame, wreck_after
+from tsforce import ClosedLoop, Forecaster, NARXForecaster, OpenLoop, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.inputs import InputCoder
 from tsforce.data.transforms import Standardize
@@ -389,8 +389,10 @@ KINDS = {
 
 def build(**settings):
     return NARXForecaster(
-        **{"horizon": 4, "lags": 3, "model": "polynomial", "season_length": 7, "max_steps": 12, "batch_size": 8}
-        | settings
+        **grouped(
+            {"horizon": 4, "lags": 3, "model": "polynomial", "season_length": 7, "max_steps": 12, "batch_size": 8}
+            | settings
+        )
     )
 
 
@@ -483,7 +485,7 @@ def test_levenberg_marquardt_on_roll_outs_betters_the_start_it_selects():
     for mode in ("open_loop", "closed_loop"):
         model = NARXForecaster(
             30, 2, model=Polynomial(3, 4), window_scaling=None, future_exog=["u"], exog_lags=[1], mode=mode, ridge=0.0,
-            solver="auto" if mode == "open_loop" else "levenberg_marquardt",
+            training=Training(solver="auto" if mode == "open_loop" else "levenberg_marquardt"),
         ).fit(noisy[noisy["ds"] < 1200])  # fmt: skip
         assert set(model.model_.terms()) == {"y_lag1", "y_lag2", "u_lag1", "y_lag1^3"}
         fc = model.predict_at(noisy, list(range(1200, 1460, 30)), 30).merge(frame, on=["unique_id", "ds"])

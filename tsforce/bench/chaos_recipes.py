@@ -15,6 +15,7 @@ from tsforce.errors import check_choice
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.baselines import Baseline
 from tsforce.forecasting.narx import NARXForecaster
+from tsforce.forecasting.training_options import Training
 
 __all__ = ["CHAOS_MODELS", "CHAOS_MODES", "ChaosModel", "chaos_models"]
 
@@ -131,14 +132,14 @@ def _col(targets: tuple[str, ...]) -> Any:
     return targets[0] if len(targets) == 1 else list(targets)
 
 
-def _narx(lags: Any, *, polynomial: tuple[int, float] | None = None, **settings: Any) -> Any:
+def _narx(lags: Any, *, polynomial: tuple[int, float] | None = None, solver: str = "auto", **settings: Any) -> Any:
     def make(horizon: int, targets: tuple[str, ...], limit: float | None) -> Forecaster:
         own = dict(settings)
-        if isinstance(own.get("model"), (MLP, GRU)):
-            own["time_limit"] = limit
+        by_gradient = isinstance(own.get("model"), (MLP, GRU))
+        own["training"] = Training(solver=solver, validation=False, time_limit=limit if by_gradient else None)
         if polynomial is not None:
             own["model"] = _polynomial(*polynomial)
-        return NARXForecaster(horizon, lags, target_col=_col(targets), window_scaling=None, validation=False, **own)
+        return NARXForecaster(horizon, lags, target_col=_col(targets), window_scaling=None, **own)
 
     return make
 

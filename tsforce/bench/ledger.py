@@ -27,6 +27,7 @@ import pandas as pd
 from tsforce.dynamics.threads import get_threads
 from tsforce.errors import ArgumentError
 from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.training_options import Training, training_of
 
 __all__ = [
     "COLUMNS",
@@ -128,9 +129,16 @@ def status_of_fit(seconds: float, limit: float | None) -> str:
 
 
 def what_is_set(model: Any, said: Collection[str], **more: Any) -> str:
-    """Return the arguments of a model that are not its defaults, but those that columns have `said`, on one line."""
+    """Return the arguments of a model that are not its defaults, but those that columns have `said`, on one line.
+
+    Fields of Training stand among the others: rows say the same of a model, whichever way it was written.
+    """
     defaults = {name: one.default for name, one in inspect.signature(type(model)).parameters.items()}
-    given = {name: value for name, value in model.get_params(deep=False).items() if name not in said}
+    given = model.get_params(deep=False)
+    if "training" in given:
+        given |= vars(training_of(given.pop("training")))
+        defaults |= vars(Training())
+    given = {name: value for name, value in given.items() if name not in said}
     told = {name: value for name, value in given.items() if repr(value) != repr(defaults[name])} | more
     return " ".join(", ".join(f"{name}={value!r}" for name, value in told.items()).split())
 

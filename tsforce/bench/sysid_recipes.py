@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from tsforce.dynamics.models.families import GRU, MLP, Polynomial
 from tsforce.errors import check_choice
+from tsforce.forecasting.training_options import Training
 from tsforce.identification.regressor import NARXRegressor
 
 __all__ = ["SYSID_FLOOR_MODELS", "SYSID_MODELS", "SYSID_MODES", "Configuration", "SysidModel", "sysid_models"]
@@ -37,20 +38,19 @@ class Configuration:
     output_lags: Any = 10
     input_lags: Any = 10
     input_delay: int = 0
-    solver: str = "auto"
     horizon: int | str = "auto"
     ridge: float | str = 0.0
     loss: str = "auto"
     max_steps: int | None = None
-    learning_rate: float | str = "auto"
-    batch_size: int | str = "auto"
+    training: Training = field(default_factory=Training)
     by_mode: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def regressor(self, mode: str, **others: Any) -> NARXRegressor:
+    def regressor(self, mode: str, *, time_limit: float | None = None, random_state: int = 0) -> NARXRegressor:
         """Return the regressor of a mode, not fitted."""
         own = replace(self, **self.by_mode.get(mode, {}))
+        own = replace(own, training=replace(own.training, time_limit=time_limit))
         given = {one.name: getattr(own, one.name) for one in fields(own) if one.name != "by_mode"}
-        return NARXRegressor(mode=mode, **given, **others)
+        return NARXRegressor(mode=mode, random_state=random_state, **given)
 
 
 # What holds where the table has nothing else to say.
@@ -142,7 +142,7 @@ def _floor(model: str, n: int) -> Any:
     # No more lags than outputs that are known.
     lags = min(_FLOOR_LAGS, n)
     learnt = LeastSquares(powers_of=lags - 1 if model == "arx_cubic" else None)
-    return NARXRegressor(lags, lags, model=learnt, mode="open_loop", validation=False)
+    return NARXRegressor(lags, lags, model=learnt, mode="open_loop", training=Training(validation=False))
 
 
 class LeastSquares(RegressorMixin, BaseEstimator):

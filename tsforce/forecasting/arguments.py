@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -65,6 +65,10 @@ def check_count(name: str, value: Any, *, least: int = 1, other: str = "") -> in
     return int(value)
 
 
+@overload
+def check_number(name: str, value: Any, *, auto: Literal[False], above_zero: bool = False) -> float: ...
+@overload
+def check_number(name: str, value: Any, *, auto: Literal[True], above_zero: bool = False) -> float | None: ...
 def check_number(name: str, value: Any, *, auto: bool, above_zero: bool = False) -> float | None:
     """Return a finite number of at least 0 (above 0 if asked), or None for "auto" where that is accepted.
 

@@ -1,72 +1,120 @@
-"""From an estimator's arguments to a fit: the solver's options, which solver a model gets, what is said meanwhile."""
+"""The steps of a fit that are the same for every NARX estimator: resolve its arguments, learn, store."""
 
 from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+import torch
 
 from tsforce.dynamics.forcing import Forcing, OpenLoop
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import FAMILIES, MLP, Family, Polynomial
 from tsforce.errors import ArgumentError, DivergenceWarning, ValidationWarning, check_choice, warn
 from tsforce.forecasting.adapters import RegressorModel
-from tsforce.forecasting.arguments import check_count, check_number
-from tsforce.forecasting.history_frame import ProgressLine
-from tsforce.training.fit import PRESETS, SOLVERS, Fitted, Options, fit_model
+from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number
+from tsforce.forecasting.history_frame import ProgressLine, TrainingHistory
+from tsforce.forecasting.rolling import Rolling
+from tsforce.forecasting.training_options import Training, training_of
+from tsforce.training.fit import LINEAR, PRESETS, SOLVERS, Fitted, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import LOSSES
+from tsforce.training.missing import seasonal_fill
 from tsforce.training.problem import Problem
+from tsforce.training.solvers.levenberg_marquardt import INITIAL_OUTPUTS
 
-__all__ = ["draws", "learn", "options_of", "solver_of"]
+__all__ = ["Asked", "draws", "learn", "resolve", "solver_of", "store", "with_filled_contexts"]
 
 # Weights up to which the matrix of all pairs of them is cheap to make and to factorise.
 _SMALL = 2000
 
 
-def options_of(estimator: Any, n_validation: int | None, **more: Any) -> Options:
-    """Return the solver's options that an estimator's arguments ask for, checked.
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What an estimator's arguments ask for, whatever its data; checked.
+
+    Attributes
+    ----------
+    kind : Family or estimator
+    mode : str or Forcing
+        By its name where it has one.
+    ridge : float or None
+        None: chosen.
+    options : Options
+    device : torch.device
+    """
+
+    kind: Any
+    mode: str | Forcing
+    ridge: float | None
+    options: Options
+    device: torch.device
+
+
+def resolve(estimator: Any, kind: Any, mode: Any, n_validation: Callable[[Any], int | None]) -> Asked:
+    """Return what the arguments of a NARXForecaster or NARXRegressor ask for.
 
     Parameters
     ----------
     estimator : NARXForecaster or NARXRegressor
-    n_validation : int or None
-        As in `Options`.
-    **more
-        Options that not every estimator has, checked before.
+    kind : Family or estimator
+    mode : str, Forcing or None
+        None: the estimator's.
+    n_validation : function
+        From ``Training.validation`` to the number of windows in `Options`.
 
     Raises
     ------
-    ArgumentError
+    ArgumentError, ArgumentTypeError
         With the argument's name and what is accepted.
     """
-    steps, batch, limit = estimator.max_steps, estimator.batch_size, estimator.time_limit
-    return Options(
-        max_steps=None if steps is None else check_count("max_steps", steps, other="None"),
-        batch_size=None if batch == "auto" else check_count("batch_size", batch, other="'auto'"),
-        learning_rate=check_number("learning_rate", estimator.learning_rate, auto=True, above_zero=True),
-        time_limit=None if limit is None else check_number("time_limit", limit, auto=False, above_zero=True),
-        solver=check_choice("solver", estimator.solver, SOLVERS),
-        loss=check_choice("loss", estimator.loss, ("auto", *LOSSES)),
-        n_validation=n_validation,
-        random_state=check_count("random_state", estimator.random_state, least=0),
-        **more,
+    trained_mode = check_mode(estimator.mode if mode is None else mode)
+    return Asked(
+        kind=kind,
+        # A policy that has a name goes by it.
+        mode=next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode),
+        ridge=check_number("ridge", estimator.ridge, auto=True),
+        options=_options(estimator, training_of(estimator.training), n_validation),
+        device=check_device(estimator.device),
     )
 
 
-def draws(model: Any, solver: str, mode: Any) -> bool:
-    """Return whether a fit draws anything: least squares, where that is the whole of it, does not."""
-    kind = FAMILIES.get(model) if isinstance(model, str) else model
-    closed = isinstance(kind, Family) and kind.closed_form and solver == "auto"
-    return not (closed and mode in ("open_loop", OpenLoop()))
+def _options(estimator: Any, training: Training, n_validation: Callable[[Any], int | None]) -> Options:
+    steps, batch, limit = estimator.max_steps, training.batch_size, training.time_limit
+    return Options(
+        solver=check_choice("solver", training.solver, SOLVERS),
+        max_steps=None if steps is None else check_count("max_steps", steps, other="None"),
+        batch_size=None if batch == "auto" else check_count("batch_size", batch, other="'auto'"),
+        learning_rate=check_number("learning_rate", training.learning_rate, auto=True, above_zero=True),
+        loss=check_choice("loss", estimator.loss, ("auto", *LOSSES)),
+        loss_space=check_choice("loss_space", training.loss_space, ("model", "level")),
+        n_validation=n_validation(training.validation),
+        time_limit=None if limit is None else check_number("time_limit", limit, auto=False, above_zero=True),
+        random_state=check_count("random_state", estimator.random_state, least=0),
+        penalty=check_number("penalty", training.penalty, auto=False),
+        initial_outputs=check_choice("initial_outputs", training.initial_outputs, INITIAL_OUTPUTS),
+        initial_weight=check_number("initial_weight", training.initial_weight, auto=False, above_zero=True),
+    )
 
 
-def solver_of(kind: Family, mode: str | Forcing, layout: LagLayout, options: Options) -> str:
-    """Return the solver for a model of a dynamic system that has a gradient; "auto" is its closed form.
+def draws(estimator: Any, mode: Any) -> bool:
+    """Return whether a fit in a mode draws anything: least squares, where that is the whole of it, does not."""
+    kind = FAMILIES.get(estimator.model) if isinstance(estimator.model, str) else estimator.model
+    closed = isinstance(kind, Family) and kind.closed_form and training_of(estimator.training).solver == "auto"
+    return not (closed and (estimator.mode if mode is None else mode) in ("open_loop", OpenLoop()))
+
+
+def solver_of(asked: Asked, layout: LagLayout) -> str:
+    """Return the solver for a model of a dynamic system; "auto" is its closed form, or a regressor's own.
 
     Levenberg and Marquardt's for models that are smooth and small, unless an option asks for what it does not do.
     """
-    if options.solver != "auto":
+    kind, mode, options = asked.kind, asked.mode, asked.options
+    if options.solver != "auto" or not isinstance(kind, Family):
         return options.solver
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
     if kind.closed_form and forcing == OpenLoop():
@@ -74,37 +122,38 @@ def solver_of(kind: Family, mode: str | Forcing, layout: LagLayout, options: Opt
     smooth = kind.closed_form or (isinstance(kind, MLP) and kind.activation == "tanh")
     widths = [len(layout.columns), *(kind.hidden if isinstance(kind, MLP) else ()), len(layout.channels)]
     small = sum(a * b for a, b in itertools.pairwise(widths)) <= _SMALL
-    squares = options.loss in ("auto", "mse") and options.learning_rate is None
+    squares = options.loss in ("auto", "mse") and options.loss_space == "model" and options.learning_rate is None
     plain = forcing is None or not (forcing.adversary or forcing.measures_every or forcing.in_passes)
     return "levenberg_marquardt" if smooth and small and squares and plain else "adamw"
 
 
-def _chooses(kind: Any, mode: str | Forcing, ridge: float | None, options: Options) -> bool:
+def _chooses(asked: Asked) -> bool:
     """Return whether a fit chooses anything on held-out rows: least squares, and rows of a regressor, do not."""
+    kind, mode = asked.kind, asked.mode
     opened = (PRESETS.get(mode) if isinstance(mode, str) else mode) == OpenLoop()
     if not isinstance(kind, Family):
         return not opened
-    closed = kind.closed_form and options.solver == "auto"
-    return ridge is None or isinstance(kind, Polynomial) or not (closed and opened)
+    closed = kind.closed_form and asked.options.solver == "auto"
+    return asked.ridge is None or isinstance(kind, Polynomial) or not (closed and opened)
 
 
-def learn(
-    problem: Problem,
-    kind: Any,
-    mode: str | Forcing,
-    ridge: float | None,
-    options: Options,
-    *,
-    name: str,
-    verbose: bool,
-) -> Fitted:
-    """Return a model of a family, or of a regressor, trained under `mode`.
+def with_filled_contexts(problem: Problem, ridge: float | None) -> Problem:
+    """Return a problem whose contexts show a linear model's own outputs where nothing was observed."""
+    panel = problem.panel
+    if not np.isnan(panel.values).any():
+        return problem
+    seen = replace(panel, filled=seasonal_fill(panel, problem.season_length))
+    start = fit_model(replace(problem, panel=seen), LINEAR, "open_loop", ridge, Options(), History(""))
+    return replace(problem, panel=Rolling.of(start, problem).fill(seen))
+
+
+def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted:
+    """Return a model of a family, or of a regressor, trained as asked.
 
     Parameters
     ----------
-    problem, mode, ridge, options
-        As in ``fit_model``.
-    kind : Family or estimator
+    problem : Problem
+    asked : Asked
     name : str
         Of whoever is fitted, for the line of progress.
     verbose : bool
@@ -122,12 +171,12 @@ def learn(
     ValidationWarning
         If a share of records was to be held out, to choose something by, and all are too short for it.
     """
-    share = problem.judged_share
-    if share is not None and not problem.n_windows(1).any() and _chooses(kind, mode, ridge, options):
+    kind, share = asked.kind, problem.judged_share
+    if share is not None and not problem.n_windows(1).any() and _chooses(asked):
         warn(
             f"validation={share}: nothing could be held out, since no record has {problem.layout.reach + 1} rows to "
             f"learn from and 2 more to judge by. mode='auto' keeps open loop, other modes take every step, and terms "
-            f"are chosen one step ahead. Give longer records, another share, or validation=False.",
+            f"are chosen one step ahead. Give longer records, another share, or Training(validation=False).",
             ValidationWarning,
         )
     if not isinstance(kind, Family):
@@ -135,12 +184,19 @@ def learn(
             raise ArgumentError(
                 f"device={str(problem.device)!r}: a scikit-learn regressor runs on the CPU; leave it out."
             )
-        kind = RegressorModel(problem.layout, kind, options.random_state)
+        kind = RegressorModel(problem.layout, kind, asked.options.random_state)
     history = History("", on_record=ProgressLine(name) if verbose else None)
-    fitted = fit_model(problem, kind, mode, ridge, options, history)
+    fitted = fit_model(problem, kind, asked.mode, asked.ridge, asked.options, history)
     if verbose:
         history.on_record = None
         sys.stderr.write("\n")
     if history.n_diverged:
         warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)
     return fitted
+
+
+def store(estimator: Any, asked: Asked, fitted: Fitted) -> None:
+    """Set what a fit of either estimator leaves behind, under the same names."""
+    estimator.mode_ = asked.mode
+    estimator.history_ = TrainingHistory(fitted.history)
+    estimator.model_ = fitted.model

@@ -24,28 +24,31 @@ from tsforce.errors import (
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import (
     check_count,
-    check_device,
-    check_mode,
-    check_number,
     long_enough,
     resolve_inputs,
     resolve_lags,
 )
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.error_growth import companion_of
-from tsforce.forecasting.history_frame import TrainingHistory
-from tsforce.forecasting.learning import draws, learn, options_of
+from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
 from tsforce.forecasting.rolling import Rolling
-from tsforce.training.fit import LINEAR, PRESETS, Options, fit_model
-from tsforce.training.history import History
-from tsforce.training.missing import seasonal_fill
+from tsforce.forecasting.training_options import HasTraining, takes_old_names
+from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.ridge import RIDGES, RidgeChoice
 
 __all__ = ["NARXForecaster"]
 
 
-class NARXForecaster(Forecaster):
+def _n_validation(value: Any) -> int | None:
+    """Return how many windows of each series ``Training.validation`` holds out; None for the default."""
+    if isinstance(value, (bool, np.bool_)) and not value:
+        return 0
+    automatic = isinstance(value, str) and value == "auto"
+    return None if automatic else check_count("validation", value, other="'auto' or False")
+
+
+class NARXForecaster(HasTraining, Forecaster):
     """Forecasts from a one-step map of the target's own past, run on its own outputs.
 
     Parameters
@@ -55,9 +58,6 @@ class NARXForecaster(Forecaster):
     lags : "auto", int or sequence of int
         An int L means 1..L, a sequence exactly those. "auto" is ``4 * horizon``, at most half the rows of the shortest
         series (scope="global": of the 10 % quantile) after differences, at least 1.
-    season_length : int, optional
-        Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
-    freq : "infer", pandas alias or offset, or int
     model : "linear", "polynomial", "mlp", "gru", "lstm", "encoder_decoder", a family of ``tsforce.models``, a regressor
         A linear map; a polynomial of degree 2, whose terms are chosen one after the other; beside a linear map, a
         perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state takes in the context first);
@@ -66,6 +66,9 @@ class NARXForecaster(Forecaster):
         on what it was fed in its own roll-outs, paired with the right answer.
     scope : "global" or "local"
         One model for all series, or one per series.
+    season_length : int, optional
+        Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
+    freq : "infer", pandas alias or offset, or int
     past_exog : sequence of str
         Input columns that are known up to the cutoff. Where a step looks at one after the cutoff, it reads the last
         value observed, in training as in forecasts.
@@ -84,41 +87,6 @@ class NARXForecaster(Forecaster):
         Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``.
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
         How each window is scaled from its own context. "auto": None for scope="local", "mean_abs" for "global".
-    mode : "auto", "open_loop", "closed_loop", "curriculum" or a Forcing
-        What the model is fed while it learns; forecasts are closed loop whatever the mode. "open_loop": observed
-        targets (a linear map or polynomial then is least squares). "closed_loop": its own outputs over the horizon,
-        from a warm start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop,
-        then the curriculum, and whichever has the lower closed-loop validation error is kept.
-    solver : "auto", "adamw" or "levenberg_marquardt"
-        What trains a model that has a gradient. "auto": AdamW, but least squares for linear maps and polynomials in
-        open loop. For these and for small smooth networks (``tsforce.models.MLP((32,), "tanh")``)
-        "levenberg_marquardt" takes few and costly steps on squares instead, in float64: one step ahead from the warm
-        start, then, under any other mode, on roll-outs.
-    loss : "auto", "mae", "mse", "huber" or "smape"
-        Of training by gradient. "auto" is "mae" for AdamW; Levenberg-Marquardt knows "mse" alone.
-    loss_space : "model" or "level"
-        Take the loss in model units, or on original units over the series' seasonal-naive scale.
-    ridge : "auto" or float
-        Penalty on standardised columns, added to X'X. "auto" takes from 1, 10, 30, 100, 300 the one with the lowest
-        closed-loop error on the last windows of the training rows, per series for scope="local".
-    max_steps : int, optional
-        Steps of training by AdamW. By default 100 for a linear model per series and 300 for a pooled one; 300 and
-        1000 for "mlp"; 200 and 500 for recurrent networks. Iterations of Levenberg-Marquardt, in each phase: 100 one
-        step ahead, 30 on roll-outs. For a regressor: rounds, 5.
-    time_limit : float, optional
-        CPU seconds after which a run of training by gradient (each phase of it; 64 series at a time for scope="local")
-        ends where it is. What then comes out depends on the machine.
-    learning_rate : "auto" or float
-        Peak rate of AdamW; "auto" is .0001 for a linear model per series, .01 for a pooled one and for a pooled
-        recurrent network, .001 for other networks.
-    batch_size : "auto" or int
-        Windows per step: of each series for scope="local" ("auto": 32), of all for "global" (1024; recurrent networks
-        256). Levenberg-Marquardt uses all there are, or draws so many afresh every 5 iterations ("auto": 20 residuals
-        per weight, and no fewer than 20000 one step ahead, 256 on roll-outs).
-    validation : "auto", int or False
-        Windows held out at the end of each series to choose the number of steps (and, in mode="auto", what is kept);
-        the choice is then trained once more on all rows. "auto": 1 for scope="global" with 10 series or more, else
-        up to 4. False: none.
     context_length : int, optional
         Observed steps that window scaling looks at and a recurrent network's state takes in; the largest lag by
         default, and twice the horizon more for recurrent networks.
@@ -126,6 +94,25 @@ class NARXForecaster(Forecaster):
         What happens to missing values (NaN) of the target between observed ones. "own_output": the model's own outputs
         stand for them wherever they are fed, in contexts and in training on own outputs; they are no one's target and
         count in no error. (While a model learns, contexts show the outputs of a linear model.)
+    mode : "auto", "open_loop", "closed_loop", "curriculum" or a Forcing
+        What the model is fed while it learns; forecasts are closed loop whatever the mode. "open_loop": observed
+        targets (a linear map or polynomial then is least squares). "closed_loop": its own outputs over the horizon,
+        from a warm start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop,
+        then the curriculum, and whichever has the lower closed-loop validation error is kept.
+    loss : "auto", "mae", "mse", "huber" or "smape"
+        Of training by gradient. "auto" is "mae" for AdamW; Levenberg-Marquardt (``Training(solver=...)``) knows "mse"
+        alone.
+    ridge : "auto" or float
+        Penalty on standardised columns, added to X'X. "auto" takes from 1, 10, 30, 100, 300 the one with the lowest
+        closed-loop error on the last windows of the training rows, per series for scope="local".
+    max_steps : int, optional
+        Steps of training by AdamW. By default 100 for a linear model per series and 300 for a pooled one; 300 and
+        1000 for "mlp"; 200 and 500 for recurrent networks. Iterations of Levenberg-Marquardt, in each phase: 100 one
+        step ahead, 30 on roll-outs. For a regressor: rounds, 5.
+    training : Training, optional
+        What matters to training by gradient alone: solver, learning rate, batch size, time limit, validation windows
+        ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach inside:
+        ``training__learning_rate``.
     short_series : "raise" or "drop"
         What happens to a series with too few rows; dropped ones are listed in ``short_series_``.
     device : "auto" or torch device
@@ -171,15 +158,16 @@ class NARXForecaster(Forecaster):
 
     takes_copies = True
 
+    @takes_old_names
     def __init__(
         self,
         horizon: int,
         lags: Any = "auto",
         *,
-        season_length: int | None = None,
-        freq: Any = "infer",
         model: Any = "linear",
         scope: str = "global",
+        season_length: int | None = None,
+        freq: Any = "infer",
         past_exog: Any = (),
         future_exog: Any = (),
         static: Any = (),
@@ -187,18 +175,13 @@ class NARXForecaster(Forecaster):
         exog_lags: Any = None,
         target_transforms: Any = (),
         window_scaling: str | None = "auto",
-        mode: Any = "auto",
-        solver: str = "auto",
-        loss: str = "auto",
-        loss_space: str = "model",
-        ridge: float | str = "auto",
-        max_steps: int | None = None,
-        time_limit: float | None = None,
-        learning_rate: float | str = "auto",
-        batch_size: int | str = "auto",
-        validation: str | int | bool = "auto",
         context_length: int | None = None,
         missing: str = "raise",
+        mode: Any = "auto",
+        loss: str = "auto",
+        ridge: float | str = "auto",
+        max_steps: int | None = None,
+        training: Any = None,
         short_series: str = "raise",
         device: Any = "auto",
         random_state: int = 0,
@@ -210,10 +193,10 @@ class NARXForecaster(Forecaster):
     ) -> None:
         self.horizon = horizon
         self.lags = lags
-        self.season_length = season_length
-        self.freq = freq
         self.model = model
         self.scope = scope
+        self.season_length = season_length
+        self.freq = freq
         self.past_exog = past_exog
         self.future_exog = future_exog
         self.static = static
@@ -221,18 +204,13 @@ class NARXForecaster(Forecaster):
         self.exog_lags = exog_lags
         self.target_transforms = target_transforms
         self.window_scaling = window_scaling
-        self.mode = mode
-        self.solver = solver
-        self.loss = loss
-        self.loss_space = loss_space
-        self.ridge = ridge
-        self.max_steps = max_steps
-        self.time_limit = time_limit
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.validation = validation
         self.context_length = context_length
         self.missing = missing
+        self.mode = mode
+        self.loss = loss
+        self.ridge = ridge
+        self.max_steps = max_steps
+        self.training = training
         self.short_series = short_series
         self.device = device
         self.random_state = random_state
@@ -244,7 +222,7 @@ class NARXForecaster(Forecaster):
 
     def depends_on_seed(self, mode: Any = None) -> bool:
         """Return whether a fit in `mode` draws anything: least squares does not."""
-        return draws(self.model, self.solver, self.mode if mode is None else mode)
+        return draws(self, mode)
 
     # ---- fit
 
@@ -276,90 +254,78 @@ class NARXForecaster(Forecaster):
         """
         self.check_no_y(y)
         self.forget()
+        asked = resolve(self, check_model(self.model), mode, _n_validation)
+        panel, problem = self._build(df, asked)
+        fitted = learn(problem, asked, name=self.name, verbose=self.verbose)
+        self._store(panel, problem, asked, fitted)
+        return self
+
+    def _build(self, df: Any, asked: Asked) -> tuple[Panel, Problem]:
+        """Return the panel of a frame, and what is to be learnt from the series of it that are long enough."""
         horizon = check_count("horizon", self.horizon)
-        kind = check_model(self.model)
         pooled = check_choice("scope", self.scope, ("local", "global")) == "global"
         check_choice("short_series", self.short_series, ("raise", "drop"))
-        trained_mode = check_mode(self.mode if mode is None else mode)
-        # A policy that has a name goes by it.
-        trained_mode = next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode)
-        ridge = check_number("ridge", self.ridge, auto=True)
-        options = self._options()
         transforms = check_transforms(self.target_transforms)
-        scaling = self.window_scaling
-        automatic = isinstance(scaling, str) and scaling == "auto"
-        scaling = ("mean_abs" if pooled else None) if automatic else check_window_scaling(scaling)
-        device = check_device(self.device)
+        scaling = self._resolve_scaling(pooled)
         panel = self.read(df)
         season_length = self.resolve_season_length(panel)
-
         lost = sum(t.rows_lost for t in transforms)
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
         # The only target's columns are called y, whatever the user calls it.
         channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
         layout = LagLayout(resolve_lags(self.lags, horizon, panel, lost, pooled), channels, **given)
         # A recurrent network's state needs steps before the cutoff to take in.
-        recurrent = isinstance(kind, Family) and kind.takes_in_context
-        context_length = layout.reach + (2 * horizon if recurrent else 0)
-        if self.context_length is not None:
-            context_length = check_count("context_length", self.context_length)
-            if context_length < layout.reach:
-                raise ArgumentError(
-                    f"context_length={context_length} is shorter than the largest lag, {layout.reach}; make it at "
-                    f"least that."
-                )
+        recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
+        context_length = self._resolve_context(layout.reach, layout.reach + (2 * horizon if recurrent else 0))
         if coder is not None and recurrent:
             coder = replace(coder, warm_up=context_length - layout.reach)
         series = long_enough(panel, layout, lost, pooled=pooled, drop=self.short_series == "drop")
         # A seasonal difference has mean zero already; an intercept there is a drift that the data rarely want.
         intercept = not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms)
         kept = panel if len(series) == panel.n_series else panel.take(series)
-        if (
-            not pooled
-            and scaling is None
-            and isinstance(kind, Family)
-            and ((kind, trained_mode) != (LINEAR, "open_loop") or options.solver != "auto")
-        ):
+        closed = (asked.kind, asked.mode) == (LINEAR, "open_loop") and asked.options.solver == "auto"
+        if not pooled and scaling is None and isinstance(asked.kind, Family) and not closed:
             # Gradient steps need units of about 1; least squares does not care.
             transforms = (*transforms, Standardize() if intercept else MeanScale())
         problem = Problem(
-            kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept, device, coder
-        )
-        if np.isnan(kept.values).any():
-            # What contexts show where nothing was observed: a linear model's own outputs.
-            kept = replace(kept, filled=seasonal_fill(kept, season_length))
-            start = fit_model(replace(problem, panel=kept), LINEAR, "open_loop", ridge, Options(), History(""))
-            kept = Rolling.of(start, problem).fill(kept)
-            problem = replace(problem, panel=kept)
-        fitted = learn(problem, kind, trained_mode, ridge, options, name=self.name, verbose=self.verbose)
+            kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
+            asked.device, coder,
+        )  # fmt: skip
+        return panel, with_filled_contexts(problem, asked.ridge)
 
-        self.lags_ = layout.lags
-        self.season_length_ = season_length
-        self.context_length_ = context_length
+    def _resolve_scaling(self, pooled: bool) -> str | None:
+        if isinstance(self.window_scaling, str) and self.window_scaling == "auto":
+            return "mean_abs" if pooled else None
+        return check_window_scaling(self.window_scaling)
+
+    def _resolve_context(self, least: int, default: int) -> int:
+        if self.context_length is None:
+            return default
+        found = check_count("context_length", self.context_length)
+        if found < least:
+            raise ArgumentError(
+                f"context_length={found} is shorter than the largest lag, {least}; make it at least that."
+            )
+        return found
+
+    def _store(self, panel: Panel, problem: Problem, asked: Asked, fitted: Fitted) -> None:
+        """Keep what was learnt; that the forecaster is fitted, last."""
+        store(self, asked, fitted)
+        kept = problem.panel
+        self.lags_ = problem.layout.lags
+        self.season_length_ = problem.season_length
+        self.context_length_ = problem.context_length
         self.freq_ = panel.clock.freq
-        self.mode_ = trained_mode
-        self.short_series_ = [panel.id_list[i] for i in np.setdiff1d(np.arange(panel.n_series), series)]
+        self.scaling_ = problem.scaling
+        known = set(kept.id_list)
+        self.short_series_ = [name for name in panel.id_list if name not in known]
         self.ridge_ = self._ridge_frame(kept, fitted.ridge)
-        self.kept_mode_ = fitted.kept[0] if pooled else dict(zip(kept.id_list, fitted.kept, strict=True))
-        self.history_ = TrainingHistory(fitted.history)
-        self.scaling_ = scaling
-        self.model_ = fitted.model
+        self.kept_mode_ = fitted.kept[0] if problem.pooled else dict(zip(kept.id_list, fitted.kept, strict=True))
         self.rolling_ = Rolling.of(fitted, problem)
         if len(kept.filled):
             kept = self.rolling_.fill(kept)
-        self.tail_ = kept.windows(kept.last_rows(), length=context_length + lost)
-        self.remember_ends(kept, season_length)
-        return self
-
-    def _options(self) -> Options:
-        """Return the solver's options, checked."""
-        n_validation = None
-        if isinstance(self.validation, (bool, np.bool_)) and not self.validation:
-            n_validation = 0
-        elif self.validation != "auto":
-            n_validation = check_count("validation", self.validation, other="'auto' or False")
-        loss_space = check_choice("loss_space", self.loss_space, ("model", "level"))
-        return options_of(self, n_validation, loss_space=loss_space)
+        self.tail_ = kept.windows(kept.last_rows(), length=problem.context_length + problem.rows_lost)
+        self.remember_ends(kept, problem.season_length)
 
     @staticmethod
     def _ridge_frame(panel: Panel, choice: RidgeChoice) -> Any:

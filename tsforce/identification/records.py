@@ -33,15 +33,21 @@ FloatArray = npt.NDArray[np.float64]
 
 # Fewest steps of a training roll-out, where a record is long enough.
 _HORIZON = 50
+# What is held out of every record by default.
+_SHARE = 0.2
 
 
 def held_out_share(value: Any) -> float | None:
-    """Return the share of every record that `validation` holds out; None for none."""
+    """Return the share of every record that ``Training.validation`` holds out; None for none."""
     if isinstance(value, (bool, np.bool_)) and not value:
         return None
+    if isinstance(value, str) and value == "auto":
+        return _SHARE
     number = isinstance(value, (float, np.floating)) and 0 < value < 1
     if not number:
-        raise ArgumentError(f"validation={value!r}: expected False or a share of the rows, above 0 and below 1.")
+        raise ArgumentError(
+            f"validation={value!r}: expected 'auto', False or a share of the rows, above 0 and below 1."
+        )
     return float(value)
 
 

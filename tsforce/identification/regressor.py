@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsforce.data.panel import ragged_rows
@@ -17,10 +17,10 @@ from tsforce.dynamics.models.equation import equation, is_sum
 from tsforce.dynamics.models.families import MLP, Family
 from tsforce.errors import ArgumentError, SeriesTooShortError, check_choice
 from tsforce.forecasting.adapters import check_model
-from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number, resolve_inputs
-from tsforce.forecasting.history_frame import TrainingHistory
-from tsforce.forecasting.learning import draws, learn, options_of, solver_of
+from tsforce.forecasting.arguments import check_count, resolve_inputs
+from tsforce.forecasting.learning import Asked, draws, learn, resolve, solver_of, store
 from tsforce.forecasting.rolling import Rolling
+from tsforce.forecasting.training_options import HasTraining, takes_old_names, training_of
 from tsforce.identification.linear_part import LinearPart, linear_part_of
 from tsforce.identification.records import (
     check_order,
@@ -37,9 +37,8 @@ from tsforce.identification.records import (
     standard,
 )
 from tsforce.identification.simulator import Simulator, warn_of_clipping
-from tsforce.training.fit import PRESETS
+from tsforce.training.fit import Fitted
 from tsforce.training.problem import Problem
-from tsforce.training.solvers.levenberg_marquardt import INITIAL_OUTPUTS
 
 __all__ = ["NARXRegressor", "Simulation"]
 
@@ -64,7 +63,12 @@ class Simulation(NamedTuple):
     clipped: npt.NDArray[np.bool_]
 
 
-class NARXRegressor(RegressorMixin, BaseEstimator):
+def _n_validation(value: Any) -> int:
+    """Return how many windows of each record ``Training.validation`` holds out: one long one, or none."""
+    return 0 if held_out_share(value) is None else 1
+
+
+class NARXRegressor(RegressorMixin, HasTraining):
     """A model of a dynamic system: each output from earlier outputs and from inputs, simulated by ``predict``.
 
     Rows of X (inputs) and y (outputs) are in time order, one time step apart. ``predict(X)`` simulates: it feeds the
@@ -89,28 +93,20 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         "closed_loop": its own outputs over `horizon` steps, from a start by least squares. "curriculum": measured
         outputs first, its own later. "auto": open loop, then the others, and whichever simulates the held-out rows
         better is kept.
-    solver : "auto", "adamw" or "levenberg_marquardt"
-        "auto": Levenberg-Marquardt for linear models, polynomials and tanh networks of at most 2000 weights, unless an
-        argument asks for what it does not do; else AdamW. Open loop, where there is a closed form, that.
     horizon : "auto" or int
         Steps of a training roll-out. "auto": 50, or four times the largest lag if that is more, but no more than a
         quarter of the longest record.
-    initial_outputs : "measured" or "free"
-        What training roll-outs start on. "free": outputs that Levenberg-Marquardt learns with the weights, window by
-        window, held near the measured ones by their own squared errors, for outputs with noise (multiple shooting, Bock
-        1981; errors in variables). Prediction is as ever.
     ridge : float or "auto"
         Penalty of least squares on standardised columns. "auto" takes from 1, 10, 30, 100, 300 the one that simulates
         the held-out rows best.
     loss : "auto", "mae", "mse", "huber" or "smape"
         "auto": "mse" for Levenberg-Marquardt, which knows no other, "mae" for AdamW.
-    max_steps, time_limit, learning_rate, batch_size
+    max_steps : int, optional
         As in ``NARXForecaster``.
-    validation : float or False
-        Share at the end of every record that is held out to choose the number of steps and what ``mode="auto"`` keeps,
-        each simulated as one window from the measured outputs before it, however long; errors are means over records.
-        (Where ``mode="auto"`` compares, a window counts as up to ten pieces of four steps or more.) The choice is then
-        trained once more on all rows. False: nothing is held out, all steps are taken.
+    training : Training, optional
+        What matters to training by gradient alone: solver, learning rate, the share of every record that is held out
+        ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach inside:
+        ``training__learning_rate``.
     device : "auto" or torch device
         "auto" is the CPU.
     random_state : int
@@ -164,6 +160,7 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
     1.0
     """
 
+    @takes_old_names
     def __init__(
         self,
         output_lags: Any = 2,
@@ -172,16 +169,11 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         input_delay: int = 0,
         model: Any = "linear",
         mode: Any = "auto",
-        solver: str = "auto",
         horizon: int | str = "auto",
-        initial_outputs: str = "measured",
         ridge: float | str = 0.0,
         loss: str = "auto",
         max_steps: int | None = None,
-        time_limit: float | None = None,
-        learning_rate: float | str = "auto",
-        batch_size: int | str = "auto",
-        validation: float | bool = 0.2,
+        training: Any = None,
         device: Any = "auto",
         random_state: int = 0,
         verbose: bool = False,
@@ -191,16 +183,11 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         self.input_delay = input_delay
         self.model = model
         self.mode = mode
-        self.solver = solver
         self.horizon = horizon
-        self.initial_outputs = initial_outputs
         self.ridge = ridge
         self.loss = loss
         self.max_steps = max_steps
-        self.time_limit = time_limit
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.validation = validation
+        self.training = training
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -249,17 +236,20 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
+        kind = _MLP if isinstance(self.model, str) and self.model == "mlp" else check_model(self.model)
+        asked = resolve(self, kind, mode, _n_validation)
+        problem = self._build(X, y, session_sizes, asked)
+        asked = replace(asked, options=replace(asked.options, solver=solver_of(asked, problem.layout)))
+        fitted = learn(problem, asked, name=type(self).__name__, verbose=self.verbose)
+        self._store(problem, asked, fitted)
+        return self
+
+    def _build(self, X: Any, y: Any, session_sizes: Any, asked: Asked) -> Problem:
+        """Return what is to be learnt from which records, and set what is known of their columns."""
         delay = check_count("input_delay", self.input_delay, least=0)
         output_lags = offsets("output_lags", self.output_lags, least=1)
         input_lags = tuple(lag + delay for lag in offsets("input_lags", self.input_lags, least=0))
-        kind = _MLP if isinstance(self.model, str) and self.model == "mlp" else check_model(self.model)
-        trained_mode = check_mode(self.mode if mode is None else mode)
-        trained_mode = next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode)
-        ridge = check_number("ridge", self.ridge, auto=True)
-        device, share = check_device(self.device), held_out_share(self.validation)
-        starts = check_choice("initial_outputs", self.initial_outputs, INITIAL_OUTPUTS)
-        options = options_of(self, 0 if share is None else 1, initial_outputs=starts)
-
+        share = held_out_share(training_of(self.training).validation)
         given_y = y
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
         targets = numbers("y", y)
@@ -271,40 +261,36 @@ class NARXRegressor(RegressorMixin, BaseEstimator):
                 f"{reach + 1} rows in one record; lower output_lags, input_lags or input_delay, or give more rows."
             )
         horizon = horizon_of(self.horizon, reach, int(sizes.max()))
-        self.y_mean_, self.y_scale_ = standard(targets)
         names, channels = column_names(getattr(self, "feature_names_in_", ()), X.shape[1], given_y, targets.shape[1])
+        self.input_lags_, self.output_names_, self.one_column_ = input_lags, channels, y.ndim == 1
+        self.x_mean_ = X.mean(axis=0)
+        self.y_mean_, self.y_scale_ = standard(targets)
         panel = record_panel(X, (targets - self.y_mean_) / self.y_scale_, sizes, names, channels)
         coder, read = resolve_inputs(panel, dict.fromkeys(names, input_lags), (), pooled=True)
         layout = LagLayout(output_lags, channels, **read)
         # A recurrent network's state needs steps before the cutoff to take in.
-        recurrent = isinstance(kind, Family) and kind.takes_in_context
+        recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
         context = layout.reach + (2 * horizon if recurrent else 0)
-        problem = Problem(
-            panel, (), None, context, layout, horizon, 1, True, True, device, coder, judged_share=share
+        return Problem(
+            panel, (), None, context, layout, horizon, 1, True, True, asked.device, coder, judged_share=share
         )  # fmt: skip
-        if isinstance(kind, Family):
-            options = replace(options, solver=solver_of(kind, trained_mode, layout, options))
-        name = type(self).__name__
-        fitted = learn(problem, kind, trained_mode, ridge, options, name=name, verbose=self.verbose)
 
-        self.output_lags_, self.input_lags_, self.output_names_ = layout.lags, input_lags, channels
-        self.horizon_ = horizon
-        self.mode_ = trained_mode
+    def _store(self, problem: Problem, asked: Asked, fitted: Fitted) -> None:
+        """Keep what was learnt; the model, which says that there is one, last."""
+        self.output_lags_, self.horizon_ = problem.layout.lags, problem.horizon
         self.kept_mode_ = fitted.kept[0]
-        self.history_ = TrainingHistory(fitted.history)
         self.ridge_ = float(fitted.ridge.ridge[0])
-        self.one_column_ = y.ndim == 1
-        self.model_ = fitted.model
         # What is simulated later is no record that was fitted: what was learnt of all rows stands behind any.
-        one = replace(panel, ids=panel.ids[:1], indptr=np.array([0, len(X)], dtype=np.int64), start=panel.start[:1])
+        panel = problem.panel
+        rows = np.array([0, len(panel.values)], dtype=np.int64)
+        one = replace(panel, ids=panel.ids[:1], indptr=rows, start=panel.start[:1])
         whole = replace(problem, panel=one)
         self.rolling_ = Rolling.of(replace(fitted, learnt=whole.learn(one.lengths)), whole)
-        self.x_mean_ = X.mean(axis=0)
-        return self
+        store(self, asked, fitted)
 
     def depends_on_seed(self, mode: Any = None) -> bool:
         """Return whether a fit in `mode` draws anything: least squares does not."""
-        return draws(self.model, self.solver, self.mode if mode is None else mode)
+        return draws(self, mode)
 
     # ---- predict
 

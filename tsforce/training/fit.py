@@ -56,8 +56,11 @@ class Options:
     time_limit : float or None
         CPU seconds of a run.
     random_state : int
+    penalty : float
     initial_outputs : str
         "measured", or "free" for phases in which a model is fed its own outputs.
+    initial_weight : float
+        Of free initial outputs.
     """
 
     solver: str = "auto"
@@ -69,7 +72,9 @@ class Options:
     n_validation: int | None = None
     time_limit: float | None = None
     random_state: int = 0
+    penalty: float = 0.0
     initial_outputs: str = "measured"
+    initial_weight: float = 1.0
 
     @property
     def by_squares(self) -> bool:
@@ -88,7 +93,7 @@ class Options:
             if self.learning_rate is not None:
                 raise ArgumentError(
                     f"learning_rate={self.learning_rate!r}: Levenberg-Marquardt has a damping that it sets itself; "
-                    f"leave learning_rate='auto', or use solver='adamw'."
+                    f"leave learning_rate='auto', or use Training(solver='adamw')."
                 )
             return levenberg_marquardt.Settings(
                 max_steps=self.max_steps or _ITERATIONS[forcing != OpenLoop()],
@@ -96,6 +101,8 @@ class Options:
                 loss="mse" if self.loss == "auto" else self.loss,
                 loss_space=self.loss_space,
                 time_limit=self.time_limit,
+                penalty=self.penalty,
+                initial_weight=self.initial_weight,
                 initial_outputs="measured" if forcing == OpenLoop() else self.initial_outputs,
             )
         pace = family.pooled if pooled else family.local
@@ -168,8 +175,8 @@ def fit_model(
     """
     n_series = problem.panel.n_series
     n_groups = 1 if problem.pooled else n_series
-    if options.initial_outputs != "measured":
-        _check_free_starts(kind, mode, options)
+    _check_penalty(options)
+    _check_initial_outputs(kind, mode, options)
     if not isinstance(kind, Family):
         return _by_rounds(problem, kind, mode, options, history)
     choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
@@ -209,8 +216,24 @@ def fit_model(
     return Fitted(fit.model, fit.learnt, history, choice, kept)
 
 
-def _check_free_starts(kind: Family | RowModel, mode: str | Forcing, options: Options) -> None:
-    """Raise an ArgumentError unless models of `kind` roll out from initial outputs that a solver can move."""
+def _check_penalty(options: Options) -> None:
+    """Raise an ArgumentError if a penalty is asked of another solver than the one that has it."""
+    if options.penalty and not options.by_squares:
+        raise ArgumentError(
+            f"penalty={options.penalty!r}: solver={options.solver!r} has none, Levenberg-Marquardt has; leave "
+            f"penalty=0 (that of least squares is ridge=), or use Training(solver='levenberg_marquardt')."
+        )
+
+
+def _check_initial_outputs(kind: Family | RowModel, mode: str | Forcing, options: Options) -> None:
+    """Raise an ArgumentError if initial outputs are to be free and no solver can move them, or a weight has no use."""
+    if options.initial_outputs == "measured":
+        if options.initial_weight != 1:
+            raise ArgumentError(
+                f"initial_weight={options.initial_weight!r} is that of free initial outputs; leave it out, or use "
+                f"Training(initial_outputs='free')."
+            )
+        return
     if not isinstance(kind, Family):
         why = "a regressor fits rows, and no solver moves what they read"
     elif kind.takes_in_context:
@@ -223,7 +246,8 @@ def _check_free_starts(kind: Family | RowModel, mode: str | Forcing, options: Op
         return
     raise ArgumentError(
         f"initial_outputs={options.initial_outputs!r}: {why}; use initial_outputs='measured', or "
-        f"solver='levenberg_marquardt' with mode='closed_loop' and a linear, polynomial or small tanh model."
+        f"Training(solver='levenberg_marquardt', ...) with mode='closed_loop' and a linear, polynomial or small tanh "
+        f"model."
     )
 
 
