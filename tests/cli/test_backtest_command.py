@@ -170,12 +170,29 @@ def test_notes_and_series_that_are_left_out_are_told():
     assert "left out: 1 series without a window or too short: 'b'." in " ".join(shown.split())
 
 
-def test_that_fewer_windows_fit_than_were_asked_for_is_told():
+def test_more_windows_than_the_rows_hold_are_refused_with_what_fits():
+    # 144 rows: one to learn from, 6 of the last window, 23 steps of 6 (22.8) before it; 39 steps of 3.
+    said = failed("air.csv", "--horizon", "6", "--n-windows", "40", "--model", "naive")
+    assert "air.csv: --n-windows=40 with --step-size=6 and --horizon=6 take 241 rows" in said
+    assert "there are 144: no more than --n-windows=23 fit, or --step-size=3." in said
+    done("air.csv", "--horizon", "6", "--n-windows", "23", "--model", "naive")
+    done("air.csv", "--horizon", "6", "--n-windows", "40", "--step-size", "3", "--model", "naive")
+    failed("air.csv", "--horizon", "6", "--n-windows", "40", "--step-size", "4", "--model", "naive")
+
+
+def test_a_series_with_fewer_windows_is_told_of_and_rows_that_windows_take_are_named():
+    days = pd.date_range("2024-01-01", periods=60, freq="D")
+    parts = [
+        pd.DataFrame({"unique_id": name, "ds": days[k:], "y": np.arange(60.0 - k)}) for name, k in (("a", 0), ("b", 50))
+    ]
+    pd.concat(parts).to_csv("s.csv", index=False)
+    shown = " ".join(done("s.csv", "--horizon", "4", "--n-windows", "4", "--model", "naive").stdout.split())
     assert (
-        "fewer windows fit than --n-windows=40"
-        in done("air.csv", "--horizon", "6", "--n-windows", "40", "--model", "naive").stderr
+        "fewer windows than --n-windows=4, down to 2, in 1 of 2 series, which are too short or end too early: 'b'."
+        in shown
     )
-    assert "fewer" not in done("air.csv", *WINDOWS, "--model", "naive").stderr
+    said = failed("air.csv", "--horizon", "6", "--n-windows", "20", *QUICK, "--lags", "30")
+    assert "the rows up to the first cutoff, 24 of 144 in the longest series: fewer windows than --n-windows=20" in said
 
 
 def test_known_inputs_are_read_from_the_file_itself():

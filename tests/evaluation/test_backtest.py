@@ -202,6 +202,46 @@ def test_a_series_that_a_model_drops_is_left_out_and_listed():
         backtest(model.set_params(short_series="raise"), df)
 
 
+@pytest.mark.parametrize("freq", [None, "D"])
+@pytest.mark.parametrize("step", [None, 2])
+def test_fewer_windows_than_asked_for_are_noted_with_how_many_fit(freq, step):
+    df = make_frame((60,), freq=freq)
+    bt = backtest(Baseline("naive"), df, horizon=3, n_windows=40, step_size=step)
+    # Cutoffs from the first row on, the last window ending at the last row: rows 0 .. 56.
+    most = {None: 56 // 3 + 1, 2: 56 // 2 + 1}[step]
+    assert bt.frame["cutoff"].nunique() == most
+    (note,) = bt.notes
+    assert f"n_windows=40 with step_size={step or 3} and horizon=3 take {(step or 3) * 39 + 4} rows" in note
+    assert f"there are 60: no more than n_windows={most} fit, or step_size=1." in note
+    assert note in repr(bt)
+    assert compare([Baseline("naive")], df, horizon=3, n_windows=most, step_size=step).notes == ()
+    assert backtest(Baseline("naive"), df, horizon=3, n_windows=40, step_size=1).notes == ()
+
+
+def test_series_with_fewer_windows_than_others_are_noted():
+    df = make_frame((60, 12), freq="D")
+    for align in ("series", "calendar"):
+        bt = backtest(Baseline("naive"), df, horizon=3, n_windows=5, align=align)
+        assert bt.scores(by="unique_id")["n_windows"].tolist() == [5, 3]
+        assert any("fewer windows than n_windows=5, down to 3, in 1 of 2 series" in note for note in bt.notes)
+    bt = backtest(Baseline("naive"), df, horizon=3, cutoffs=["2024-06-20", "2024-06-30"])
+    assert any("2 cutoffs of last rows are left out" in note for note in bt.notes)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_where_windows_leave_too_few_rows_to_learn_from_they_are_named_as_the_way_out(refit):
+    df = make_frame((60,))
+    model = NARXForecaster(3, 14, mode="open_loop")
+    with pytest.raises(SeriesTooShortError, match="Lower the largest lag") as caught:
+        backtest(model, df, n_windows=16, refit=refit)
+    assert "up to the first cutoff, 12 of 60" in str(caught.value)
+    assert "fewer windows than n_windows=16 or a step_size below 3 would leave more" in str(caught.value)
+    with pytest.raises(SeriesTooShortError, match="later cutoffs would leave more"):
+        compare([model], df, cutoffs=[10, 50], refit=refit)
+    with pytest.raises(SeriesTooShortError, match="a horizon below 50 would leave more"):
+        backtest(NARXForecaster(50, 14, mode="open_loop"), df)
+
+
 BAD = [
     ({"n_windows": 0}, ArgumentError, "n_windows=0"),
     ({"step_size": 0}, ArgumentError, "step_size=0"),

@@ -9,7 +9,8 @@ import click
 
 from tsforce.cli.forecast import describe
 from tsforce.cli.options import data_options, forecasters, model_options, split
-from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, write
+from tsforce.cli.tables import as_options, blamed_on, check_targets, draw, notice, read, shown_warnings, write
+from tsforce.errors import ArgumentError
 
 __all__ = ["backtest"]
 
@@ -72,6 +73,7 @@ def backtest(
     """
     from tsforce import compare
     from tsforce.bench import set_threads
+    from tsforce.evaluation.backtest_windows import lacking_windows
     from tsforce.forecasting.base import read_for
     from tsforce.plotting import plot_horizon
     from tsforce.report import horizons, scores, show, tell
@@ -84,6 +86,9 @@ def backtest(
         filled = options["fill_gaps"] is not None
         with blamed_on(file, has_lines=has_lines, time_col=options["time_col"], filled=filled):
             panel = read_for(list(models.values()), frame)
+            lacking = lacking_windows(panel, horizon, n_windows, step_size or horizon)
+            if lacking:
+                raise ArgumentError(lacking)
             result = compare(models, panel, n_windows=n_windows, step_size=step_size, refit=refit)
         notice(f"{file}: {describe(panel)}")
         steps = result.exposure()
@@ -91,9 +96,7 @@ def backtest(
             steps = result.by_horizon()
         words = result.exposure_report()
     found = result.scores()
-    if (found["n_windows"] < n_windows * found["n_series"]).any():
-        notice(f"fewer windows fit than --n-windows={n_windows} for each series; the table says how many there are.")
-    show(scores(found, f"{file}: horizon {horizon}, closed loop", result.notes))
+    show(scores(found, f"{file}: horizon {horizon}, closed loop", [as_options(note) for note in result.notes]))
     show(horizons(steps))
     tell(words)
     for table, path in ((found, out), (result.frame, forecasts), (steps, by_horizon)):

@@ -8,7 +8,7 @@ import numpy as np
 
 from tsforce.data.frame import cutoff_rows
 from tsforce.data.panel import IntArray, Panel, WindowIndex
-from tsforce.errors import ArgumentError, ArgumentTypeError
+from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
 from tsforce.evaluation.backtest_result import BacktestResult, Judged
 from tsforce.evaluation.backtest_windows import Plan, plan_windows
 from tsforce.forecasting.base import Forecaster
@@ -39,7 +39,7 @@ def backtest(
     horizon : int, optional
         H, steps after each cutoff; the model's by default.
     n_windows : int
-        Windows per series.
+        Windows per series. Where the rows hold fewer, the result's ``notes`` say so.
     step_size : int, optional
         Rows from one cutoff to the next; the horizon by default.
     cutoffs : stamps or DataFrame, optional
@@ -64,6 +64,8 @@ def backtest(
     ------
     ArgumentError
         If an argument is not accepted, or no window fits.
+    SeriesTooShortError
+        If the rows before the windows are too few to learn from: says which windows would leave more.
 
     Examples
     --------
@@ -139,4 +141,12 @@ def _fit_before(model: Forecaster, panel: Panel, plan: Plan) -> Forecaster:
     """Return a clone fitted on the rows up to each series' first cutoff of the plan."""
     clone = model.clone_unfitted()
     mode = getattr(model, "mode_", None)
-    return clone.fit(panel.head(plan.first_rows(panel.n_series) + 1), mode=mode)
+    seen = panel.head(plan.first_rows(panel.n_series) + 1)
+    try:
+        return clone.fit(seen, mode=mode)
+    except SeriesTooShortError as error:
+        # The model knows what it was shown, not why it was no more.
+        raise SeriesTooShortError(
+            f"{error} These are the rows up to the first cutoff, {int(seen.lengths.max())} of "
+            f"{int(panel.lengths.max())} in the longest series: {plan.more_rows} would leave more to learn from."
+        ) from error

@@ -417,7 +417,7 @@ def _ratio(total: Any, count: Any) -> FloatArray:
 
 
 def _notes(panel: Panel, plan: Plan, left_out: list[Any], in_sample: bool) -> tuple[str, ...]:
-    notes = []
+    notes = list(plan.notes)
     if in_sample:
         notes.append("in sample: the model has learnt from rows that it forecasts here (refit='never').")
     ends = panel.ticks(np.arange(panel.n_series), panel.lengths - 1)
