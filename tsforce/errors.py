@@ -19,6 +19,7 @@
     ├── FrequencyAliasWarning  an old pandas alias was mapped to the current one
     ├── DivergenceWarning      training met numbers that are not finite; the last good weights were kept
     ├── UnknownCategoryWarning a category of a static column that no fitted series had
+    ├── ContextWarning         a forecast starts from values that were not observed, or had to be moved
     ├── ValidationWarning      records are too short to hold out what training is chosen by
     └── HorizonWarning         a forecast goes past the horizon that was trained
 
@@ -36,6 +37,7 @@ from collections.abc import Callable, Iterable, Sequence
 __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
+    "ContextWarning",
     "DatasetNotFoundError",
     "DivergenceWarning",
     "FrameError",
@@ -136,6 +138,10 @@ class DivergenceWarning(TsforceWarning):
 
 class UnknownCategoryWarning(TsforceWarning):
     """A static column holds a category that no fitted series had; it is read as none of the known ones."""
+
+
+class ContextWarning(TsforceWarning):
+    """What a model reads was not observed, or a transform had to move it first."""
 
 
 class ValidationWarning(TsforceWarning):

@@ -152,7 +152,11 @@ def test_a_batch_holds_scaled_contexts_and_futures_as_in_a_loop(panel, transform
         centre, scale = loop_scaling(scaling, past, known)
         assert batch.centre[at].item() == pytest.approx(centre, rel=1e-10, abs=1e-12)
         assert batch.scale[at].item() == pytest.approx(scale, rel=1e-10)
-        expected = [(v - centre) / scale if ok else 0.0 for v, ok in zip(past + future, known + there, strict=True)]
+        # What stands before the first row: the mean of what the context has.
+        mean = sum(v for v, ok in zip(past, known, strict=True) if ok) / max(sum(known), 1)
+        past = [v if ok else mean for v, ok in zip(past, known, strict=True)]
+        expected = [(v - centre) / scale for v in past]
+        expected += [(v - centre) / scale if ok else 0.0 for v, ok in zip(future, there, strict=True)]
         got = torch.cat([batch.past[at], batch.future[at]])[:, 0]
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-10)
         assert torch.cat([batch.past_mask[at], batch.future_mask[at]])[:, 0].tolist() == known + there

@@ -82,6 +82,8 @@ def test_the_frame_holds_forecasts_made_at_each_cutoff_beside_the_truth(df, name
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("refit", [False, True, 2])
+# Of the later windows, whose contexts hold the wrecked rows.
+@pytest.mark.filterwarnings("ignore::tsforce.errors.ContextWarning")
 def test_rows_after_the_cutoffs_change_no_bit_of_forecasts_or_choices(df, name, refit):
     want = backtest(MODELS[name], df, n_windows=3, step_size=4, refit=refit).frame
     for k, cutoff in enumerate(sorted({-13, -9, -5})):

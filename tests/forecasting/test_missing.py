@@ -1,5 +1,7 @@
 """Missing values of the target: own outputs stand for them, and they are no one's target."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -167,3 +169,16 @@ def test_the_score_on_later_rows_leaves_missing_ones_out():
     truth = later["y"].to_numpy()[60:]
     scale = np.abs(np.diff(df["y"].to_numpy()[:60])).mean()
     np.testing.assert_allclose(-model.score(later), np.nanmean(np.abs(truth - yhat)) / scale)
+
+
+@pytest.mark.parametrize(("kept", "said"), [(5, True), (3, True), (2, False)])
+def test_a_target_seen_at_few_rows_only_is_fitted_with_a_warning(kept, said):
+    df = make_frame((60, 50))
+    step = df.groupby("unique_id").cumcount()
+    last = df.groupby("unique_id")["y"].transform("size") - 1
+    df["y"] = df["y"].where((step % kept == 0) | (step < 6) | (step == last))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        build().fit(df)
+    share = f"{100 * df['y'].isna().mean():.0f} % of the values of 'y' are missing"
+    assert [share in str(w.message) for w in caught] == [True] * said

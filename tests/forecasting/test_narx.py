@@ -17,6 +17,7 @@ from tsforce import Difference, Forecaster, Log, MeanScale, NARXForecaster, Open
 from tsforce.errors import (
     ArgumentError,
     ArgumentTypeError,
+    ContextWarning,
     HorizonWarning,
     SeriesTooShortError,
     UnseenSeriesError,
@@ -366,7 +367,8 @@ def test_a_short_series_can_be_dropped_and_is_listed():
 
 def test_a_global_model_forecasts_series_shorter_than_its_lags():
     model = build(scope="global").fit(make_frame((90, 5, 70)))
-    fc = model.predict()
+    with pytest.warns(ContextWarning, match=r"series 's1': as few as 5 rows .* reach back over 8"):
+        fc = model.predict()
     assert len(fc) == 18
     assert np.isfinite(fc["NARXForecaster"]).all()
 
@@ -434,7 +436,8 @@ def test_values_outside_the_logarithms_domain_are_clamped_and_counted(df):
     model = build(scope="local", target_transforms=[Log()]).fit(df)
     later = df.copy()
     later.loc[later.index[88:90], "y"] = -5.0
-    fc = model.predict(history=later)
+    with pytest.warns(ContextWarning, match=r"2 observed values lie below what Log\(\) learnt from"):
+        fc = model.predict(history=later)
     assert fc.attrs["clamped_values"] == 2
     assert np.isfinite(fc["NARXForecaster"]).all()
 

@@ -239,6 +239,70 @@ class Panel:
             static=tuple(column[both] for column in self.static),
         )
 
+    def preceded_by(self, earlier: Panel) -> tuple[Panel, IntArray]:
+        """Return the panel with rows of `earlier` in front of those series that go on from them.
+
+        A series goes on where its first row comes after the first and at most one step after the last row that
+        `earlier` has of it. Where both have a row, it is this panel's.
+
+        Parameters
+        ----------
+        earlier : Panel
+            With the same columns.
+
+        Returns
+        -------
+        panel : Panel
+            Values of `earlier` that were filled count as observed here.
+        count : (S,) int64
+            Rows that were put in front of each series.
+        """
+        count = np.zeros(self.n_series, dtype=np.int64)
+        place = np.array([earlier.position.get(name, -1) for name in self.id_list], dtype=np.int64)
+        both = np.flatnonzero(place >= 0)
+        if len(both) == 0:
+            return self, count
+        clock = self._clock_with(earlier)
+        begins, before = self._starts_in(clock), earlier._starts_in(clock)
+        ahead = (begins[both] - before[place[both]]) // int(clock.step)
+        follows = (ahead > 0) & (ahead <= earlier.lengths[place[both]])
+        count[both[follows]] = ahead[follows]
+        if not count.any():
+            return self, count
+        indptr = np.concatenate([[0], np.cumsum(self.lengths + count)]).astype(np.int64)
+        front = ragged_rows(indptr[:-1], count), ragged_rows(earlier.indptr[np.maximum(place, 0)], count)
+        own = ragged_rows(indptr[:-1] + count, self.lengths)
+
+        def joined(before: FloatArray, after: FloatArray) -> FloatArray:
+            rows = np.empty((int(indptr[-1]), after.shape[1]))
+            rows[front[0]], rows[own] = before[front[1]], after
+            return rows
+
+        panel = replace(
+            self,
+            values=joined(earlier.complete, self.values),
+            inputs=joined(earlier.inputs, self.inputs),
+            filled=joined(earlier.complete, self.filled) if len(self.filled) else self.filled,
+            indptr=indptr,
+            start=begins - count * int(clock.step),
+            clock=clock,
+        )
+        return panel, count
+
+    def _clock_with(self, earlier: Panel) -> Any:
+        """Return this panel's clock, its calendar begun early enough for the rows of another panel."""
+        own, other = self.clock, earlier.clock
+        if own.offset is None or own.origin <= other.origin:
+            return own
+        return replace(own, origin=other.origin.as_unit(own.origin.unit))
+
+    def _starts_in(self, clock: Any) -> IntArray:
+        """Return the ticks of all first rows as another clock counts them."""
+        if clock == self.clock:
+            return self.start
+        ticks: IntArray = clock.ticks(self.clock.stamps(self.start).astype(clock.dtype))[0]
+        return ticks
+
     def extended(self, horizon: int, future: FloatArray | None = None) -> Panel:
         """Return the panel with `horizon` rows more at the end of each series, their targets and past inputs NaN.
 

@@ -54,7 +54,7 @@ class WindowBatch:
     Attributes
     ----------
     past : (G, B, L, C)
-        The context, up to and with the cutoff; absent values read 0.
+        The context, up to and with the cutoff; absent values read the mean of those that are there.
     past_mask : (G, B, L, C) bool
         False where the value is absent (before the series' first transformed row).
     future : (G, B, H, C) or None
@@ -206,8 +206,12 @@ class SeriesStore:
         """
         past, past_mask = self.cut(series, rows, self.context_length)
         centre, scale = self._scaling_of(past, past_mask)
+        if (rows + 1 - self.context_length < self.first).any():
+            # A series that has only begun stands where it was seen: 0 would be a level of its own.
+            count = past_mask.sum(dim=2, keepdim=True).clamp(min=1)
+            past = torch.where(past_mask, past, past.sum(dim=2, keepdim=True) / count)
         if self.scaling is not None:
-            past = torch.where(past_mask, (past - centre) / scale, 0.0)
+            past = (past - centre) / scale
         future = future_mask = None
         if horizon and truth:
             future, there = self.cut(series, rows + horizon, horizon)

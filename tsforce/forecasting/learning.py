@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from tsforce.data.panel import Panel
 from tsforce.dynamics.forcing import Forcing, OpenLoop
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import FAMILIES, MLP, Family, Polynomial
-from tsforce.errors import ArgumentError, DivergenceWarning, ValidationWarning, check_choice, warn
+from tsforce.errors import ArgumentError, ContextWarning, DivergenceWarning, ValidationWarning, check_choice, warn
 from tsforce.forecasting.adapters import RegressorModel
 from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number
 from tsforce.forecasting.history_frame import ProgressLine, TrainingHistory
@@ -138,13 +139,34 @@ def _chooses(asked: Asked) -> bool:
 
 
 def with_filled_contexts(problem: Problem, ridge: float | None) -> Problem:
-    """Return a problem whose contexts show a linear model's own outputs where nothing was observed."""
+    """Return a problem whose contexts show a linear model's own outputs where nothing was observed.
+
+    Warns
+    -----
+    ContextWarning
+        If that is so for more than half of the values of a target.
+    """
     panel = problem.panel
     if not np.isnan(panel.values).any():
         return problem
+    _warn_of_sparse_targets(panel)
     seen = replace(panel, filled=seasonal_fill(panel, problem.season_length))
     start = fit_model(replace(problem, panel=seen), LINEAR, "open_loop", ridge, Options(), History(""))
     return replace(problem, panel=Rolling.of(start, problem).fill(seen))
+
+
+def _warn_of_sparse_targets(panel: Panel) -> None:
+    """Warn where most values that lags could read were not observed."""
+    share = np.isnan(panel.values).mean(axis=0)
+    if share.max() > 0.5:
+        column = panel.columns.targets[int(share.argmax())]
+        warn(
+            f"{100 * share.max():.0f} % of the values of {column!r} are missing: most lags stand on outputs that a "
+            f"linear model has made up, and what is learnt from them can be far off (mode='closed_loop' suffers less "
+            f"than 'open_loop'). Better: keep only the steps at which {column!r} is observed, with what the inputs did "
+            f"in between as columns of their own.",
+            ContextWarning,
+        )
 
 
 def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted:

@@ -251,6 +251,11 @@ class NARXForecaster(HasTraining, Forecaster):
             With every fault of the frame.
         SeriesTooShortError
             If a series has too few rows and ``short_series="raise"``, or all have.
+
+        Warns
+        -----
+        ContextWarning
+            If more than half of the values of a target are missing.
         """
         self.check_no_y(y)
         self.forget()
@@ -346,8 +351,9 @@ class NARXForecaster(HasTraining, Forecaster):
             further rows and columns are not read. Several frames are scenarios, forecast side by side: the result then
             has the column ``scenario`` in front.
         history : DataFrame, optional
-            Long frame that replaces the context of known series (nothing is learnt again). A series that was not fitted
-            is forecast for scope="global", its transforms learnt from `history`.
+            Long frame that replaces the context of known series (nothing is learnt again). Where it goes on from the
+            rows that were learnt from, these stand before it: new rows alone will do. A series that was not fitted is
+            forecast for scope="global", its transforms learnt from `history`.
 
         Returns
         -------
@@ -364,6 +370,12 @@ class NARXForecaster(HasTraining, Forecaster):
             If `history` has a series that was not fitted and scope="local".
         FutureExogError
             If inputs that must be known over the horizon are missing: says which columns and stamps.
+
+        Warns
+        -----
+        ContextWarning
+            If a series has fewer rows than the lags reach back over: the mean of those that it has stands for the rest.
+            If a transform had to move an observed value.
         """
         self.check_fitted()
         steps = self.check_horizon(horizon)
@@ -393,7 +405,7 @@ class NARXForecaster(HasTraining, Forecaster):
         return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
     def _companion(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
-        return companion_of(self.rolling_, panel, index, horizon)
+        return companion_of(self.rolling_, *self.rolling_.joined(self.tail_, panel, index), horizon)
 
     def _forecast(
         self,
@@ -404,6 +416,7 @@ class NARXForecaster(HasTraining, Forecaster):
         with_cutoff: bool,
         scenarios: list[str] | None = None,
     ) -> Any:
+        panel, index = self.rolling_.joined(self.tail_, panel, index)
         yhat, counts = self.rolling_.forecast(panel, index, horizon)
         return write_forecasts(
             panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts, scenarios=scenarios

@@ -12,10 +12,10 @@ import torch
 
 from tsforce.data.inputs import InputCoder
 from tsforce.data.panel import IntArray, Panel, WindowIndex
-from tsforce.data.transforms import Chain
+from tsforce.data.transforms import Chain, Transform
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.forcing import Forcing, OpenLoop
-from tsforce.errors import SeriesTooShortError, UnseenSeriesError, abbreviate
+from tsforce.errors import ContextWarning, SeriesTooShortError, UnseenSeriesError, abbreviate, warn
 from tsforce.training.closed_loop import Guard, forecast_windows
 from tsforce.training.fit import Fitted
 from tsforce.training.missing import gaps_of
@@ -115,7 +115,43 @@ class Rolling:
             last = store.indptr[now.series] + now.rows
             first = np.maximum(last + 1 - self.context_length - store.first, store.indptr[now.series])
             counts["clamped_values"] += store.chain.count_clamped(store.stages, store.indptr, first, last)
+        self._warn_of_contexts(panel, index, counts["clamped_values"])
         return yhat, counts
+
+    def joined(self, tail: Panel, panel: Panel, index: WindowIndex) -> tuple[Panel, WindowIndex]:
+        """Return a panel whose series go on from the last rows that were learnt from, if they do, and its windows.
+
+        Parameters
+        ----------
+        tail : Panel
+            The last rows of each fitted series.
+        panel : Panel
+        index : WindowIndex
+            Windows of `panel`; the same ones come back.
+        """
+        whole, count = panel.preceded_by(tail)
+        return whole, WindowIndex(index.series, index.rows + count[index.series])
+
+    def _warn_of_contexts(self, panel: Panel, index: WindowIndex, n_clamped: int) -> None:
+        """Warn of windows that start before their lags do, and of values that a transform had to move."""
+        need = self.model.layout.reach + self.chain.rows_lost
+        short = index.rows + 1 < need
+        if short.any():
+            names = abbreviate(dict.fromkeys(panel.id_list[i] for i in index.series[short]))
+            warn(
+                f"series {names}: as few as {int(index.rows[short].min()) + 1} rows up to the cutoff, where lags and "
+                f"differences reach back over {need}; the mean of what is there stands for the rest. Give a longer "
+                f"history, or take fewer lags.",
+                ContextWarning,
+            )
+        if n_clamped:
+            names = ", ".join(repr(t) for t in self.chain.transforms if type(t).clamped is not Transform.clamped)
+            warn(
+                f"{n_clamped} observed values lie below what {names} learnt from: each is read as a thousandth of the "
+                f"smallest value learnt, which is far from the others on that scale. Fit on rows that hold such "
+                f"values, or without {names}.",
+                ContextWarning,
+            )
 
     def parts(self, panel: Panel, index: WindowIndex, horizon: int) -> Iterator[tuple[BoolArray, Part]]:
         """Yield which windows are rolled out together, and what that takes; raises as `forecast` does."""
