@@ -90,7 +90,7 @@ def test_new_rows_bring_their_inputs_and_those_that_were_learnt_from_stay_before
 
 
 def test_rows_that_are_in_both_are_read_from_the_history():
-    df, learnt, later = learnt_and_later({"a": 3, "b": 3})
+    df, learnt, _later = learnt_and_later({"a": 3, "b": 3})
     model = MODELS["local"].clone_unfitted().fit(learnt)
     corrected = df[df.groupby("unique_id").cumcount(ascending=False) < 5].assign(y=lambda d: d["y"] + 1.0)
     whole = df.copy()
@@ -100,7 +100,7 @@ def test_rows_that_are_in_both_are_read_from_the_history():
 
 @pytest.mark.parametrize("scope", ["local", "global"])
 def test_new_rows_after_a_gap_are_not_joined_and_that_is_said(scope):
-    df, learnt, later = learnt_and_later({"a": 4, "b": 4})
+    _df, learnt, later = learnt_and_later({"a": 4, "b": 4})
     model = NARXForecaster(**LINE, scope=scope).fit(learnt)
     after_gap = later[later.groupby("unique_id").cumcount() > 0]
     with pytest.warns(ContextWarning, match=r"series 'a', 'b': as few as 3 rows"):
