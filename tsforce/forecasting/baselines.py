@@ -142,8 +142,8 @@ class Baseline(Forecaster):
 
     def _forecast(self, panel: Panel, index: WindowIndex, horizon: int, *, with_cutoff: bool) -> Any:
         """Return the frame of forecasts from the rows up to each window's cutoff."""
-        panel, count = panel.preceded_by(self.panel_)
-        index = WindowIndex(index.series, index.rows + count[index.series])
+        panel, before = panel.preceded_by(self.panel_)
+        index = WindowIndex(index.series, index.rows + before[index.series])
         season = self.season_length_
         # The others look further back than one season.
         length = {"naive": 1, "seasonal_naive": season}.get(self.method)
