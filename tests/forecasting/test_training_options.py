@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from tests.makers import make_frame, sysid_record
-from tsforce import ClosedLoopSplit, NARXForecaster, NARXRegressor, Training, tune
+from tsforce import ClosedLoopSplit, Difference, NARXForecaster, NARXRegressor, Training, tune
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.forecasting.training_options import FIELDS
 from tsforce.models import MLP
@@ -320,6 +320,30 @@ def test_measured_initial_outputs_are_the_default_and_the_limit_of_a_great_weigh
     held = poles(0, initial_outputs="free", initial_weight=1e9)
     np.testing.assert_allclose(held, measured, atol=1e-5)
     assert np.abs(poles(0, initial_outputs="free") - measured).max() > 0.01
+
+
+SEEN_THROUGH = {
+    "differences": {"target_transforms": [Difference(7)]},
+    "window scaling": {"window_scaling": "standard"},
+    "missing values": {"missing": "own_output"},
+}
+
+
+@pytest.mark.parametrize("scope", ["local", "global"])
+@pytest.mark.parametrize("case", SEEN_THROUGH)
+def test_free_initial_outputs_lower_the_loss_whatever_a_forecaster_sees_its_target_through(case, scope):
+    """They are more unknowns of one sum of squares that starts at the same place, and end no higher."""
+    df = frame()
+    if case == "missing values":
+        df.loc[[20, 30, 31], "y"] = np.nan
+    losses = []
+    for starts in ("measured", "free"):
+        training = Training(solver="levenberg_marquardt", validation=False, initial_outputs=starts)
+        own = {"mode": "closed_loop", "max_steps": 30, "season_length": 7, **SEEN_THROUGH[case]}
+        model = NARXForecaster(4, 3, scope=scope, **own, training=training)
+        losses.append(model.fit(df).history_.frame["loss"].iloc[-1])
+        assert np.isfinite(model.predict()["NARXForecaster"]).all()
+    assert losses[1] < 0.99 * losses[0]
 
 
 def test_a_penalty_ends_at_the_optimum_of_mean_squares_and_half_of_it_times_squared_weights():

@@ -98,7 +98,7 @@ class Settings:
             if value != only:
                 raise ArgumentError(
                     f"{name}={value!r}: Levenberg-Marquardt minimises the mean of squares in model units; use "
-                    f"{name}={only!r}, or solver='adamw'."
+                    f"{name}={only!r}, or Training(solver='adamw')."
                 )
         check_choice("initial_outputs", self.initial_outputs, INITIAL_OUTPUTS)
         if not 0 < self.initial_weight < math.inf:
@@ -193,7 +193,7 @@ def _check(forcing: Forcing, model: nn.Module, n_groups: int) -> None:
     if any(more is not None for more in (forcing.adversary, forcing.measures_every, forcing.in_passes)):
         raise ArgumentError(
             f"mode={forcing!r} asks for more than squares of roll-outs that are fed a share of truth step by step, "
-            f"which is all that Levenberg-Marquardt takes; use solver='adamw'."
+            f"which is all that Levenberg-Marquardt takes; use Training(solver='adamw')."
         )
     width = 1 + n_parameters(model)
     if 8 * n_groups * width**2 > _MOST_BYTES:
@@ -201,7 +201,7 @@ def _check(forcing: Forcing, model: nn.Module, n_groups: int) -> None:
         raise ArgumentError(
             f"{width - 1} weights{together} are too many for Levenberg-Marquardt, which keeps a matrix of all pairs; "
             f"use a smaller network such as tsforce.models.MLP(hidden=(32,), activation='tanh'), fewer lags, or "
-            f"solver='adamw'."
+            f"Training(solver='adamw')."
         )
 
 
