@@ -27,6 +27,7 @@ from tsforce.training.history import History
 from tsforce.training.problem import Problem
 from tsforce.training.solvers import gradient
 from tsforce.training.solvers.gradient import Settings
+from tsforce.training.solvers.looks import Lesson, Watch
 from tsforce.training.solvers.usable_windows import Cutoffs
 
 H, LAGS = 4, 5
@@ -175,15 +176,11 @@ def run(forcing, errors, patience=2):
     learnt = p.learn(p.panel.lengths)
     start = by_gradient.warm_start(p, learnt, np.ones(1))
     history, given = History("x"), iter(errors)
-    gradient.train(
-        linear(start, None),
-        Cutoffs(
-            learnt.store, [np.array([0])], [np.array([learnt.store.first + LAGS - 1])], [learnt.stops - 2], learnt.stops
-        ),
-        H, forcing, torch.tensor([1]),
-        Settings(100, 4, 1e-4, looks=10, patience=patience), history, run="choose", mode="adaptive",
-        validate=lambda model: (np.array([float(next(given))]), np.array([1.0])),
-    )  # fmt: skip
+    first = [np.array([learnt.store.first + LAGS - 1])]
+    cutoffs = Cutoffs(learnt.store, [np.array([0])], first, [learnt.stops - 2], learnt.stops)
+    watch = Watch(history, "choose", lambda model: (np.array([float(next(given))]), np.array([1.0])))
+    settings = Settings(100, 4, 1e-4, looks=10, patience=patience)
+    gradient.train(linear(start, None), Lesson(cutoffs, H, forcing, torch.tensor([1]), "adaptive"), watch, settings)
     return history.records
 
 

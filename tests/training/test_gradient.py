@@ -23,6 +23,7 @@ from tsforce.training.losses import LOSSES, multi_step_loss
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.gradient import Settings, train
 from tsforce.training.solvers.least_squares import fit_linear
+from tsforce.training.solvers.looks import Lesson, Watch
 from tsforce.training.solvers.ridge import RidgeChoice
 from tsforce.training.solvers.usable_windows import Cutoffs
 
@@ -101,7 +102,7 @@ def test_the_validation_span_is_not_trained_on_before_the_choice():
         (start,) = fit_linear(clean.store, p.every, clean.stops, LAYOUT, [1.0], pooled=False, intercept=True)
         model = linear(start, None)
         by_gradient._train(
-            p, learnt, model, Phase(ClosedLoop(), SETTINGS), torch.tensor([1, 2]), History("x"), run="choose"
+            p, learnt, model, Phase(ClosedLoop(), SETTINGS), torch.tensor([1, 2]), Watch(History("x"), "choose")
         )
         finals.append(weights(model))
     assert torch.equal(*finals)
@@ -213,14 +214,12 @@ def test_a_diverging_run_keeps_the_last_good_weights_and_says_so():
 
     broken = Breaks(LAYOUT, model.weight.detach().clone(), model.bias.detach().clone())
     first = np.full(2, learnt.store.first + LAGS - 1)
-    done = train(
-        broken,
-        Cutoffs(
-            learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
-            [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops,
-        ),
-        H, ClosedLoop(), torch.tensor([1, 2]), SETTINGS, history, run="final", mode="closed_loop",
+    cutoffs = Cutoffs(
+        learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
+        [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops,
     )  # fmt: skip
+    lesson = Lesson(cutoffs, H, ClosedLoop(), torch.tensor([1, 2]), "closed_loop")
+    done = train(broken, lesson, Watch(history, "final"), SETTINGS)
     assert done.diverged.tolist() == [True, False]
     assert torch.isfinite(weights(broken)).all()
     assert any("1 of 2 models diverged in run 'final'" in note for note in history.notes)
@@ -283,11 +282,9 @@ def test_patience_counts_only_once_the_forcing_ratio_has_settled():
         history = History("x")
         settings = Settings(100, 4, 1e-4, looks=10, patience=2)
         first = [np.array([learnt.store.first + LAGS - 1])]
-        train(
-            linear(start, None), Cutoffs(learnt.store, [np.array([0])], first, [learnt.stops - 2], learnt.stops), H,
-            forcing, torch.tensor([1]), settings, history, run="choose", mode="curriculum",
-            validate=lambda model: (np.array([float(next(worse))]), np.array([1.0])),
-        )  # fmt: skip
+        cutoffs = Cutoffs(learnt.store, [np.array([0])], first, [learnt.stops - 2], learnt.stops)
+        watch = Watch(history, "choose", lambda model: (np.array([float(next(worse))]), np.array([1.0])))
+        train(linear(start, None), Lesson(cutoffs, H, forcing, torch.tensor([1]), "curriculum"), watch, settings)
         assert history.records[-1].step == last
 
 
@@ -298,7 +295,7 @@ def test_a_group_that_is_to_take_no_step_takes_none():
     model = linear(start, None)
     phase = Phase(ClosedLoop(), SETTINGS)
     by_gradient._train(
-        p, learnt, model, phase, torch.tensor([1, 2]), History("x"), run="final", stop_at=np.array([0, 5])
+        p, learnt, model, phase, torch.tensor([1, 2]), Watch(History("x"), "final", stop_at=np.array([0, 5]))
     )
     assert torch.equal(model.weight[0], start.weight[0])
     assert not torch.equal(model.weight[1], start.weight[1])

@@ -40,6 +40,7 @@ from tsforce.training.solvers import jacobians, levenberg_marquardt
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows, symmetric_product
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.levenberg_marquardt import Settings, _Solver, train
+from tsforce.training.solvers.looks import Lesson, Watch
 from tsforce.training.solvers.partials import partials_of
 from tsforce.training.solvers.terms import select_terms
 from tsforce.training.solvers.usable_windows import Cutoffs
@@ -261,7 +262,8 @@ def solver_of(p, family, forcing, **settings):
     first = np.full(p.panel.n_series, learnt.store.first + p.layout.reach - 1)
     last = [learnt.stops[m] - 2 for m in members]
     cutoffs = Cutoffs(learnt.store, members, [first[m] for m in members], last, learnt.stops)
-    solver = _Solver(model, cutoffs, p.horizon, forcing, keys, Settings(**{"max_steps": 20} | settings))
+    lesson = Lesson(cutoffs, p.horizon, forcing, keys, type(forcing).__name__)
+    solver = _Solver(model, lesson, Settings(**{"max_steps": 20} | settings))
     solver.read(Moment(0, 20, 0, keys))
     return solver
 
@@ -437,15 +439,12 @@ def test_a_model_that_cannot_start_keeps_its_weights_and_says_so():
     start.weight.data[0] = 1e200
     history, before = History("x"), flat(start).clone()
     first = np.full(2, learnt.store.first + LAGS - 1)
-    done = train(
-        start,
-        Cutoffs(
-            learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
-            [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops,
-        ),
-        HORIZON, ClosedLoop(), torch.tensor([1, 2]),
-        Settings(5), history, run="final", mode="closed_loop",
+    cutoffs = Cutoffs(
+        learnt.store, [np.array([0]), np.array([1])], [first[:1], first[1:]],
+        [learnt.stops[:1] - 2, learnt.stops[1:] - 2], learnt.stops,
     )  # fmt: skip
+    lesson = Lesson(cutoffs, HORIZON, ClosedLoop(), torch.tensor([1, 2]), "closed_loop")
+    done = train(start, lesson, Watch(history, "final"), Settings(5))
     assert done.diverged.tolist() == [True, False]
     assert torch.equal(flat(start)[0], before[0])
     assert not torch.equal(flat(start)[1], before[1])
@@ -510,7 +509,7 @@ def test_the_validation_span_moves_no_weight_of_the_run_that_chooses():
                 by_gradient.warm_start(p, clean, np.ones(2)), torch.tensor([key_of(0, "a"), key_of(0, "b")])
             )
             by_gradient._train(
-                p, learnt, model, Phase(forcing, Settings(10)), torch.tensor([1, 2]), History("x"), run="choose"
+                p, learnt, model, Phase(forcing, Settings(10)), torch.tensor([1, 2]), Watch(History("x"), "choose")
             )
             finals.append(flat(model))
         assert torch.equal(*finals), forcing
@@ -533,8 +532,8 @@ def test_a_group_that_is_to_take_no_step_takes_none():
     model = by_gradient.warm_start(p, learnt, np.ones(2))
     before = flat(model).clone()
     by_gradient._train(
-        p, learnt, model, Phase(ClosedLoop(), Settings(5)), torch.tensor([1, 2]), History("x"), run="final",
-        stop_at=np.array([0, 3]),
+        p, learnt, model, Phase(ClosedLoop(), Settings(5)), torch.tensor([1, 2]),
+        Watch(History("x"), "final", stop_at=np.array([0, 3])),
     )  # fmt: skip
     assert torch.equal(flat(model)[0], before[0])
     assert not torch.equal(flat(model)[1], before[1])

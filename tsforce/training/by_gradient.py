@@ -22,7 +22,7 @@ from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt
 from tsforce.training.solvers.least_squares import fit_linear
-from tsforce.training.solvers.looks import Trained, Validate
+from tsforce.training.solvers.looks import Lesson, Trained, Watch
 from tsforce.training.solvers.ridge import choose_ridge
 from tsforce.training.solvers.usable_windows import Cutoffs
 
@@ -154,7 +154,7 @@ def fit_by_gradient(
         )
     for part, stop_at, replay in zip(phases, steps, replays, strict=True):
         if (stop_at > 0).any():
-            _train(problem, learnt, model, part, keys, history, run="final", stop_at=stop_at, replay=replay)
+            _train(problem, learnt, model, part, keys, Watch(history, "final", stop_at=stop_at, replay=replay))
     return GradientFit(model, learnt, steps, start_error, best_error, n_judged)
 
 
@@ -221,7 +221,7 @@ def _choose(
     for number, part in enumerate(phases[:first_trial]):
         # A phase may keep its start where that is what a phase before it, or open loop by least squares, has kept.
         may_stay = number > 0 or n_trials > 0
-        done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge, keep_start=may_stay)
+        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge, keep_start=may_stay))
         looks[number] = done.closed_loop
         moved = (done.best_step > 0) | (not may_stay)
         steps[number] = np.where(moved, done.best_step, 0)
@@ -232,7 +232,7 @@ def _choose(
     for number, part in enumerate(phases[first_trial:], first_trial):
         for parameter, value in zip(model.parameters(), start, strict=True):
             parameter.data.copy_(value)
-        done = _train(problem, learnt, model, part, keys, history, run="choose", validate=judge)
+        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge))
         looks[number] = done.closed_loop
         won = (done.best_step > 0) & ~no_better(judge.detail(model), reference, judge.unit, len(keys))
         won &= (done.error < error) | ~np.isfinite(error)
@@ -242,20 +242,7 @@ def _choose(
     return steps, error, looks
 
 
-def _train(
-    problem: Problem,
-    learnt: Learnt,
-    model: nn.Module,
-    phase: Phase,
-    keys: Tensor,
-    history: History,
-    *,
-    run: str,
-    validate: Validate | None = None,
-    stop_at: IntArray | None = None,
-    keep_start: bool = True,
-    replay: FloatArray | None = None,
-) -> Trained:
+def _train(problem: Problem, learnt: Learnt, model: nn.Module, phase: Phase, keys: Tensor, watch: Watch) -> Trained:
     store, reach = learnt.store, problem.layout.reach
     scale = None
     if phase.settings.loss_space == "level":
@@ -265,11 +252,9 @@ def _train(
     first = np.full(problem.panel.n_series, store.first + reach - 1)
     last = learnt.stops - 2
     members = [problem.by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
-    by_squares = isinstance(phase.settings, levenberg_marquardt.Settings)
-    train: Callable[..., Trained] = levenberg_marquardt.train if by_squares else gradient.train
     cutoffs = Cutoffs(store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops)
-    return train(
-        model, cutoffs, problem.horizon, phase.forcing, keys, phase.settings, history, run=run,
-        mode=phase.name or type(phase.forcing).__name__, scale=scale, stop_at=stop_at, validate=validate,
-        keep_start=keep_start, replay=replay,
-    )  # fmt: skip
+    name = phase.name or type(phase.forcing).__name__
+    lesson = Lesson(cutoffs, problem.horizon, phase.forcing, keys, name, scale)
+    if isinstance(phase.settings, levenberg_marquardt.Settings):
+        return levenberg_marquardt.train(model, lesson, watch, phase.settings)
+    return gradient.train(model, lesson, watch, phase.settings)

@@ -7,34 +7,32 @@ and early stop are their own; draws are keyed by series. A series fitted among o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from tsforce.data.panel import IntArray
+from tsforce.data.windows import WindowBatch
 from tsforce.dynamics.draws import uniform
-from tsforce.dynamics.forcing import Forcing
+from tsforce.dynamics.forcing import Moment
 from tsforce.dynamics.gain import feedback_gain
+from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.parallel import parallel_rollout
 from tsforce.dynamics.policies import ProfessorForcing
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.closed_loop import as_dtype
-from tsforce.training.history import History
 from tsforce.training.losses import multi_step_loss
-from tsforce.training.solvers.looks import Looks, Trained, Validate, finite_mean
+from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.professor import Professor
-from tsforce.training.solvers.usable_windows import Cutoffs
 
-__all__ = ["Settings", "Trained", "train"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["Settings", "train"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,11 @@ class Settings:
     patience: int = 8
     time_limit: float | None = None
 
+    @property
+    def every(self) -> int:
+        """Steps from one look to the next."""
+        return max(1, math.ceil(self.max_steps / self.looks))
+
     def with_steps(self, max_steps: int) -> Settings:
         """Return the same settings for another number of steps."""
         return replace(self, max_steps=max(1, max_steps))
@@ -89,161 +92,211 @@ class Settings:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.max_steps - warm)))
 
 
-def train(
-    model: nn.Module,
-    cutoffs: Cutoffs,
-    horizon: int,
-    forcing: Forcing,
-    keys: Tensor,
-    settings: Settings,
-    history: History,
-    *,
-    run: str,
-    mode: str,
-    scale: FloatArray | None = None,
-    stop_at: IntArray | None = None,
-    validate: Validate | None = None,
-    keep_start: bool = True,
-    replay: FloatArray | None = None,
-) -> Trained:
+def train(model: nn.Module, lesson: Lesson, watch: Watch, settings: Settings) -> Trained:
     """Train `model` in place and return what was chosen.
 
     Parameters
     ----------
     model : StepModel that is a Module, every parameter with the leading axis G
-    cutoffs : Cutoffs
-    horizon : int
-        H, the steps of a training window.
-    forcing : Forcing
-    keys : (G,) int64
+    lesson : Lesson
+    watch : Watch
     settings : Settings
-    history : History
-        Gets a record per look.
-    run : str
-        Name of the run in the history.
-    mode : str
-        Name of `forcing` there.
-    scale : (S, C) float64, optional
-        Of each series and target, for ``loss_space="level"``; above 0.
-    stop_at : (G,) int64, optional
-        Steps after which each group stops learning (for a final run).
-    validate : callable, optional
-        Returns closed-loop and one-step validation errors of each group, (G,) each, NaN for a group that cannot be
-        judged. With it the weights of each group's lowest closed-loop error are kept.
-    keep_start : bool
-        Whether the weights before the first step may be those.
-    replay : (K, G) float64, optional
-        Closed-loop validation errors that an adaptive schedule is to follow in a run without validation.
+
+    Raises
+    ------
+    ArgumentError
+        If the model has a state, and the policy of the lesson is for models without.
     """
-    step_model = cast(StepModel, model)
-    parameters = list(model.parameters())
-    for p in parameters:
-        p.requires_grad_()
-    store, n_groups = cutoffs.store, len(keys)
-    device, dtype = parameters[0].device, parameters[0].dtype
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    average = [p.detach().clone() for p in parameters]
-    best = [p.detach().clone() for p in parameters]
-    totals = torch.from_numpy(cutoffs.totals).to(device)
-    active = torch.ones(n_groups, dtype=torch.bool, device=device)
-    if stop_at is not None:
-        active &= torch.from_numpy(stop_at > 0).to(device)
-    diverged = torch.zeros(n_groups, dtype=torch.bool, device=device)
-    losses: list[float] = []
-    looks = Looks(
-        forcing, horizon, keys, total=settings.max_steps, every=max(1, math.ceil(settings.max_steps / settings.looks)),
-        patience=settings.patience, history=history, run=run, mode=mode, validate=validate, keep_start=keep_start,
-        replay=replay,
-    )  # fmt: skip
-    roll: Callable[..., tuple[Tensor, Tensor | None]] = rollout
-    if forcing.in_passes is not None:
-        roll = partial(parallel_rollout, passes=forcing.in_passes[0], gradient=forcing.in_passes[1])
-    professor = None
-    if isinstance(forcing.adversary, ProfessorForcing):
-        channels = len(step_model.layout.channels)
-        professor = Professor(forcing.adversary, keys.to(device), horizon, channels, dtype)
+    learner = _Descent(model, lesson, settings)
+    trained = Looks(lesson, watch, settings).run(learner)
+    if learner.professor is not None:
+        watch.history.notes.append(f"professor forcing, run {watch.run!r}: {learner.professor.told()}.")
+    learner.put(learner.average if watch.validate is None else learner.best)
+    return trained
 
-    def draw(step: int) -> tuple[IntArray, IntArray]:
-        """Return series and cutoffs of this step's windows, (G, B) each."""
-        u = uniform(keys.to(device), (2, step), settings.batch_size)
-        number = (u * totals[:, None]).long().clamp(max=totals[:, None] - 1).cpu().numpy()
-        chosen, rows = zip(*(cutoffs.numbered(g, own) for g, own in enumerate(number)), strict=True)
-        return np.stack(chosen), np.stack(rows)
 
-    def look(step: int) -> None:
-        nonlocal active
-        rate = settings.rate_at(min(step, settings.max_steps - 1))
-        with _weights(parameters, average):
-            loss = float(np.mean(losses)) if losses else math.nan
-            won = looks.take(step, model, active.cpu().numpy(), loss, rate)
-        _copy(best, average, torch.from_numpy(won).to(device))
-        active &= torch.from_numpy(looks.going).to(device)
-        losses.clear()
+class _Windows(NamedTuple):
+    """What a step learns from.
 
-    look(0)
-    for step in range(settings.max_steps):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate_at(step)
-        chosen, rows = draw(step)
-        steps = forcing.steps(horizon, looks.moment(step))
-        batch = store.batch(chosen, rows, steps)
+    Attributes
+    ----------
+    series, rows : (G, B) int64
+        Of the cutoffs.
+    steps : int
+        h, up to H.
+    batch : WindowBatch
+    past : (G, B, L, C)
+        Up to the cutoff, model units.
+    future : (G, B, h, C)
+        After it, model units; 0 where there is nothing to learn.
+    known : (G, B, h, C) bool
+        Where there is.
+    inputs : (past_exog, future_exog, static, calendar), optional
+    """
+
+    series: IntArray
+    rows: IntArray
+    steps: int
+    batch: WindowBatch
+    past: Tensor
+    future: Tensor
+    known: Tensor
+    inputs: Inputs | None
+
+
+class _Descent:
+    """A model on its way down: weights, their running average, the best of those, and who still moves.
+
+    Attributes
+    ----------
+    average, best : lists of tensors, as the model's parameters
+    active : (G,) bool
+        Groups that have not stopped.
+    diverged : (G,) bool
+        Groups that met a loss or a gradient that is not finite.
+    professor : Professor or None
+    """
+
+    def __init__(self, model: nn.Module, lesson: Lesson, settings: Settings) -> None:
+        self.model, self.lesson, self.settings = model, lesson, settings
+        self.step_model = cast(StepModel, model)
+        self.parameters = list(model.parameters())
+        for p in self.parameters:
+            p.requires_grad_()
+        self.device, self.dtype = self.parameters[0].device, self.parameters[0].dtype
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.best = [p.detach().clone() for p in self.parameters]
+        self.keys = lesson.keys.to(self.device)
+        self.totals = torch.from_numpy(lesson.cutoffs.totals).to(self.device)[:, None]
+        self.active = torch.ones(len(self.keys), dtype=torch.bool, device=self.device)
+        self.diverged = torch.zeros_like(self.active)
+        self.losses: list[float] = []
+        forcing = lesson.forcing
+        self.roll: Callable[..., tuple[Tensor, Tensor | None]] = rollout
+        if forcing.in_passes is not None:
+            self.roll = partial(parallel_rollout, passes=forcing.in_passes[0], gradient=forcing.in_passes[1])
+        self.professor = None
+        if isinstance(forcing.adversary, ProfessorForcing):
+            channels = len(self.step_model.layout.channels)
+            self.professor = Professor(forcing.adversary, self.keys, lesson.horizon, channels, self.dtype)
+
+    # ---- one step
+
+    def advance(self, step: int, looks: Looks) -> None:
+        """Take a step in every active group."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.rate_at(step)
+        windows = self._draw(looks.moment(step))
+        every = self.lesson.forcing.measures_every
+        if every is not None and step % every == 0:
+            looks.gains.append(self._gain(windows))
+        loss = self._loss(windows, looks.moment(step))
+        self._descend(step, loss)
+        self.losses.append(finite_mean(loss.detach().double().cpu().numpy()))
+
+    def _draw(self, moment: Moment) -> _Windows:
+        """Return the windows of a step."""
+        cutoffs = self.lesson.cutoffs
+        u = uniform(self.keys, (2, moment.step), self.settings.batch_size)
+        number = (u * self.totals).long().clamp(max=self.totals - 1).cpu().numpy()
+        series, rows = (
+            np.stack(side) for side in zip(*(cutoffs.numbered(g, own) for g, own in enumerate(number)), strict=True)
+        )
+        steps = self.lesson.forcing.steps(self.lesson.horizon, moment)
+        batch = cutoffs.store.batch(series, rows, steps)
         assert batch.future is not None
         assert batch.future_mask is not None
-        seen = torch.from_numpy(cutoffs.may_be_learnt(chosen, rows, steps)).to(device)
+        seen = torch.from_numpy(cutoffs.may_be_learnt(series, rows, steps)).to(self.device)
         known = batch.future_mask & seen[..., None]
-        past, future = batch.past.to(dtype), torch.where(known, batch.future, 0.0).to(dtype)
-        inputs = as_dtype(batch.inputs, dtype)
-        if forcing.measures_every is not None and step % forcing.measures_every == 0:
-            looks.gains.append(feedback_gain(step_model, past, future, known, inputs).cpu())
-        moment = looks.moment(step)
-        yhat, fed = roll(
-            step_model, past, steps, forcing, future=future, future_mask=known, moment=moment, inputs=inputs
+        past, future = batch.past.to(self.dtype), torch.where(known, batch.future, 0.0).to(self.dtype)
+        return _Windows(series, rows, steps, batch, past, future, known, as_dtype(batch.inputs, self.dtype))
+
+    def _gain(self, windows: _Windows) -> Tensor:
+        """Return the gain of the feedback of each group, (G,)."""
+        _, _, _, _, past, future, known, inputs = windows
+        return feedback_gain(self.step_model, past, future, known, inputs).cpu()
+
+    def _loss(self, windows: _Windows, moment: Moment) -> Tensor:
+        """Return the loss of each group, (G,)."""
+        forcing, horizon = self.lesson.forcing, self.lesson.horizon
+        series, rows, steps, batch, past, future, known, inputs = windows
+        yhat, fed = self.roll(
+            self.step_model, past, steps, forcing, future=future, future_mask=known, moment=moment, inputs=inputs
         )
-        extra = None if professor is None else professor.term(step_model, past, yhat, known, inputs)
-        if settings.loss_space == "level":
-            assert scale is not None
-            unit = torch.from_numpy(scale[chosen]).to(device)[:, :, None]
+        extra = None if self.professor is None else self.professor.term(self.step_model, past, yhat, known, inputs)
+        if self.settings.loss_space == "level":
+            assert self.lesson.scale is not None
+            store = self.lesson.cutoffs.store
+            unit = torch.from_numpy(self.lesson.scale[series]).to(self.device)[:, :, None]
             yhat = store.to_levels(yhat.double(), batch, rows, None if fed is None else fed.double()) / unit
-            future = torch.where(known, store.levels(chosen, rows + steps, steps)[0], 0.0) / unit
+            future = torch.where(known, store.levels(series, rows + steps, steps)[0], 0.0) / unit
         counts = known.to(yhat.dtype)
         weights = forcing.weights(horizon, moment)
         if weights is not None:
             counts = counts * weights.to(counts)[:, None, :steps, None]
-        loss = multi_step_loss(settings.loss, future, yhat, counts)
-        if extra is not None:
-            # In units of the loss, so that its weight means the same on any scale.
-            loss = loss + loss.detach() * extra
-        optimiser.zero_grad(set_to_none=True)
+        loss = multi_step_loss(self.settings.loss, future, yhat, counts)
+        # In units of the loss, so that its weight means the same on any scale.
+        return loss if extra is None else loss + loss.detach() * extra
+
+    def _descend(self, step: int, loss: Tensor) -> None:
+        """Move the weights of active groups down the loss (G,), and their average after them."""
+        self.optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
-        active, fresh = _clip(parameters, loss.detach(), active, settings.clip)
-        diverged |= fresh
+        self.active, fresh = _clip(self.parameters, loss.detach(), self.active, self.settings.clip)
+        self.diverged |= fresh
         if bool(fresh.any()):
-            _copy([p.data for p in parameters], average, fresh)
-        before = [p.detach()[~active].clone() for p in parameters] if not bool(active.all()) else None
-        optimiser.step()
+            _copy([p.data for p in self.parameters], self.average, fresh)
+        still = ~self.active
+        before = [p.detach()[still].clone() for p in self.parameters] if bool(still.any()) else None
+        self.optimiser.step()
         if before is not None:
-            for p, old in zip(parameters, before, strict=True):
-                p.data[~active] = old
-        decay = min(settings.averaging, (1 + step) / (10 + step))
+            # Momentum would move them on.
+            for p, old in zip(self.parameters, before, strict=True):
+                p.data[still] = old
+        decay = min(self.settings.averaging, (1 + step) / (10 + step))
         with torch.no_grad():
-            for a, p in zip(average, parameters, strict=True):
-                a.lerp_(torch.where(_wide(active, p), p, a), 1 - decay)
-        losses.append(finite_mean(loss.detach().double().cpu().numpy()))
-        if stop_at is not None:
-            active &= torch.from_numpy(stop_at > step + 1).to(device)
-        last = step + 1 == settings.max_steps or not bool(active.any())
-        last |= settings.time_limit is not None and looks.seconds > settings.time_limit
-        if (step + 1) % looks.every == 0 or last:
-            look(step + 1)
-            if last or not bool(active.any()):
-                break
-    trained = looks.end(diverged.cpu().numpy())
-    if professor is not None:
-        history.notes.append(f"professor forcing, run {run!r}: {professor.told()}.")
-    for p, kept in zip(parameters, average if validate is None else best, strict=True):
-        p.data.copy_(kept)
-        p.requires_grad_(False)
-    return trained
+            for a, p in zip(self.average, self.parameters, strict=True):
+                a.lerp_(torch.where(_wide(self.active, p), p, a), 1 - decay)
+
+    # ---- looks
+
+    def tell(self, step: int) -> tuple[float, float]:
+        """Return the mean loss of the steps since the last look, and the learning rate."""
+        loss = float(np.mean(self.losses)) if self.losses else math.nan
+        self.losses.clear()
+        return loss, self.settings.rate_at(min(step, self.settings.max_steps - 1))
+
+    @contextmanager
+    def shown(self) -> Iterator[nn.Module]:
+        """Give the model with the average of its weights, which is what is judged."""
+        own = [p.detach().clone() for p in self.parameters]
+        self._set(self.average)
+        try:
+            yield self.model
+        finally:
+            self._set(own)
+
+    def keep(self, won: Tensor) -> None:
+        """Remember the average of some groups."""
+        _copy(self.best, self.average, won)
+
+    def over(self, step: int, looks: Looks) -> bool:
+        """Return False: another batch says something else."""
+        del step, looks
+        return False
+
+    def put(self, weights: list[Tensor]) -> None:
+        """Set the model's weights for good."""
+        self._set(weights)
+        for p in self.parameters:
+            p.requires_grad_(False)
+
+    def _set(self, weights: list[Tensor]) -> None:
+        for p, w in zip(self.parameters, weights, strict=True):
+            p.data.copy_(w)
 
 
 def _wide(mask: Tensor, like: Tensor) -> Tensor:
@@ -253,22 +306,6 @@ def _wide(mask: Tensor, like: Tensor) -> Tensor:
 def _copy(into: list[Tensor], source: list[Tensor], groups: Tensor) -> None:
     for a, b in zip(into, source, strict=True):
         a[groups] = b[groups]
-
-
-class _weights:
-    """Run a block with other weights in place of a model's own."""
-
-    def __init__(self, parameters: list[nn.Parameter], other: list[Tensor]) -> None:
-        self.parameters, self.other = parameters, other
-
-    def __enter__(self) -> None:
-        self.own = [p.detach().clone() for p in self.parameters]
-        for p, o in zip(self.parameters, self.other, strict=True):
-            p.data.copy_(o)
-
-    def __exit__(self, *exc: object) -> None:
-        for p, o in zip(self.parameters, self.own, strict=True):
-            p.data.copy_(o)
 
 
 def _clip(parameters: list[nn.Parameter], loss: Tensor, active: Tensor, clip: float) -> tuple[Tensor, Tensor]:

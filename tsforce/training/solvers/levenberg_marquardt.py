@@ -8,6 +8,7 @@ its own. A series fitted among others is fitted as if alone.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -22,13 +23,11 @@ from tsforce.dynamics.forcing import Forcing, Moment, OpenLoop
 from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import ArgumentError, check_choice
-from tsforce.training.history import History
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows
 from tsforce.training.solvers.least_squares import rows_of
-from tsforce.training.solvers.looks import Looks, Trained, Validate, finite_mean
+from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.partials import n_parameters, partials_of
 from tsforce.training.solvers.starts import Starts
-from tsforce.training.solvers.usable_windows import Cutoffs
 
 __all__ = ["INITIAL_OUTPUTS", "Settings", "train"]
 
@@ -107,31 +106,20 @@ class Settings:
                 f"differ from the measured ones are initial_outputs='measured'."
             )
 
+    @property
+    def every(self) -> int:
+        """Iterations from one look to the next."""
+        return self.hold
+
     def with_steps(self, max_steps: int) -> Settings:
         """Return the same settings for another number of steps."""
         return replace(self, max_steps=max(1, max_steps))
 
 
-def train(
-    model: nn.Module,
-    cutoffs: Cutoffs,
-    horizon: int,
-    forcing: Forcing,
-    keys: Tensor,
-    settings: Settings,
-    history: History,
-    *,
-    run: str,
-    mode: str,
-    scale: FloatArray | None = None,
-    stop_at: IntArray | None = None,
-    validate: Validate | None = None,
-    keep_start: bool = True,
-    replay: FloatArray | None = None,
-) -> Trained:
+def train(model: nn.Module, lesson: Lesson, watch: Watch, settings: Settings) -> Trained:
     """Train `model`, whose weights are float64, in place and return what was chosen.
 
-    Parameters as in ``gradient.train``; `history` gets a record after each epoch, without a learning rate.
+    Parameters as in ``gradient.train``; the history gets a record after each epoch, without a learning rate.
 
     Raises
     ------
@@ -148,45 +136,13 @@ def train(
 
     Free initial outputs are part of d, r and J: damped, tried and taken or not with the weights.
     """
-    del scale
-    _check(forcing, model, len(keys))
-    solver = _Solver(model, cutoffs, horizon, forcing, keys, settings)
-    best, device = solver.theta.clone(), solver.theta.device
-    if stop_at is not None:
-        solver.active &= torch.from_numpy(stop_at > 0).to(device)
-    looks = Looks(
-        forcing, horizon, keys, total=settings.max_steps, every=settings.hold, patience=settings.patience,
-        history=history, run=run, mode=mode, validate=validate, keep_start=keep_start, replay=replay,
-    )  # fmt: skip
-
-    def look(step: int) -> None:
-        loss = finite_mean(solver.loss.cpu().numpy()) if step else math.nan
-        better = torch.from_numpy(looks.take(step, model, solver.active.cpu().numpy(), loss, math.nan)).to(device)
-        best[better] = solver.theta[better]
-        solver.active &= torch.from_numpy(looks.going).to(device)
-
-    look(0)
-    step = 0
-    while step < settings.max_steps and bool(solver.active.any()):
-        if step % settings.hold == 0:
-            solver.read(looks.moment(step))
-        solver.iterate()
-        step += 1
-        if stop_at is not None:
-            solver.active &= torch.from_numpy(stop_at > step).to(device)
-        late = settings.time_limit is not None and looks.seconds > settings.time_limit
-        # Where nothing will change any more, groups that have arrived have arrived for good.
-        done = not bool((solver.active & ~solver.idle).any())
-        over = done and not bool(solver.drawn.any()) and bool(looks.settled(step).all())
-        last = step == settings.max_steps or late or over or not bool(solver.active.any())
-        if step % settings.hold == 0 or last:
-            look(step)
-        if last:
-            break
-    solver.put(solver.theta if validate is None else best)
+    _check(lesson.forcing, model, len(lesson.keys))
+    solver = _Solver(model, lesson, settings)
+    trained = Looks(lesson, watch, settings).run(solver)
+    solver.put(solver.theta if watch.validate is None else solver.best)
     for p in model.parameters():
         p.requires_grad_(False)
-    return looks.end(solver.diverged.cpu().numpy())
+    return trained
 
 
 def _check(forcing: Forcing, model: nn.Module, n_groups: int) -> None:
@@ -210,7 +166,8 @@ class _Solver:
 
     Attributes
     ----------
-    theta : (G, P)
+    theta, best : (G, P)
+        Weights, and the best so far.
     loss : (G,)
         Of the residuals in use, at `theta`.
     active : (G,) bool
@@ -223,20 +180,13 @@ class _Solver:
         Groups with more cutoffs than are in use at a time.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        cutoffs: Cutoffs,
-        horizon: int,
-        forcing: Forcing,
-        keys: Tensor,
-        settings: Settings,
-    ) -> None:
-        self.model, self.cutoffs, self.store, self.horizon = model, cutoffs, cutoffs.store, horizon
-        self.forcing, self.keys, self.settings = forcing, keys, settings
+    def __init__(self, model: nn.Module, lesson: Lesson, settings: Settings) -> None:
+        self.model, self.settings, self.cutoffs, self.store = model, settings, lesson.cutoffs, lesson.cutoffs.store
+        self.horizon, self.forcing, self.keys = lesson.horizon, lesson.forcing, lesson.keys
         self.parameters = list(model.parameters())
         self.theta = torch.cat([p.detach().flatten(start_dim=1) for p in self.parameters], dim=1)
-        n_groups, device = len(keys), self.theta.device
+        self.best = self.theta.clone()
+        n_groups, device = len(self.keys), self.theta.device
         self.loss = self.theta.new_full((n_groups,), math.nan)
         self.damping = self.theta.new_full((n_groups,), settings.damping)
         self.growth = self.theta.new_full((n_groups,), 2.0)
@@ -245,10 +195,10 @@ class _Solver:
         layout = cast(StepModel, model).layout
         past = self.store.values.new_zeros(n_groups, 1, layout.reach, self.store.values.shape[1])
         self.stateless = cast(StepModel, model).init_state(past) is None
-        self.one_step = forcing == OpenLoop() and partials_of(model) is not None
+        self.one_step = self.forcing == OpenLoop() and partials_of(model) is not None
         self.residuals: Rows | RollOuts | None = None
         self.gram: Tensor | None = None
-        steps = (horizon if layout.past_exog else 1) if self.one_step else horizon
+        steps = (self.horizon if layout.past_exog else 1) if self.one_step else self.horizon
         # Groups with fewer terms than others are filled up: what does so is no parameter of theirs.
         self.fillers = getattr(model, "fillers", lambda: None)()
         self.sizes = self.theta.new_full((n_groups, 1), self.theta.shape[1])
@@ -258,7 +208,7 @@ class _Solver:
         self.most = np.maximum(enough, 20_000 if self.one_step else 256)
         if settings.batch_size:
             self.most[:] = settings.batch_size
-        self.drawn = torch.from_numpy(cutoffs.totals > self.most).to(device)
+        self.drawn = torch.from_numpy(self.cutoffs.totals > self.most).to(device)
         self.starts = self._starts() if settings.initial_outputs == "free" else None
 
     def _starts(self) -> Starts:
@@ -285,6 +235,32 @@ class _Solver:
         pieces = theta.split([p[0].numel() for p in self.parameters], dim=1)
         for p, piece in zip(self.parameters, pieces, strict=True):
             p.data.copy_(piece.view_as(p))
+
+    # ---- looks
+
+    def advance(self, step: int, looks: Looks) -> None:
+        """Take a step in every group that has not arrived, on fresh residuals where an epoch begins."""
+        if step % self.settings.hold == 0:
+            self.read(looks.moment(step))
+        self.iterate()
+
+    def tell(self, step: int) -> tuple[float, float]:
+        """Return the mean loss of all groups; there is no learning rate."""
+        del step
+        return finite_mean(self.loss.cpu().numpy()), math.nan
+
+    def shown(self) -> AbstractContextManager[nn.Module]:
+        """Give the model as it is."""
+        return nullcontext(self.model)
+
+    def keep(self, won: Tensor) -> None:
+        """Remember the weights of some groups."""
+        self.best[won] = self.theta[won]
+
+    def over(self, step: int, looks: Looks) -> bool:
+        """Return whether groups have arrived for good: where nothing they learn from will change any more."""
+        done = not bool((self.active & ~self.idle).any())
+        return done and not bool(self.drawn.any()) and bool(looks.settled(step).all())
 
     # ---- residuals
 

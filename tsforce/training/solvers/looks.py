@@ -1,11 +1,12 @@
-"""Looks at a training run: what validation says at each, which weights are kept, and who has waited long enough."""
+"""Looks at a training run, from one to the next: what validation says, which weights are kept, and who stops."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ from torch import Tensor
 from tsforce.data.panel import IntArray
 from tsforce.dynamics.forcing import Forcing, Moment
 from tsforce.training.history import History, Record
+from tsforce.training.solvers.usable_windows import Cutoffs
 
-__all__ = ["Looks", "Trained", "Validate", "finite_mean"]
+__all__ = ["Lesson", "Looks", "Trained", "Validate", "Watch", "finite_mean"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -58,27 +60,129 @@ class Trained:
     closed_loop: FloatArray | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What the models of a run learn from, and under which policy.
+
+    Attributes
+    ----------
+    cutoffs : Cutoffs
+        Of the windows of G groups.
+    horizon : int
+        H, the steps of a training window.
+    forcing : Forcing
+    keys : (G,) int64
+        Draws of each group are keyed by it.
+    mode : str
+        Name of `forcing` in the history.
+    scale : (S, C) float64, optional
+        Of each series and target, for ``loss_space="level"``; above 0.
+    """
+
+    cutoffs: Cutoffs
+    horizon: int
+    forcing: Forcing
+    keys: Tensor
+    mode: str
+    scale: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """Who looks at a run, and what is to come of it.
+
+    Attributes
+    ----------
+    history : History
+        Gets a record per look.
+    run : str
+        Name of the run there.
+    validate : callable, optional
+        Returns closed-loop and one-step validation errors of each group, (G,) each, NaN for a group that cannot be
+        judged. With it the weights of each group's lowest closed-loop error are kept.
+    keep_start : bool
+        Whether the weights before the first step may be those.
+    stop_at : (G,) int64, optional
+        Steps after which each group stops learning (for a final run).
+    replay : (K, G) float64, optional
+        Closed-loop validation errors that an adaptive schedule is to follow in a run without validation.
+    """
+
+    history: History
+    run: str
+    validate: Validate | None = None
+    keep_start: bool = True
+    stop_at: IntArray | None = None
+    replay: FloatArray | None = None
+
+
+class Pace(Protocol):
+    """What the settings of every solver say."""
+
+    @property
+    def max_steps(self) -> int:
+        """Steps planned; schedules are relative to it."""
+        ...
+
+    @property
+    def every(self) -> int:
+        """Steps from one look to the next."""
+        ...
+
+    @property
+    def patience(self) -> int:
+        """Looks without a better closed-loop error after which a group stops, counted once the policy has settled."""
+        ...
+
+    @property
+    def time_limit(self) -> float | None:
+        """CPU seconds after which the run ends where it is; None: never."""
+        ...
+
+
+class Learner(Protocol):
+    """A model in training, as the loop over looks sees it.
+
+    Attributes
+    ----------
+    active : (G,) bool
+        Groups that have not stopped.
+    diverged : (G,) bool
+        Groups that met numbers that are not finite.
+    """
+
+    active: Tensor
+    diverged: Tensor
+
+    def advance(self, step: int, looks: Looks) -> None:
+        """Take a step (0, 1, ...) in every active group."""
+        ...
+
+    def shown(self) -> AbstractContextManager[Any]:
+        """Return a context in which the model has the weights that are to be judged, and gives it."""
+        ...
+
+    def keep(self, won: Tensor) -> None:
+        """Remember what was shown as the best so far of the groups `won`, (G,) bool."""
+        ...
+
+    def tell(self, step: int) -> tuple[float, float]:
+        """Return training loss since the last look, NaN where there is none, and learning rate at a step."""
+        ...
+
+    def over(self, step: int, looks: Looks) -> bool:
+        """Return whether nothing will change any more after a step."""
+        ...
+
+
 class Looks:
-    """The looks of one run.
+    """The looks of one run, and the loop over its steps from one to the next.
 
     Parameters
     ----------
-    forcing : Forcing
-    horizon : int
-    keys : (G,) int64
-    total, every : int
-        Steps planned, and from one look to the next.
-    patience : int
-        Looks without a better closed-loop error after which a group is to stop, counted once the policy has settled.
-    history : History
-        Gets a record per look.
-    run, mode : str
-        Names of the run and of `forcing` in the history.
-    validate : callable, optional
-    keep_start : bool
-        Whether the weights before the first step may be kept.
-    replay : (K, G) float64, optional
-        Closed-loop validation errors that an adaptive schedule is to follow in a run without validation.
+    lesson : Lesson
+    watch : Watch
+    pace : Pace
 
     Attributes
     ----------
@@ -86,61 +190,68 @@ class Looks:
         What policies have measured so far; filled by the solver.
     """
 
-    def __init__(
-        self,
-        forcing: Forcing,
-        horizon: int,
-        keys: Tensor,
-        *,
-        total: int,
-        every: int,
-        patience: int,
-        history: History,
-        run: str,
-        mode: str,
-        validate: Validate | None,
-        keep_start: bool,
-        replay: FloatArray | None,
-    ) -> None:
-        self.forcing, self.horizon, self.keys = forcing, horizon, keys
-        self.total, self.every, self.patience = total, every, patience
-        self.history, self.run, self.mode = history, run, mode
-        self.validate, self.keep_start = validate, keep_start
-        n_groups = len(keys)
+    def __init__(self, lesson: Lesson, watch: Watch, pace: Pace) -> None:
+        self.lesson, self.watch, self.pace = lesson, watch, pace
+        n_groups = len(lesson.keys)
         self.best_step = np.zeros(n_groups, dtype=np.int64)
         self.error = np.full(n_groups, np.nan)
         self._waited = np.zeros(n_groups, dtype=np.int64)
         # What policies may follow. Without any error a group is one that cannot be judged.
         self._errors: list[FloatArray] = []
-        if validate is None:
-            self._errors = list(np.full((1, n_groups), np.nan) if replay is None else replay)
+        if watch.validate is None:
+            self._errors = list(np.full((1, n_groups), np.nan) if watch.replay is None else watch.replay)
         self.gains: list[Tensor] = []
         self._began = time.process_time()
+
+    def run(self, learner: Learner) -> Trained:
+        """Train until the steps planned are taken, every group has stopped, or the time is up; return the outcome."""
+        self._stop(learner, 0)
+        self._look(learner, 0)
+        step, limit = 0, self.pace.time_limit
+        while step < self.pace.max_steps and bool(learner.active.any()):
+            learner.advance(step, self)
+            step += 1
+            self._stop(learner, step)
+            late = limit is not None and self.seconds > limit
+            last = step == self.pace.max_steps or late or learner.over(step, self) or not bool(learner.active.any())
+            if step % self.pace.every == 0 or last:
+                self._look(learner, step)
+            if last:
+                break
+        return self._end(learner.diverged.cpu().numpy())
+
+    def _stop(self, learner: Learner, step: int) -> None:
+        """Stop the groups that were to take so many steps."""
+        if self.watch.stop_at is not None:
+            learner.active &= torch.from_numpy(self.watch.stop_at > step).to(learner.active.device)
+
+    def _look(self, learner: Learner, step: int) -> None:
+        loss, rate = learner.tell(step)
+        with learner.shown() as model:
+            won = self.take(step, model, learner.active.cpu().numpy(), loss, rate)
+        device = learner.active.device
+        learner.keep(torch.from_numpy(won).to(device))
+        learner.active &= torch.from_numpy(self._waited < self.pace.patience).to(device)
 
     @property
     def seconds(self) -> float:
         """CPU seconds since the run began."""
         return time.process_time() - self._began
 
-    @property
-    def going(self) -> BoolArray:
-        """Groups that have not waited in vain for too long, (G,)."""
-        return np.asarray(self._waited < self.patience)
-
     def moment(self, step: int) -> Moment:
         """Return the moment before a step, with the looks taken and the gains measured by then."""
-        seen = self._errors[: step // self.every + 1]
+        epoch = step // self.pace.every
+        seen = self._errors[: epoch + 1]
         return Moment(
-            step, self.total, step // self.every, self.keys,
+            step, self.pace.max_steps, epoch, self.lesson.keys,
             closed_loop=torch.from_numpy(np.stack(seen)) if seen else None,
             gains=torch.stack(self.gains) if self.gains else None,
         )  # fmt: skip
 
     def settled(self, step: int) -> BoolArray:
         """Return whether what is learnt from changes no more after a step, (G,) or (1,)."""
-        settled: BoolArray = (
-            self.forcing.settled(self.horizon, self.moment(step), self.moment(self.total)).cpu().numpy()
-        )
+        now, end = self.moment(step), self.moment(self.pace.max_steps)
+        settled: BoolArray = self.lesson.forcing.settled(self.lesson.horizon, now, end).cpu().numpy()
         return settled
 
     def take(self, step: int, model: Any, active: BoolArray, loss: float, rate: float) -> BoolArray:
@@ -155,32 +266,34 @@ class Looks:
         loss, rate : float
             Training loss since the last look and learning rate, for the history.
         """
-        won = np.zeros(len(self.keys), dtype=bool)
-        closed = one = np.full(len(self.keys), np.nan)
-        if self.validate is not None:
-            closed, one = self.validate(model)
+        won = np.zeros(len(self.error), dtype=bool)
+        closed = one = np.full(len(self.error), np.nan)
+        if self.watch.validate is not None:
+            closed, one = self.watch.validate(model)
             self._errors.append(closed)
             # A group that cannot be judged keeps its latest weights, and takes every step.
             unjudged = np.isnan(closed)
-            won = (unjudged | (closed < self.error) | np.isnan(self.error)) & active & (self.keep_start or step > 0)
+            won = (unjudged | (closed < self.error) | np.isnan(self.error)) & active
+            won &= self.watch.keep_start or step > 0
             self.error[won], self.best_step[won] = closed[won], step
             # While truth is still being taken away, a worse look says nothing about what comes after.
             self._waited = np.where(won | unjudged | ~self.settled(step), 0, self._waited + 1)
-        self.history.add(
+        moment = self.moment(step)
+        self.watch.history.add(
             Record(
-                self.run, self.mode, step // self.every, step, loss, finite_mean(one), finite_mean(closed),
-                self.forcing.ratio(self.moment(step)), rate, self.seconds,
+                self.watch.run, self.lesson.mode, moment.epoch, step, loss, finite_mean(one), finite_mean(closed),
+                self.lesson.forcing.ratio(moment), rate, self.seconds,
             )
         )  # fmt: skip
         return won
 
-    def end(self, diverged: BoolArray) -> Trained:
+    def _end(self, diverged: BoolArray) -> Trained:
         """Return the outcome, after a note of the groups that diverged."""
         if diverged.any():
-            self.history.n_diverged += int(diverged.sum())
-            self.history.notes.append(
-                f"{int(diverged.sum())} of {len(self.keys)} models diverged in run {self.run!r}; their last good "
+            self.watch.history.n_diverged += int(diverged.sum())
+            self.watch.history.notes.append(
+                f"{int(diverged.sum())} of {len(diverged)} models diverged in run {self.watch.run!r}; their last good "
                 f"weights were kept."
             )
-        judged = None if self.validate is None else np.stack(self._errors)
+        judged = None if self.watch.validate is None else np.stack(self._errors)
         return Trained(self.best_step, self.error, diverged, judged)
