@@ -72,7 +72,7 @@ def backtest(
     FILE is csv or parquet in long form: one row per series and time. Inputs of --future-exog are read from it.
     """
     from tsforce import compare
-    from tsforce.bench import set_threads
+    from tsforce.dynamics.threads import set_threads
     from tsforce.evaluation.backtest_windows import lacking_windows
     from tsforce.forecasting.base import read_for
     from tsforce.plotting import plot_horizon

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ import click
 
 from tsforce.cli.bench_chaos import chaos
 from tsforce.cli.bench_modes import modes
-from tsforce.cli.bench_running import Progress, exit_with, names
+from tsforce.cli.bench_options import data_option, names, names_option, out_option, seeds_option, threads_option
+from tsforce.cli.bench_running import Progress, command_line, exit_with
 from tsforce.cli.bench_sysid import sysid
 
 __all__ = ["bench"]
@@ -23,20 +22,13 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that all competitions share."""
     for option in reversed(
         (
-            click.option("--models", help="Names joined by commas; all by default. `tsforce bench list` shows them."),
-            click.option(
-                "--modes", default="auto", show_default=True, help="How models are trained, joined by commas."
-            ),
-            click.option(
-                "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Runs of each random model."
-            ),
-            click.option(
-                "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch."
-            ),
-            click.option(
-                "--out",
-                type=click.Path(file_okay=True, path_type=Path),
-                help="Folder for results.csv and manifest.json; finished rows in it are not made again. "
+            names_option("--models", help="Names joined by commas; all by default. `tsforce bench list` shows them."),
+            names_option("--modes", default="auto", help="How models are trained, joined by commas."),
+            seeds_option(1),
+            threads_option,
+            out_option(
+                None,
+                "Folder for results.csv and manifest.json; finished rows in it are not made again. "
                 "[default: build/bench/<dataset>-<group>]",
             ),
         )
@@ -60,7 +52,7 @@ def m3(group: str, **options: Any) -> None:
 
 @bench.command()
 @click.option("--group", required=True, help="yearly, quarterly, monthly, weekly, daily or hourly.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the files; wins over TSFORCE_DATA.")
+@data_option()
 @_options
 def m4(group: str, data: Path | None, **options: Any) -> None:
     """M4, from files: the official layout, datasetsforecast's, or long pairs (m4-hourly-train.csv or .parquet)."""
@@ -73,7 +65,7 @@ bench.add_command(sysid)
 
 
 @bench.command("list")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the M4 files; wins over TSFORCE_DATA.")
+@data_option("the M4 files")
 def show_list(data: Path | None) -> None:
     """Show groups, models, and where data is looked for."""
     from tsforce.cli.model_names import ALIASES, model_names
@@ -126,7 +118,7 @@ def _run(
             range(seeds),
             on_start=progress.start,
             on_row=progress.advance,
-            command=shlex.join(["tsforce", *sys.argv[1:]]),
+            command=command_line(),
         )
     fixed = COMPETITIONS[competition][group]
     there, whole = int(frame["n_series"].iloc[0]), fixed.n_series

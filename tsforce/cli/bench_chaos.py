@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tsforce.cli.bench_running import Progress, exit_with, names
+from tsforce.cli.bench_options import (
+    chosen,
+    names_option,
+    out_option,
+    seeds_option,
+    threads_option,
+    time_limit_option,
+)
+from tsforce.cli.bench_running import Progress, command_line, exit_with
 
 __all__ = ["chaos"]
 
@@ -18,22 +24,22 @@ _ALWAYS = ("last_value", "training_mean")
 
 
 @click.command()
-@click.option("--systems", help="Names joined by commas; the six with published figures by default.")
-@click.option("--models", help="Names joined by commas; all by default.")
-@click.option("--modes", help="How mlp and gru are trained, joined by commas; all by default.")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of each random model.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch.")
+@names_option("--systems", help="Names joined by commas; the six with published figures by default.")
+@names_option("--models")
+@names_option("--modes", help="How mlp and gru are trained, joined by commas; all by default.")
+@seeds_option(5)
+@threads_option
 @click.option("--observe", default="all", show_default=True, help="all variables, or the first alone.")
 @click.option(
     "--noise", type=click.FloatRange(min=0), default=0.0, show_default=True,
     help="On all that is observed, in standard deviations; scored on clean truth.",
 )  # fmt: skip
 @click.option("--size", default="quarter", show_default=True, help="Training trajectories: quarter, full or tiny.")
-@click.option("--time-limit", type=float, default=300.0, show_default=True, help="CPU seconds of a fit.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("build/bench/chaos"), show_default=True,
-    help="Folder for results.csv, summary.csv, manifest.json, windows and errors; finished rows are not made again.",
-)  # fmt: skip
+@time_limit_option
+@out_option(
+    "build/bench/chaos",
+    "Folder for results.csv, summary.csv, manifest.json, windows and errors; finished rows are not made again.",
+)
 def chaos(
     systems: str | None,
     models: str | None,
@@ -58,16 +64,15 @@ def chaos(
         write_chaos_summary,
     )
     from tsforce.datasets import CHAOS_SYSTEMS
-    from tsforce.errors import check_choice
     from tsforce.report import show
 
     every = [name for name in CHAOS_SYSTEMS if name != "mackeyglass-dde"]
-    named = [check_choice("systems", name, CHAOS_SYSTEMS) for name in names(systems, every)]
-    wanted = [check_choice("models", name, CHAOS_MODELS) for name in names(models, CHAOS_MODELS)]
-    trained = {check_choice("modes", name, CHAOS_MODES): CHAOS_MODES[name] for name in names(modes, CHAOS_MODES)}
+    named = chosen("--systems", systems, CHAOS_SYSTEMS, every)
+    wanted = chosen("--models", models, CHAOS_MODELS)
+    trained = {name: CHAOS_MODES[name] for name in chosen("--modes", modes, CHAOS_MODES)}
     set_threads(threads)
     frames = []
-    for system in dict.fromkeys(named):
+    for system in named:
         task = ChaosTask.simulate(system, size=size, observe=observe, noise=noise)
         click.echo(_checked(task))
         with Progress() as progress:
@@ -80,14 +85,13 @@ def chaos(
                 time_limit=time_limit,
                 on_start=progress.start,
                 on_row=progress.advance,
-                command=shlex.join(["tsforce", *sys.argv[1:]]),
+                command=command_line(),
             )
         show(_table(task, summarise_chaos(rows, out), threads))
         frames.append(rows)
     write_chaos_summary(out)
     click.echo(f"rows: {out / 'results.csv'}; medians and tests: {out / 'summary.csv'}")
-    for rows in frames:
-        exit_with(rows)
+    exit_with(*frames)
 
 
 def _checked(task: Any) -> str:

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import click
 
-from tsforce.cli.bench_running import names
+from tsforce.cli.bench_options import chosen, data_option, names_option, out_option, seeds_option, threads_option
 
 __all__ = ["modes"]
 
 
 @click.command()
-@click.option("--sets", help="Such as m3-monthly,m4-weekly; all by default.")
-@click.option("--models", help="Names joined by commas (linear stands for all that begin so); all by default.")
-@click.option("--modes", "chosen_modes", help="Joined by commas; all four by default.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the M4 files; wins over TSFORCE_DATA.")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="At most so many of a model.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("build/bench/modes"), show_default=True,
-    help="Folder for modes.csv, modes-errors.parquet and modes-tests.csv; finished rows in it are not made again.",
-)  # fmt: skip
+@names_option("--sets", help="Such as m3-monthly,m4-weekly; all by default.")
+@names_option("--models", help="Names joined by commas (linear stands for all that begin so); all by default.")
+@names_option("--modes", "chosen_modes", help="Joined by commas; all four by default.")
+@data_option("the M4 files")
+@seeds_option(5, "At most so many of a model.")
+@threads_option
+@out_option(
+    "build/bench/modes",
+    "Folder for modes.csv, modes-errors.parquet and modes-tests.csv; finished rows in it are not made again.",
+)
 @click.option("--table", is_flag=True, help="Only print the table of the rows that are there.")
 def modes(
     sets: str | None,
@@ -36,15 +36,15 @@ def modes(
 ) -> None:
     """Train the same models in every mode, score them once on test sets, and test the modes against open loop."""
     from tsforce.bench import MODE_SETS, MODES, set_threads, table_of, write_tests
-    from tsforce.errors import ArgumentError, check_choice
+    from tsforce.errors import ArgumentError
 
     rows = out / "modes.csv"
     if not table:
         set_threads(threads)
         every = sorted({name.split(" ")[0] for own in MODE_SETS.values() for name in own})
-        listed = [check_choice("--modes", name, MODES) for name in names(chosen_modes, MODES)]
-        kinds = [check_choice("--models", name, ("linear", *every)) for name in names(models, every)]
-        for name in [check_choice("--sets", name, tuple(MODE_SETS)) for name in names(sets, MODE_SETS)]:
+        listed = chosen("--modes", chosen_modes, MODES)
+        kinds = chosen("--models", models, ("linear", *every), every)
+        for name in chosen("--sets", sets, MODE_SETS):
             _run(name, kinds, listed, seeds, data, rows)
     if not rows.exists():
         raise ArgumentError(f"there are no rows in {rows}; run without --table first.")

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+import sys
 from typing import Any
 
 import click
 
-__all__ = ["Progress", "exit_with", "names"]
+__all__ = ["Progress", "command_line", "exit_with"]
 
 
-def names(text: str | None, every: Iterable[str]) -> list[str]:
-    """Return the names in a text that joins them by commas; all of them if there is no text.
-
-    Examples
-    --------
-    >>> names("mlp, gru", ()), names(None, ("mlp", "gru"))
-    (['mlp', 'gru'], ['mlp', 'gru'])
-    """
-    return list(every) if text is None else [part.strip() for part in text.split(",")]
+def command_line() -> str:
+    """Return what was typed, as a manifest keeps it."""
+    return shlex.join(["tsforce", *sys.argv[1:]])
 
 
-def exit_with(frame: Any) -> None:
-    """End with 1 if a model failed by a bug, with 2 if one failed by an error of tsforce's own; else return."""
+def exit_with(*frames: Any) -> None:
+    """End with 1 if a model failed by a bug, with 2 if all that failed did by errors of tsforce's own; else return."""
     import tsforce.errors
 
-    failed = [status for status in frame["status"] if status.startswith("failed")]
+    failed = [status for frame in frames for status in frame["status"] if status.startswith("failed")]
     for status in failed:
         click.echo(status, err=True)
     if failed:

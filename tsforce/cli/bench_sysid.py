@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tsforce.cli.bench_running import Progress, exit_with, names
+from tsforce.cli.bench_options import (
+    chosen,
+    data_option,
+    names_option,
+    out_option,
+    seeds_option,
+    threads_option,
+    time_limit_option,
+)
+from tsforce.cli.bench_running import Progress, command_line, exit_with
 
 __all__ = ["sysid"]
 
@@ -18,23 +25,22 @@ _ALWAYS = ("training_mean", "arx", "arx_cubic")
 
 
 @click.command()
-@click.option("--sets", help="Names joined by commas; all seven by default.")
-@click.option("--models", help="Names joined by commas; all by default.")
-@click.option("--modes", help="How models are trained, joined by commas; all by default.")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of what draws something.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the files; wins over TSFORCE_DATA.")
-@click.option("--time-limit", type=float, default=300.0, show_default=True, help="CPU seconds of a fit.")
+@names_option("--sets", help="Names joined by commas; all seven by default.")
+@names_option("--models")
+@names_option("--modes", help="How models are trained, joined by commas; all by default.")
+@seeds_option(5, "Runs of what draws something.")
+@threads_option
+@data_option()
+@time_limit_option
 @click.option("--rich", is_flag=True, help="Train bouc-wen on second periods of five seeds, not on five of one.")
 @click.option("--noise", is_flag=True, help="Train bouc-wen with white noise of 8e-6 m on the output.")
 @click.option(
     "--held-out", is_flag=True,
     help="Make choices: learn from four fifths of the training rows, simulate the last. No test row is looked at.",
 )  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("build/bench/sysid"), show_default=True,
-    help="Folder for results.csv, summary.csv and manifest.json; finished rows are not made again.",
-)  # fmt: skip
+@out_option(
+    "build/bench/sysid", "Folder for results.csv, summary.csv and manifest.json; finished rows are not made again."
+)
 def sysid(
     sets: str | None,
     models: str | None,
@@ -62,15 +68,14 @@ def sysid(
         write_sysid_summary,
     )
     from tsforce.datasets import SYSID_SETS
-    from tsforce.errors import check_choice
     from tsforce.report import show
 
-    named = [check_choice("sets", name, SYSID_SETS) for name in names(sets, SYSID_SETS)]
-    wanted = [check_choice("models", name, SYSID_MODELS) for name in names(models, SYSID_MODELS)]
-    trained = [check_choice("modes", name, SYSID_MODES) for name in names(modes, SYSID_MODES)]
+    named = chosen("--sets", sets, SYSID_SETS)
+    wanted = chosen("--models", models, SYSID_MODELS)
+    trained = chosen("--modes", modes, SYSID_MODES)
     set_threads(threads)
     frames, wrong = [], 0
-    for name in dict.fromkeys(named):
+    for name in named:
         special = {"rich": rich, "noise": noise} if name == "bouc-wen" else {}
         # What repeats its training record is found out by repeating it.
         floors = (*_ALWAYS, "replay") if name == "emps" else _ALWAYS
@@ -87,7 +92,7 @@ def sysid(
                     time_limit=time_limit,
                     on_start=progress.start,
                     on_row=progress.advance,
-                    command=shlex.join(["tsforce", *sys.argv[1:]]),
+                    command=command_line(),
                 )
             checks = check_floors(rows)
             show(_table(task, summarise_sysid(rows), checks, threads))
@@ -99,8 +104,7 @@ def sysid(
     write_sysid_summary(out)
     click.echo(f"{SYSID_SCORES}\n{_NOTES}")
     click.echo(f"rows: {out / 'results.csv'}; medians: {out / 'summary.csv'}")
-    for rows in frames:
-        exit_with(rows)
+    exit_with(*frames)
     if wrong:
         raise click.exceptions.Exit(1)
 

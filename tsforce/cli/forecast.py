@@ -46,8 +46,8 @@ def forecast(
 
     The result has the columns of the series and the time, horizon (1 to H) and one named after the model.
     """
-    from tsforce.bench import set_threads
     from tsforce.data.future import read_future
+    from tsforce.dynamics.threads import set_threads
 
     if future is not None and not options["future_exog"]:
         raise ArgumentError(

@@ -8,7 +8,6 @@ from tsforce.errors import check_choice
 
 if TYPE_CHECKING:
     from tsforce import Forecaster
-    from tsforce.bench import Entry
     from tsforce.datasets import Competition
 
 __all__ = ["ALIASES", "entries", "make", "model_names"]
@@ -31,8 +30,10 @@ def model_names() -> tuple[str, ...]:
     return (*METHODS, *_MODELS)
 
 
-def entries(names: list[str], modes: list[str], competition: Competition) -> list[Entry]:
-    """Return what to run: a baseline once, a model once per mode. Naive2 is always among them, first if not named.
+def entries(names: list[str], modes: list[str], competition: Competition) -> list[tuple[str, Forecaster, str | None]]:
+    """Return what to run, as (name, model, mode): a baseline once, a model once per mode.
+
+    Naive2 is always among them, first if not named.
 
     Raises
     ------
@@ -40,23 +41,22 @@ def entries(names: list[str], modes: list[str], competition: Competition) -> lis
         If a model or mode is not known, with the accepted names.
     """
     from tsforce import Baseline, NARXForecaster
-    from tsforce.bench import Entry
     from tsforce.datasets import load
 
     known = model_names()
-    resolved = [ALIASES.get(name) or check_choice("models", name, (*known, *ALIASES)) for name in names]
+    resolved = [ALIASES.get(name) or check_choice("--models", name, (*known, *ALIASES)) for name in names]
     for mode in modes:
         # The library itself says which modes it has, on a fit that takes milliseconds: no list to keep beside its own,
         # and no row is made before all modes are known to exist.
         NARXForecaster(horizon=1, lags=1, ridge=0.0, max_steps=1).fit(load("airpassengers"), mode=mode)
     horizon, season_length = competition.horizon, competition.season_length
-    rows = []
+    rows: list[tuple[str, Forecaster, str | None]] = []
     for name in dict.fromkeys(resolved if "naive2" in resolved else ["naive2", *resolved]):
         if name in _MODELS:
             model = NARXForecaster(horizon, season_length=season_length, short_series="drop", **_MODELS[name])
-            rows += [Entry(name, model, mode) for mode in dict.fromkeys(modes)]
+            rows += [(name, model, mode) for mode in dict.fromkeys(modes)]
         else:
-            rows.append(Entry(name, Baseline(name, horizon=horizon, season_length=season_length)))
+            rows.append((name, Baseline(name, horizon=horizon, season_length=season_length), None))
     return rows
 
 

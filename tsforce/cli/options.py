@@ -13,7 +13,11 @@ from tsforce.errors import ArgumentError, check_choice
 if TYPE_CHECKING:
     from tsforce import Forecaster
 
-__all__ = ["data_options", "forecasters", "model_options", "split"]
+__all__ = ["data_options", "forecasters", "model_options", "split", "threads_option"]
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch."
+)
 
 TRANSFORMS = ("log", "boxcox", "difference", "standardize", "meanscale")
 
@@ -183,9 +187,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="What to do with a series that is too short.  [default: raise]",
             ),
             click.option("--seed", type=click.IntRange(min=0), help="Of everything that is drawn.  [default: 0]"),
-            click.option(
-                "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch."
-            ),
+            threads_option,
         ),
     )
 
