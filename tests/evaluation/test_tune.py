@@ -90,14 +90,69 @@ def test_the_given_model_and_frame_stay_as_they_are():
     pd.testing.assert_frame_equal(df, copy)
 
 
-def test_a_candidate_drawn_twice_is_fitted_once(monkeypatch):
+def test_a_space_of_few_combinations_is_gone_through_each_once(monkeypatch):
     fits = []
     monkeypatch.setattr(
         "tsforce.evaluation.tune.backtest", lambda m, *a, **k: (fits.append(repr(m)), backtest(m, *a, **k))[1]
     )
     found = tune(model(), make_frame((60,)), {"lags": [2, 5]}, n_trials=9)
-    assert len(found.trials_) == 10
+    assert found.trials_["lags"].tolist() == [3, 2, 5]
     assert len(fits) == len(set(fits)) == 3
+    # What the model is already, and what a list names twice, is no other candidate.
+    space = {"lags": [2, 3, 2], "scope": ["global", "local"], "max_steps": (1, 2), "model": ["linear"]}
+    found = tune(model(max_steps=1), make_frame((60,)), space, n_trials=7).trials_
+    assert found.groupby(["lags", "scope", "max_steps"]).size().tolist() == [1] * 8
+    assert found.loc[0, ["lags", "scope", "max_steps"]].tolist() == [3, "global", 1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_more_combinations_as_many_are_drawn_as_are_asked_for_none_twice(seed):
+    df, space = make_frame((60,)), {"lags": range(1, 4), "ridge": [1.0, 10.0], "max_steps": (1, 2)}
+    found = tune(model(max_steps=1), df, space, n_trials=10, random_state=seed).trials_
+    assert len(found) == 11
+    assert found.groupby(list(space)).size().tolist() == [1] * 11
+    # All but the model as it is, and no more.
+    assert len(tune(model(max_steps=1), df, space, n_trials=11, random_state=seed).trials_) == 12
+
+
+def test_what_can_be_counted_needs_no_optuna(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert len(tune(model(), make_frame((40,)), {"lags": [2, 5]}, n_trials=2).trials_) == 3
+
+
+@pytest.mark.parametrize("several", [dict, list])
+def test_the_best_of_several_models_is_found(several):
+    df = make_frame((90, 80), season=7)
+    named = {"short": model(alias="short"), "seasonal_naive": Baseline("seasonal_naive", season_length=7)}
+    models = named if several is dict else list(named.values())
+    found = tune(models, df, {"short": {"lags": [2, 14]}}, n_trials=5)
+    assert found.trials_["forecaster"].tolist() == ["short"] * 3 + ["seasonal_naive"]
+    assert found.trials_["lags"].tolist() == [3, 2, 14, None]
+    assert (found.best_name_, found.best_params_) == ("short", {"lags": 14})
+    assert found.best_score_ == found.trials_["mase"].min() == found.trials_["mase"][2]
+    assert found.best_model_.lags == 14
+    assert "with short, lags=14 (4 candidates)" in repr(found)
+    # Every error is in units of the first model's season.
+    want = backtest(named["seasonal_naive"], df, horizon=H, n_windows=3, season_length=1).scores()["mase"].item()
+    assert found.trials_["mase"][3] == want
+
+
+def test_one_space_may_hold_for_all_of_several_models():
+    models = {"local": model(scope="local"), "global": model()}
+    found = tune(models, make_frame((60, 50)), {"lags": [2, 14]}, n_trials=2)
+    assert found.trials_[["forecaster", "lags"]].to_numpy().tolist() == [
+        [name, lags] for name in models for lags in (3, 2, 14)
+    ]
+    found = tune({"naive": Baseline("naive", horizon=H), **models}, make_frame((60, 50)), {"local": {"lags": [14]}})
+    assert len(found.trials_) == 4
+    assert found.best_name_ == "local"
+
+
+def test_errors_are_in_units_of_one_season_whatever_the_candidates_own():
+    df = make_frame((60,))
+    found = tune(model(season_length=1), df, {"season_length": [7]}, n_windows=2)
+    # Of least squares the season is nothing but the unit of MASE.
+    assert found.trials_["mase"][0] == found.trials_["mase"][1]
 
 
 def test_a_model_that_nothing_beats_comes_back_as_it_is():
@@ -125,7 +180,8 @@ def test_a_failure_of_another_kind_costs_its_own_trial_only():
     space = {"model__alpha": [1.0, -1.0, "much"], "model": [Ridge(), "linear"]}
     found = tune(model(model=Ridge()), make_frame((60,)), space, n_trials=12)
     status = found.trials_["status"]
-    assert len(status) == 13
+    # All six combinations, the model as it is among them.
+    assert len(status) == 6
     assert status.str.contains("'str' object has no attribute 'set_params'").any()
     assert status.str.startswith("InvalidParameterError: The 'alpha' parameter of Ridge").any()
     assert (found.trials_["mase"].notna() == (status == "ok")).all()
@@ -150,7 +206,7 @@ def test_a_horizon_that_is_asked():
     df = make_frame((60,))
     found = tune(Baseline("seasonal_naive"), df, {"season_length": [1, 7]}, horizon=7, n_windows=2, n_trials=4)
     assert found.best_params_ == {"season_length": 7}
-    want = backtest(Baseline("seasonal_naive", season_length=7), df, horizon=7, n_windows=2).scores()
+    want = backtest(Baseline("seasonal_naive", season_length=7), df, horizon=7, n_windows=2, season_length=1).scores()
     assert found.best_score_ == want["mase"].item()
 
 
@@ -158,7 +214,7 @@ def test_nothing_is_printed_or_left_behind_in_optuna(capfd):
     import optuna
 
     before = optuna.logging.get_verbosity()
-    tune(model(), make_frame((60,)), {"lags": [2]}, n_trials=1)
+    tune(model(), make_frame((60,)), {"ridge": (1.0, 9.0)}, n_trials=1)
     assert optuna.logging.get_verbosity() == before
     assert capfd.readouterr() == ("", "")
 
@@ -166,6 +222,9 @@ def test_nothing_is_printed_or_left_behind_in_optuna(capfd):
 BAD = {
     "no forecaster": ({"model": NARXRegressor()}, ArgumentTypeError, "searches tune a NARXRegressor"),
     "no space": ({"space": {}}, ArgumentTypeError, "expected a dict"),
+    "another model": ({"space": {"MLP": {"lags": [1]}}}, ArgumentError, "'MLP' is not known.*'NARXForecaster'"),
+    "no models": ({"model": {}}, ArgumentError, "at least one"),
+    "two of a name": ({"model": [model(), model()]}, ArgumentError, "alias="),
     "a list": ({"space": ["lags"]}, ArgumentTypeError, "expected a dict"),
     "unknown": ({"space": {"lag": [1]}}, ArgumentError, "'lag' is not known.*mean 'lags'"),
     "horizon": ({"space": {"horizon": [1]}}, ArgumentError, "'horizon', which is what is asked"),
@@ -195,7 +254,7 @@ def test_bad_arguments(case):
 def test_without_optuna_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'tsforce\[tune\]'"):
-        tune(model(), make_frame((40,)), {"lags": [2]}, n_trials=1)
+        tune(model(), make_frame((40,)), {"ridge": (1.0, 9.0)}, n_trials=1)
 
 
 def test_importing_tsforce_does_not_import_optuna(monkeypatch):

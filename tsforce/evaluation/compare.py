@@ -11,7 +11,7 @@ from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
 from tsforce.forecasting.base import Forecaster, read_for
 
-__all__ = ["compare"]
+__all__ = ["common_horizon", "compare", "named_models"]
 
 
 def compare(
@@ -53,6 +53,24 @@ def compare(
     >>> compare(both, load("airpassengers"), horizon=12).scores()["model"].tolist()
     ['last', 'season']
     """
+    pairs = named_models(models)
+    steps = common_horizon(pairs, horizon)
+    # One reading serves all, so that all see the same windows.
+    panel = read_for([model for _, model in pairs], df)
+    plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
+    judged = {name: judge(model, panel, plan, steps, refit) for name, model in pairs}
+    season_length = next(iter(judged.values())).fitted[0].season_length_for_scores(season_length)
+    return BacktestResult.build(panel, plan, steps, judged, season_length)
+
+
+def named_models(models: Any) -> list[tuple[str, Forecaster]]:
+    """Return several forecasters with their names: a dict's keys, else their own.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If there is none, one is no forecaster, or two names are equal.
+    """
     pairs = list(models.items()) if isinstance(models, Mapping) else [(getattr(m, "name", "?"), m) for m in models]
     if not pairs:
         raise ArgumentError("models is empty; give at least one forecaster.")
@@ -63,15 +81,21 @@ def compare(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ArgumentError(f"two models are named {twice[0]!r}; give one an alias=, or pass a dict of names.")
+    return pairs
+
+
+def common_horizon(pairs: list[tuple[str, Forecaster]], horizon: int | None) -> int:
+    """Return the steps that all are judged over: those asked for, else the one the models agree on.
+
+    Raises
+    ------
+    ArgumentError
+        If the models' horizons differ and none is given.
+    """
     own = {model.horizon for _, model in pairs if model.horizon is not None}
     if horizon is None and len(own) > 1:
         raise ArgumentError(f"the models have different horizons, {sorted(own)}; say which with horizon=.")
     if horizon is None and own:
         horizon = own.pop()
     (steps,) = {model.check_horizon(horizon) for _, model in pairs}
-    # One reading serves all, so that all see the same windows.
-    panel = read_for([model for _, model in pairs], df)
-    plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
-    judged = {name: judge(model, panel, plan, steps, refit) for name, model in pairs}
-    season_length = next(iter(judged.values())).fitted[0].season_length_for_scores(season_length)
-    return BacktestResult.build(panel, plan, steps, judged, season_length)
+    return steps
