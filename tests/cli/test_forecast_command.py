@@ -567,3 +567,13 @@ def test_the_installed_command_says_what_is_wrong_without_a_traceback():
         "--id-col=, --time-col=, --target-col=.\n"
     )
     assert ended.stdout == ""
+
+
+def test_months_as_whole_numbers_are_told_and_the_option_that_is_named_reads_them():
+    months = pd.date_range("2020-01-01", periods=60, freq="MS")
+    pd.DataFrame({"ds": months.strftime("%Y%m"), "y": range(60)}).to_csv("months.csv", index=False)
+    message = failed("months.csv", *HORIZON, *QUICK)
+    assert "read as months, first 202001" in message
+    assert "--time-format '%Y%m'" in message
+    result = done("months.csv", *HORIZON, *QUICK, "--time-format", "%Y%m")
+    assert table(result.stdout)["ds"].tolist() == list(pd.date_range("2025-01-01", periods=4, freq="MS"))

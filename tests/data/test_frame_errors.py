@@ -207,7 +207,7 @@ COLUMNS = {
     "whole numbers as strings": (with_ds(["8", "9", "10"], "str"), ["astype('int64')"]),
     "strings of several forms in ds": (
         with_ds(["2024-01-01", "2024-01-02 00:00:00", "2024-01-03"], "str"),
-        ["format='mixed'"],
+        ["format='ISO8601'"],
     ),
     "dates as objects": (with_ds(list(DAYS.date), object), ["column 'ds' holds object", "datetime.date(2024, 1, 1)"]),
     "whole numbers as objects": (with_ds([1, 2, 3], object), ["column 'ds' holds object", "astype('int64')"]),
@@ -224,6 +224,10 @@ COLUMNS = {
     "lists as ids": (
         series().assign(unique_id=[["a"]] * 6),
         ["column 'unique_id' holds values that cannot be ids, first ['a']"],
+    ),
+    "durations as ds": (
+        with_ds(pd.to_timedelta([1, 2, 3], unit="h")),
+        ["column 'ds' holds timedelta64", "Say when the count began"],
     ),
     "a column twice": (
         pd.concat([series(), series()[["y"]]], axis=1),
@@ -248,7 +252,6 @@ UNREPAIRED = {
     "one column named twice": (series(), {"target_col": "ds"}, ["target_col='ds' name a column twice"]),
     "nothing but NaN": (with_y([NAN, NAN]), {"freq": "D"}, ["2 rows without any value in 'y'", "target_col="]),
     "stamps as y": (series(y=DAYS), {}, ["column 'y' holds datetime64", "target_col="]),
-    "durations as ds": (with_ds(pd.to_timedelta([1, 2], unit="h")), {}, ["column 'ds' holds timedelta64", "time_col="]),
     "fractions as ds": (with_ds([0.5, 1.5]), {}, ["column 'ds' holds float64", "Number the steps"]),
     "booleans as ds": (with_ds([True, False]), {}, ["column 'ds' holds bool", "time_col="]),
     "words as ds": (with_ds(["one", "two"], "str"), {}, ["column 'ds' holds str", "to_datetime(..., format=...)"]),

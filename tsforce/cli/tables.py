@@ -71,6 +71,9 @@ def blamed_on(
         hints = []
         if not filled and re.search(r"fill_gaps\(|missing value.*between observed", text):
             hints.append("To let this command fill the gaps: --fill-gaps interpolate.")
+        form = re.search(r"pd\.to_datetime\(df.*, format='([^']*)'\)", text)
+        if form and has_lines and "%" in form[1] and " + " not in form[0]:
+            hints.append(f"To let this command read the stamps: --time-format '{form[1]}'.")
         if re.search(r"\bdf(\[.*)? = ", text):
             hints.append("In repairs, df is the table as a DataFrame of pandas.")
         if not has_lines and re.search(r"\brow \d", text):

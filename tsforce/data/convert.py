@@ -33,8 +33,9 @@ def as_pandas_long(df: Any, id_col: str, time_col: str, target_col: str) -> tupl
     Returns
     -------
     frame : DataFrame
-        Periods are stamps of their start. Dates of polars are datetime64[s], Enums ordered categories, Decimals
-        float64. Which columns it has and what they hold is not checked.
+        Periods are stamps of their start, stamps of pyarrow those of pandas. Dates of polars are datetime64[s], Enums
+        ordered categories, Decimals float64, whole numbers of 128 bits int64 or else float64. Which columns it has and
+        what they hold is not checked.
     kind : "pandas" or "polars"
         What ``in_kind`` takes.
 
@@ -59,8 +60,12 @@ def as_pandas_long(df: Any, id_col: str, time_col: str, target_col: str) -> tupl
         elif numbered or _is_timed(index):
             df = df.reset_index(drop=True).rename(columns=single)
             df.insert(0, time_col, index, allow_duplicates=True)
-    if list(df.columns).count(time_col) == 1 and isinstance(df[time_col].dtype, pd.PeriodDtype):
-        df = df.assign(**{time_col: df[time_col].dt.to_timestamp(how="start")})
+    if list(df.columns).count(time_col) == 1:
+        kind = df[time_col].dtype
+        if isinstance(kind, pd.PeriodDtype):
+            df = df.assign(**{time_col: df[time_col].dt.to_timestamp(how="start")})
+        elif isinstance(kind, pd.ArrowDtype) and kind.kind == "M":
+            df = df.assign(**{time_col: pd.DatetimeIndex(df[time_col])})
     return df, "pandas"
 
 
@@ -117,6 +122,11 @@ def _column_from_polars(column: Any) -> Any:
         return pd.Categorical(column.to_list(), column.drop_nulls().unique(maintain_order=True).to_list())
     if kind == polars.String:
         return pd.Series(column.to_list(), dtype="str")
+    if kind in _wide_integers():
+        # NumPy knows no numbers of 128 bits; sums of small ones come in them.
+        narrow = column.cast(polars.Int64, strict=False)
+        column = narrow if narrow.null_count() == column.null_count() else column.cast(polars.Float64)
+        kind = column.dtype
     if kind.is_decimal():
         column = column.cast(polars.Float64)
     elif column.null_count() and (kind.is_integer() or kind == polars.Boolean):
@@ -124,6 +134,11 @@ def _column_from_polars(column: Any) -> Any:
     if column.dtype.is_numeric() or kind in (polars.Boolean, polars.Duration):
         return column.to_numpy()
     return pd.Series(column.to_list(), dtype=object)
+
+
+def _wide_integers() -> list[Any]:
+    """Return polars' whole numbers of 128 bits, as far as this version has them."""
+    return [getattr(sys.modules["polars"], name, None) for name in ("Int128", "UInt128")]
 
 
 def in_kind(frame: pd.DataFrame, kind: str) -> Any:

@@ -5,14 +5,13 @@ A conversion stands in a message only after it was tried on the column and worke
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
+from tsforce.data.column_repairs import number_repair, numbers_as_dates, succeeds, time_repair
 from tsforce.data.frequency import is_finer
 from tsforce.data.gaps_and_duplicates import counted, place
 from tsforce.data.panel import Columns, IntArray
@@ -110,7 +109,7 @@ def read_stamps(column: pd.Series, freq: Any, faults: list[str]) -> Any:
     timelike = isinstance(kind, pd.DatetimeTZDtype) or (isinstance(kind, np.dtype) and kind.kind == "M")
     if not timelike and kind.kind not in "iu":
         faults.append(
-            f"{_holds(column)}; expected time stamps (datetime64) or whole-number steps. {_time_repair(column)}."
+            f"{_holds(column)}; expected time stamps (datetime64) or whole-number steps. {time_repair(column)}."
         )
         return None
     absent = column.isna().to_numpy()
@@ -118,6 +117,10 @@ def read_stamps(column: pd.Series, freq: Any, faults: list[str]) -> Any:
         faults.append(_empty_rows(column, absent))
         return None
     stamps = pd.DatetimeIndex(column) if timelike else pd.Index(column)
+    dates = None if timelike or isinstance(freq, int) else numbers_as_dates(column)
+    if dates is not None:
+        faults.append(dates)
+        return None
     if isinstance(freq, int) and timelike:
         faults.append(
             f"freq={freq} is a step for whole numbers, but column {name!r} holds time stamps ({kind}). Write an alias "
@@ -141,32 +144,6 @@ def _holds(column: pd.Series) -> str:
     first = first.item() if isinstance(first, np.generic) else first
     rows = counted(len(column), "row")
     return f"column {column.name!r} holds {column.dtype} in all {rows}, first {first!r} in row 0"
-
-
-def _time_repair(column: pd.Series) -> str:
-    """Return what makes time stamps or whole numbers of a column that holds neither."""
-    kind, known = column.dtype, column.dropna()
-    if kind.kind in "bm" or not len(known):
-        return "Name the column of the time stamps with time_col="
-    here = f"df[{column.name!r}]"
-    convert = f"Convert it: {here} = {here}"
-    if isinstance(kind, pd.PeriodDtype):
-        return f"{convert}.dt.to_timestamp()"
-    if kind.kind == "M":
-        return f"{convert}.astype('datetime64[ns]')"
-    text = known.astype(str)
-    # Two to three, five to seven digits are no date that pandas would read as one means it.
-    numbered = text.str.fullmatch(r"\d+").all() and not text.str.len().isin([4, 8]).all()
-    if kind.kind == "f" or numbered or pd.api.types.infer_dtype(known) == "integer":
-        if kind.kind == "f" and (known % 1 != 0).any():
-            return "Number the steps of each series with whole numbers"
-        drop = "" if len(known) == len(column) else f"df = df.dropna(subset=[{column.name!r}]); "
-        return f"Convert it: {drop}{here} = {here}.astype('int64')"
-    if _succeeds(pd.to_datetime, column):
-        return f"Convert it: {here} = pd.to_datetime({here})"
-    if _succeeds(lambda values: pd.to_datetime(values, format="mixed"), column):
-        return f"Convert it: {here} = pd.to_datetime({here}, format='mixed')"
-    return "Convert it with pd.to_datetime(..., format=...), or number the steps of each series with whole numbers"
 
 
 def read_target(column: pd.Series, faults: list[str]) -> Any:
@@ -195,11 +172,11 @@ def read_input(column: pd.Series, faults: list[str]) -> Any:
     kind, here = column.dtype, f"df[{column.name!r}]"
     if kind.kind not in "iufb":
         text = kind.kind in "OUT" or isinstance(kind, (pd.CategoricalDtype, pd.StringDtype))
-        if text and column.notna().any() and not _succeeds(lambda v: v.astype("float64"), column.dropna()):
+        if text and column.notna().any() and not column.astype(str).str.contains(r"\d").all():
             faults.append(
-                f"{_holds(column)}; an input is a column of numbers. Make one of each category: df = "
-                f"df.join(pd.get_dummies({here}, prefix={column.name!r})), and name those columns; or use static=, if "
-                f"it never changes within a series."
+                f"{_holds(column)}; an input is a column of numbers. Use static= if it never changes within a series; "
+                f"else make a column of each category, and name those: df = pd.concat([df, pd.get_dummies({here}, "
+                f"prefix={column.name!r}, dtype='float64')], axis=1)."
             )
             return None
         faults.append(_not_real(column))
@@ -251,24 +228,9 @@ def _not_real(column: pd.Series) -> str:
     if kind.kind == "c":
         return f"{_holds(column)}; expected real numbers. Keep the real part: {here} = {here}.map(lambda v: v.real)."
     if kind.kind in "mM" or isinstance(kind, pd.PeriodDtype):
-        return f"{_holds(column)}; expected real numbers. Name the column of the target with target_col=."
-    if _succeeds(lambda values: values.astype("float64"), column):
+        convert = f"Convert it to seconds: {here} = {here}.dt.total_seconds()"
+        repair = convert if kind.kind == "m" else "Name the column of the target with target_col="
+        return f"{_holds(column)}; expected real numbers. {repair}."
+    if succeeds(lambda values: values.astype("float64"), column):
         return f"{_holds(column)}; expected real numbers. Convert it: {here} = {here}.astype('float64')."
-    numbers = pd.to_numeric(column.astype(object), errors="coerce")
-    rows = np.flatnonzero((numbers.isna() & column.notna()).to_numpy())
-    return (
-        f"column {column.name!r} holds {kind}; expected real numbers, but {len(rows)} of {len(column)} values are "
-        f"none, first {column.iloc[rows[0]]!r} in {place(int(rows[0]), column.index)}. Correct them, or read them as "
-        f"missing: {here} = pd.to_numeric({here}.astype(object), errors='coerce').astype('float64')."
-    )
-
-
-def _succeeds(convert: Callable[[pd.Series], Any], column: pd.Series) -> bool:
-    """Return whether a conversion works, without a warning, before a message names it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            convert(column)
-        except (ValueError, TypeError, Warning):
-            return False
-    return True
+    return f"column {column.name!r} holds {kind}; expected real numbers, {number_repair(column)}"

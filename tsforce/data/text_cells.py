@@ -16,19 +16,32 @@ import pandas as pd
 from tsforce.data.gaps_and_duplicates import counted
 from tsforce.errors import ArgumentError, abbreviate
 
-__all__ = ["Spot", "TextForm", "categories_or_numbers", "ids", "numbers", "stamps"]
+__all__ = [
+    "ABSENT",
+    "ISO_STAMP",
+    "OFFSET",
+    "STYLES",
+    "Spot",
+    "TextForm",
+    "categories_or_numbers",
+    "formats_of",
+    "ids",
+    "number_pattern",
+    "numbers",
+    "stamps",
+]
 
 #: How to speak of a row, given its number from 0.
 Spot = Callable[[int], str]
 
-_ABSENT = ("", "na", "n/a", "#n/a", "nan", "nat", "null", "none")
+ABSENT = ("", "na", "n/a", "#n/a", "nan", "nat", "null", "none")
 # NA is a country; what stands for no series is what programs write that have none.
 _NO_ID = ("", "nan", "null")
-_ISO = r"[0-9]{4}(?:[-/][0-9]{1,2}){0,2}(?:[T ].*)?|[0-9]{8}(?:T.*)?"
-_ZONE = r"[T ][0-9:.,]+ ?(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+ISO_STAMP = r"[0-9]{4}(?:[-/][0-9]{1,2}){0,2}(?:[T ].*)?|[0-9]{8}(?:T.*)?"
+OFFSET = r"[T ][0-9:.,]+ ?(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _LIKE = "2024-12-31 or 2024-12-31 23:00:00"
 # Decimal sign and thousands separator, the plainer first.
-_STYLES = (
+STYLES = (
     (".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "\u00a0"), (",", "\u00a0"),
     (",", "\u202f"), (".", "'"), (".", "\u2019"),
 )  # fmt: skip
@@ -88,8 +101,8 @@ def ids(cells: Any) -> Any:
 def categories_or_numbers(cells: Any, form: TextForm) -> Any:
     """Return a column as float64 if all of it is numbers, else as text; missing where there is nothing."""
     text = cells.str.strip()
-    absent = text.str.lower().isin(_ABSENT)
-    if (absent | text.str.fullmatch(_number(form.decimal, form.thousands))).all():
+    absent = text.str.lower().isin(ABSENT)
+    if (absent | text.str.fullmatch(number_pattern(form.decimal, form.thousands))).all():
         return _to_float(text.mask(absent), form)
     return text.mask(text == "")
 
@@ -113,10 +126,10 @@ def numbers(cells: Any, form: TextForm, spot: Spot, faults: list[str], *, flags:
     """
     text = cells.str.strip()
     lower = text.str.lower()
-    absent = lower.isin(_ABSENT)
+    absent = lower.isin(ABSENT)
     if flags and (absent | lower.isin(("true", "false"))).all() and not absent.all():
         return (lower == "true").astype("float64").mask(absent)
-    good = absent | text.str.fullmatch(_number(form.decimal, form.thousands))
+    good = absent | text.str.fullmatch(number_pattern(form.decimal, form.thousands))
     if good.all():
         return _to_float(text.mask(absent), form)
     bad = np.flatnonzero(~good)
@@ -127,7 +140,7 @@ def numbers(cells: Any, form: TextForm, spot: Spot, faults: list[str], *, flags:
     return None
 
 
-def _number(decimal: str, thousands: str | None) -> str:
+def number_pattern(decimal: str, thousands: str | None) -> str:
     """Return the pattern of a number: float() takes more, such as 1_000 and digits of other scripts."""
     mark, groups = f"[{decimal}]", f"|[0-9]{{1,3}}(?:[{thousands}][0-9]{{3}})+" if thousands else ""
     digits = f"(?:[0-9]+{groups})(?:{mark}[0-9]*)?|{mark}[0-9]+"
@@ -144,13 +157,13 @@ def _to_float(text: Any, form: TextForm) -> Any:
 
 def _number_hint(text: Any, form: TextForm) -> str:
     found = []
-    for decimal, thousands in _STYLES:
+    for decimal, thousands in STYLES:
         new = {"decimal": decimal} if decimal != form.decimal else {}
         if thousands not in (None, form.thousands):
             new["thousands"] = thousands
         # What the column does not hold is no reason to read it otherwise.
         used = new and all(text.str.contains(sign, regex=False).any() for sign in new.values())
-        if used and text.str.fullmatch(_number(decimal, thousands)).all():
+        if used and text.str.fullmatch(number_pattern(decimal, thousands)).all():
             found.append(" and ".join(f"{name}={sign!r}" for name, sign in new.items()))
     if found:
         return f"The column can be read with {' or with '.join(found)}{'; say which' * (len(found) > 1)}."
@@ -169,7 +182,7 @@ def stamps(cells: Any, form: TextForm, spot: Spot, faults: list[str]) -> Any:
     [1, 2]
     """
     text = cells.str.strip()
-    absent = np.flatnonzero(text.str.lower().isin(_ABSENT))
+    absent = np.flatnonzero(text.str.lower().isin(ABSENT))
     if len(absent):
         faults.append(
             f"column {cells.name!r} is empty in {counted(len(absent), 'row')}, first in {spot(int(absent[0]))}. Write "
@@ -179,7 +192,7 @@ def stamps(cells: Any, form: TextForm, spot: Spot, faults: list[str]) -> Any:
     if form.time_format is not None:
         return _in_format(text, form.time_format, spot, faults)
     whole = text.str.fullmatch("[+-]?[0-9]+")
-    if not whole.all() and 2 * whole.sum() > len(text) and not text[whole].str.fullmatch(_ISO).all():
+    if not whole.all() and 2 * whole.sum() > len(text) and not text[whole].str.fullmatch(ISO_STAMP).all():
         bad = np.flatnonzero(~whole)
         faults.append(
             f"column {cells.name!r} holds {counted(len(bad), 'cell')} that {_is(bad)} no whole number, unlike the "
@@ -208,9 +221,9 @@ def _are_days(text: Any) -> bool:
 
 
 def _iso(text: Any, spot: Spot, faults: list[str]) -> Any:
-    zoned = text.str.contains(_ZONE, regex=True)
+    zoned = text.str.contains(OFFSET, regex=True)
     some = bool(zoned.any())
-    parsed = pd.to_datetime(text.where(text.str.fullmatch(_ISO)), format="ISO8601", errors="coerce", utc=some)
+    parsed = pd.to_datetime(text.where(text.str.fullmatch(ISO_STAMP)), format="ISO8601", errors="coerce", utc=some)
     bad = np.flatnonzero(parsed.isna())
     name = text.name
     if len(bad):
@@ -242,7 +255,7 @@ def _in_format(text: Any, time_format: str, spot: Spot, faults: list[str]) -> An
     bad = np.flatnonzero(parsed.isna())
     if not len(bad):
         return parsed
-    fits = [f for f in _formats(text) if f != time_format]
+    fits = [f for f in formats_of(text) if f != time_format]
     instead = f" It can be read with {_say(fits)}." if fits else " Correct the cell, or say the format it is in."
     faults.append(
         f"column {text.name!r} holds {counted(len(bad), 'cell')} that {_is(bad)} not written as "
@@ -251,7 +264,7 @@ def _in_format(text: Any, time_format: str, spot: Spot, faults: list[str]) -> An
     return None
 
 
-def _formats(text: Any) -> list[str]:
+def formats_of(text: Any) -> list[str]:
     """Return the formats that all cells are in."""
     found = []
     for form in _FORMATS:
@@ -268,7 +281,7 @@ def _say(formats: Sequence[str]) -> str:
 
 
 def _stamp_hint(text: Any, n_bad: int) -> str:
-    fits = _formats(text)
+    fits = formats_of(text)
     if len(fits) > 1:
         return f"The column can be read with {_say(fits)}, and these mean different times; say which."
     if fits:
