@@ -114,8 +114,8 @@ def test_unsorted_rows_are_sorted_and_no_error():
     pd.testing.assert_frame_equal(
         mine.predict().sort_values(key, ignore_index=True), wanted.predict().sort_values(key, ignore_index=True)
     )
-    assert mine.tail_.was_unsorted
-    assert not wanted.tail_.was_unsorted
+    assert mine._rows_.was_unsorted
+    assert not wanted._rows_.was_unsorted
 
 
 def test_leading_nan_of_y_is_trimmed():

@@ -26,6 +26,7 @@ from tsforce.bench import (
 from tsforce.bench.chaos_task import check_simulator, score
 from tsforce.data.chaotic_systems import CHAOS_SYSTEMS, CONTEXT, simulate_part
 from tsforce.errors import ArgumentError, NumericalError
+from tsforce.forecasting.parts import targets_of
 
 
 @pytest.fixture(scope="module")
@@ -464,7 +465,7 @@ def test_every_model_of_every_system_can_be_made(system, setting):
         if name == "training_mean":
             assert model is None
             continue
-        assert model.targets == targets
+        assert targets_of(model) == targets
         lags = model.get_params().get("lags")
         assert lags is None or np.max(lags) <= CONTEXT
         if name == "gru":

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, backtest, compare
 from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
+from tsforce.forecasting.parts import horizon_of, last_stamps
 
 H = 5
 MODELS = {
@@ -41,15 +42,13 @@ class Spy(Forecaster):
         self.mean_ = panel.values.mean()
         self.panel_ = panel
         self.mode_ = mode or "spied"
-        self.train_end_ = self.last_stamps(panel)
+        self.train_end_ = last_stamps(panel)
         return self
 
     def predict(self, horizon=None, *, history=None):
-        from tsforce.data.frame import write_forecasts
-
         panel = self.panel_ if history is None else self.read(history)
-        yhat = np.full((panel.n_series, self.check_horizon(horizon)), self.mean_)
-        return write_forecasts(panel, panel.last_rows(), yhat, self.name, with_cutoff=False)
+        yhat = np.full((panel.n_series, horizon_of(self, horizon)), self.mean_)
+        return self.write(panel, yhat)
 
 
 @pytest.fixture(autouse=True)

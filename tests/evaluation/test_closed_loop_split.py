@@ -10,8 +10,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from tests.forecasting.test_inputs import frame
 from tests.makers import make_frame
 from tsforce import Baseline, ClosedLoopSplit, Ensemble, Forecaster, NARXForecaster, backtest
-from tsforce.data.frame import write_forecasts
 from tsforce.errors import ArgumentError, ArgumentTypeError
+from tsforce.forecasting.parts import last_stamps
 
 H = 4
 
@@ -126,13 +126,13 @@ class Last(Forecaster):
         self.horizon = horizon
 
     def fit(self, df, y=None, *, mode=None):
-        self.train_end_ = self.last_stamps(self.read(df))
+        self.train_end_ = last_stamps(self.read(df))
         return self
 
     def predict(self, horizon=None, *, future_df=None, history=None):
         panel = self.read(history)
         last = panel.values[panel.indptr[1:] - 1]
-        return write_forecasts(panel, panel.last_rows(), np.repeat(last, horizon, axis=1), self.name, with_cutoff=False)
+        return self.write(panel, np.repeat(last, horizon, axis=1))
 
 
 def test_a_forecaster_that_keeps_nothing_is_scored_from_the_frame():

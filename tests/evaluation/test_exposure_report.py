@@ -11,13 +11,13 @@ from sklearn.tree import DecisionTreeRegressor
 
 from tests.makers import grouped, make_frame
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, Standardize, backtest, compare
-from tsforce.data.frame import write_forecasts
 from tsforce.data.panel import WindowIndex
 from tsforce.dynamics.forcing import Forcing
 from tsforce.errors import ArgumentError
 from tsforce.evaluation.exposure import Exposure
 from tsforce.evaluation.exposure_words import Response, Spread, describe_exposure
 from tsforce.forecasting.forced import draw_truths
+from tsforce.forecasting.parts import horizon_of, last_stamps
 from tsforce.models import MLP
 
 H = 8
@@ -34,7 +34,7 @@ class Minimal(Forecaster):
 
     def fit(self, df, y=None, *, mode=None):
         self.panel_ = self.read(df)
-        self.train_end_ = self.last_stamps(self.panel_)
+        self.train_end_ = last_stamps(self.panel_)
         self.shown_ = []
         return self
 
@@ -43,10 +43,10 @@ class Minimal(Forecaster):
         self.shown_.append(panel.id_list)
         last, before = (panel.values[panel.indptr[1:] - back, 0] for back in (1, 2))
         steps = []
-        for _ in range(self.check_horizon(horizon)):
+        for _ in range(horizon_of(self, horizon)):
             last, before = self.factor * last - 0.2 * before, last
             steps.append(last)
-        return write_forecasts(panel, panel.last_rows(), np.stack(steps, axis=1), self.name, with_cutoff=False)
+        return self.write(panel, np.stack(steps, axis=1))
 
 
 def narx(**settings):
@@ -164,7 +164,7 @@ def test_for_a_map_of_the_lags_alone_this_is_the_roll_out_under_these_truths(df,
     panel = model.read(df)
     for (name, cutoff), comes_in in truths.items():
         window = WindowIndex(np.array([panel.position[name]]), np.array([cutoff - 1]))
-        want, _ = model.rolling_.forecast(panel, window, H, Given(comes_in))
+        want, _ = model._rolling_.forecast(panel, window, H, Given(comes_in))
         np.testing.assert_allclose(got[name, cutoff], want[0, :, 0], rtol=1e-9)
 
 
@@ -283,7 +283,7 @@ def test_several_targets_are_fed_together():
     panel = model.read(df)
     for i, name in enumerate(panel.id_list):
         window = WindowIndex(np.array([i]), np.array([39]))
-        want, _ = model.rolling_.forecast(panel, window, H, Given(truths_of(model, df, [40])[name, 40]))
+        want, _ = model._rolling_.forecast(panel, window, H, Given(truths_of(model, df, [40])[name, 40]))
         here = got[got["unique_id"] == name]
         np.testing.assert_allclose(here[["NARXForecaster-y", "NARXForecaster-v"]], want[0], rtol=1e-9)
 
@@ -292,9 +292,9 @@ def test_a_forecaster_by_predict_alone_is_shown_each_series_once(df):
     model = Minimal().fit(df[df["ds"] <= 35])
     model.predict_forced(df, CUTOFFS, forcing_ratio=RATIO)
     assert all(len(set(ids)) == len(ids) for ids in model.shown_)
-    assert not model.takes_copies
-    assert Ensemble([narx(), Baseline("drift")]).takes_copies
-    assert not Ensemble([narx(), Minimal()]).takes_copies
+    assert not model._takes_copies
+    assert Ensemble([narx(), Baseline("drift")])._takes_copies
+    assert not Ensemble([narx(), Minimal()])._takes_copies
 
 
 class Overflowing(Minimal):

@@ -86,7 +86,7 @@ def by_hand(model, df, future, name):
     numbers = {"size": (own["size"].iloc[0] - sizes.mean()) / sizes.std(ddof=0)}
     numbers |= {f"town_{t}": float(own["town"].iloc[0] == t) for t in ("Bonn", "Ulm")}
     y = own["y"].tolist()
-    scale = np.mean(np.abs(y[-model.context_length_ :])) if model.scaling_ == "mean_abs" else 1.0
+    scale = np.mean(np.abs(y[-model.context_length_ :])) if model.window_scaling_ == "mean_abs" else 1.0
     fed = [v / scale for v in y]
     group = 0 if model.scope == "global" else list(df["unique_id"].unique()).index(name)
     weight, bias = model.model_.weight[group, :, 0].numpy(), float(model.model_.bias[group, 0])

@@ -140,7 +140,7 @@ def test_gaps_of_one_target_are_filled_from_what_the_other_shows():
     df = pd.DataFrame({"ds": np.arange(80), "u": u, "v": v})
     df.loc[40:44, "v"] = np.nan
     model = build(target_col=["u", "v"], lags=1, window_scaling=None, ridge=1e-8).fit(df)
-    (panel,) = [model.rolling_.fill(model.read(df))]
+    (panel,) = [model._rolling_.fill(model.read(df))]
     np.testing.assert_allclose(panel.filled[40:45, 1], v[40:45], atol=0.3)
     assert np.isnan(panel.values[40:45, 1]).all()
 

@@ -248,9 +248,9 @@ def test_an_intercept_is_fitted_unless_a_seasonal_difference_is_taken(df):
 
 
 def test_window_scaling_auto_is_none_locally_and_mean_abs_globally(df):
-    assert build(scope="local").fit(df).scaling_ is None
-    assert build(scope="global").fit(df).scaling_ == "mean_abs"
-    assert build(scope="global", window_scaling=None).fit(df).scaling_ is None
+    assert build(scope="local").fit(df).window_scaling_ is None
+    assert build(scope="global").fit(df).window_scaling_ == "mean_abs"
+    assert build(scope="global", window_scaling=None).fit(df).window_scaling_ is None
 
 
 @pytest.mark.parametrize("mode", ["open_loop", OpenLoop()])

@@ -152,7 +152,7 @@ def test_forecasters_of_two_targets_are_compared_scored_and_tuned_like_any_other
     later = model.predict_at(df, [49], H)
     rows = df[(df["ds"] >= 50) & (df["ds"] < 54)]
     error = (rows[["u", "v"]].to_numpy() - later.iloc[:, 4:].to_numpy()).reshape(3, H, 2)
-    scale = np.array([model.naive_scale_[i] for i in ("s0", "s1", "s2")])
+    scale = np.array([model._naive_scale_[i] for i in ("s0", "s1", "s2")])
     want = (np.abs(error).mean(axis=1) / scale).mean()
     np.testing.assert_allclose(-model.score(df[df["ds"] < 54]), want)
 

@@ -505,7 +505,7 @@ def test_a_system_reads_as_it_was_written_in_original_units():
     model = NARXForecaster(
         5, 2, model=Polynomial(2), scope="local", future_exog=["u"], exog_lags=[1, 2], mode="open_loop", ridge=0.0
     ).fit(frame)
-    learnt = model.rolling_
+    learnt = model._rolling_
     means = {"y": frame["y"].mean(), "u": learnt.coder.centre[0, 0]}
     scales = {"y": frame["y"].std(ddof=0), "u": learnt.coder.spread[0, 0]}
     told = equation(model.model_, means, scales, digits=3)

@@ -18,6 +18,7 @@ import pandas as pd
 from tsforce.data.chaotic_systems import CHAOS_SYSTEMS, CONTEXT, ChaosSystem, simulate_part
 from tsforce.errors import ArgumentError, NumericalError, check_choice
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import values_of
 
 __all__ = [
     "CHAOS_SCORES", "FLOORS", "IDENTITIES", "OBSERVED", "PUBLISHED", "ChaosTask", "Check", "Score", "check_simulator",
@@ -252,12 +253,12 @@ class ChaosTask:
         """
         frame = self.test if part == "test" else self.validation
         forecast = model.predict_at(frame, [CONTEXT - 1], self.horizon)
-        return self._levels(model.values_of(forecast, self.horizon)), int(forecast.attrs.get("clipped_windows", 0))
+        return self._levels(values_of(model, forecast, self.horizon)), int(forecast.attrs.get("clipped_windows", 0))
 
     def one_step(self, model: Forecaster) -> FloatArray:
         """Return a fitted model's forecasts of the same targets, each from one step before it, (W, H, V)."""
         cutoffs = list(range(CONTEXT - 1, CONTEXT - 1 + self.horizon))
-        forecasts = model.values_of(model.predict_at(self.test, cutoffs, 1), 1)
+        forecasts = values_of(model, model.predict_at(self.test, cutoffs, 1), 1)
         return self._levels(forecasts.reshape(-1, self.horizon, len(self.targets)))
 
     def score(self, closed: FloatArray, one_step: FloatArray) -> Score:

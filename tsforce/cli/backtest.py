@@ -74,7 +74,7 @@ def backtest(
     from tsforce import compare
     from tsforce.dynamics.threads import set_threads
     from tsforce.evaluation.backtest_windows import lacking_windows
-    from tsforce.forecasting.base import read_for
+    from tsforce.forecasting.parts import read_for
     from tsforce.plotting import plot_horizon
     from tsforce.report import horizons, scores, show, tell
 

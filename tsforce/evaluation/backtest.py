@@ -12,6 +12,7 @@ from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
 from tsforce.evaluation.backtest_result import BacktestResult, Judged
 from tsforce.evaluation.backtest_windows import Plan, plan_windows
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length, values_of
 
 __all__ = ["BacktestResult", "backtest"]
 
@@ -79,20 +80,20 @@ def backtest(
         raise ArgumentTypeError(
             f"model is a {type(model).__name__}; expected a Forecaster such as NARXForecaster(...)."
         )
-    steps = model.check_horizon(horizon)
+    steps = horizon_of(model, horizon)
     panel = model.read(df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     judged = judge(model, panel, plan, steps, refit)
-    season_length = judged.fitted[0].season_length_for_scores(season_length)
+    season_length = score_season_length(judged.fitted[0], season_length)
     return BacktestResult.build(panel, plan, steps, {model.name: judged}, season_length)
 
 
 def judge(model: Forecaster, panel: Panel, plan: Plan, horizon: int, refit: bool | int | str) -> Judged:
     """Return one model's forecasts of the planned windows, and the clones that made them."""
     every = _refit_every(refit)
-    model.check_complete(panel)
+    check_complete(model, panel)
     if every is None:
-        model.check_fitted()
+        check_fitted(model)
         fitted, maker = [model], np.zeros(len(plan.index), dtype=np.int64)
     elif every == 0:
         fitted = [model if _may_stay(model, panel, plan) else _fit_before(model, panel, plan)]
@@ -109,7 +110,7 @@ def judge(model: Forecaster, panel: Panel, plan: Plan, horizon: int, refit: bool
         covered &= now | (maker != k)
         if now.any():
             part = WindowIndex(plan.index.series[now], plan.index.rows[now])
-            yhat[now] = clone.values_of(clone.predict_at(panel, part, horizon), horizon)
+            yhat[now] = values_of(clone, clone.predict_at(panel, part, horizon), horizon)
     seen = _learnt_rows(model, panel) if every is None else None
     return Judged(yhat, covered, fitted, maker, seen, model.is_baseline)
 

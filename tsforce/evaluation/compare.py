@@ -9,7 +9,8 @@ from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
-from tsforce.forecasting.base import Forecaster, read_for
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import horizon_of, read_for, score_season_length
 
 __all__ = ["common_horizon", "compare", "named_models"]
 
@@ -59,7 +60,7 @@ def compare(
     panel = read_for([model for _, model in pairs], df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     judged = {name: judge(model, panel, plan, steps, refit) for name, model in pairs}
-    season_length = next(iter(judged.values())).fitted[0].season_length_for_scores(season_length)
+    season_length = score_season_length(next(iter(judged.values())).fitted[0], season_length)
     return BacktestResult.build(panel, plan, steps, judged, season_length)
 
 
@@ -97,5 +98,5 @@ def common_horizon(pairs: list[tuple[str, Forecaster]], horizon: int | None) -> 
         raise ArgumentError(f"the models have different horizons, {sorted(own)}; say which with horizon=.")
     if horizon is None and own:
         horizon = own.pop()
-    (steps,) = {model.check_horizon(horizon) for _, model in pairs}
+    (steps,) = {horizon_of(model, horizon) for _, model in pairs}
     return steps

@@ -17,6 +17,7 @@ from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
 from tsforce.forecasting.arguments import check_count, check_mode
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import horizon_of, score_season_length
 
 __all__ = ["ModeComparison", "compare_modes", "paired_test"]
 
@@ -181,7 +182,7 @@ def compare_modes(
         raise ArgumentError("seeds is empty; give at least one.")
     if season_length is not None:
         season_length = check_count("season_length", season_length)
-    steps = model.check_horizon(horizon)
+    steps = horizon_of(model, horizon)
     panel = model.read(df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     runs, horizons = [], []
@@ -193,7 +194,7 @@ def compare_modes(
             judged = judge(candidate, panel, plan, steps, refit=False)
             cpu = time.process_time() - began
             fitted = judged.fitted[0]
-            season = fitted.season_length_for_scores(season_length)
+            season = score_season_length(fitted, season_length)
             result = BacktestResult.build(panel, plan, steps, {name: judged}, season)
             exposure = result.exposure().assign(mode=name, seed=seed, mase=result.by_horizon()["mase"])
             summary = result.exposure_summary().iloc[0]

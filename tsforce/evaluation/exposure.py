@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.evaluation.backtest_windows import Plan
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import values_of
 from tsforce.scoring.metrics import has_scale
 
 __all__ = ["Exposure", "measure_exposure"]
@@ -72,7 +73,7 @@ def one_step_forecasts(
         longest = int(panel.lengths.max())
         key, back = np.unique(series * longest + rows, return_inverse=True)
         once = WindowIndex(key // longest, key % longest)
-        out[window, step] = model.values_of(model.predict_at(panel, once, 1), 1)[back, 0]
+        out[window, step] = values_of(model, model.predict_at(panel, once, 1), 1)[back, 0]
     return out
 
 

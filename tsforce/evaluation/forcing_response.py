@@ -14,6 +14,7 @@ from tsforce.evaluation.backtest_windows import Plan
 from tsforce.evaluation.exposure import Exposure, measure_exposure
 from tsforce.evaluation.exposure_words import Response, Spread, describe_exposure
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import values_of
 from tsforce.scoring.cutoffs import even_draw
 from tsforce.scoring.metrics import has_scale
 
@@ -76,7 +77,7 @@ def measure_response(
             forced = fitted[k].predict_forced(
                 panel, part, truth.shape[1], forcing_ratio=ratio, random_state=random_state
             )
-            yhat[now] = fitted[k].values_of(forced, truth.shape[1])
+            yhat[now] = values_of(fitted[k], forced, truth.shape[1])
     unit = scale[index.series[chosen]][:, None]
     use = known[chosen][:, :, None] & has_scale(unit)
     with np.errstate(over="ignore"):

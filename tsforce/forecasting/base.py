@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import NotFittedError
 
 from tsforce.data.frame import (
     cutoff_rows,
     panel_to_frame,
-    read_forecasts,
     read_panel,
     resolve_cutoffs,
-    series_frame,
-    stamps_at,
     window_frame,
     write_forecasts,
 )
-from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import FloatArray, Panel, WindowIndex, ragged_rows
 from tsforce.errors import (
     ArgumentError,
-    ArgumentTypeError,
     FrameError,
     HorizonWarning,
     abbreviate,
@@ -33,9 +26,17 @@ from tsforce.errors import (
 )
 from tsforce.forecasting.arguments import check_columns, check_count
 from tsforce.forecasting.forced import check_ratio, draw_truths, forced_forecasts
+from tsforce.forecasting.parts import (
+    INPUT_KINDS,
+    check_fitted,
+    check_no_y,
+    horizon_of,
+    score_season_length,
+    values_of,
+)
 from tsforce.scoring.metrics import mean_in_scales, seasonal_naive_scale, sum_by
 
-__all__ = ["Forecaster", "read_for"]
+__all__ = ["Forecaster"]
 
 
 class Forecaster(BaseEstimator):
@@ -115,8 +116,8 @@ class Forecaster(BaseEstimator):
         -----
         This is the slow twin of every override: a loop over ``predict(history=rows up to the cutoff)``.
         """
-        self.check_fitted()
-        panel, steps = self.read(df), self.check_horizon(horizon)
+        check_fitted(self)
+        panel, steps = self.read(df), horizon_of(self, horizon)
         index = resolve_cutoffs(panel, cutoffs)
         yhat = np.full((len(index), steps, panel.n_channels), np.nan)
         # One call of predict takes at most one cutoff of each series.
@@ -133,7 +134,7 @@ class Forecaster(BaseEstimator):
             if panel.columns.future_exog:
                 given = {"future_df": panel_to_frame(panel.windows(WindowIndex(seen.series, seen.rows + ahead)))}
             forecast = self.predict(ahead, history=panel_to_frame(panel.windows(seen)), **given)
-            yhat[now, :ahead] = self.values_of(forecast, ahead)
+            yhat[now, :ahead] = values_of(self, forecast, ahead)
         return write_forecasts(panel, index, yhat, self.name, with_cutoff=True)
 
     def predict_forced(
@@ -171,7 +172,7 @@ class Forecaster(BaseEstimator):
         Notes
         -----
         Costs up to horizon / 2 rounds of ``predict_at`` (ratio 1: a single one), each of all windows at once where the
-        forecaster `takes_copies`, else of one window per series.
+        forecaster takes them, else of one window per series.
 
         Examples
         --------
@@ -185,19 +186,19 @@ class Forecaster(BaseEstimator):
         [405.0, 405.0, 391.0, 391.0]
         [405.0, 417.0, 391.0, 419.0]
         """
-        self.check_fitted()
+        check_fitted(self)
         ratio = check_ratio(forcing_ratio)
         random_state = check_count("random_state", random_state, least=0)
-        panel, steps = self.read(df), self.check_horizon(horizon)
+        panel, steps = self.read(df), horizon_of(self, horizon)
         index = resolve_cutoffs(panel, cutoffs)
         truths = draw_truths(panel, index, steps, ratio, random_state)
         if not truths[:, :-1].any():
             return self.predict_at(panel, index, steps)
 
         def forecast(fed: Panel, windows: WindowIndex, ahead: int) -> FloatArray:
-            return self.values_of(self.predict_at(fed, windows, ahead), ahead)
+            return values_of(self, self.predict_at(fed, windows, ahead), ahead)
 
-        yhat = forced_forecasts(forecast, panel, index, truths, copies=self.takes_copies)
+        yhat = forced_forecasts(forecast, panel, index, truths, copies=self._takes_copies)
         return write_forecasts(panel, index, yhat, self.name, with_cutoff=True)
 
     def companion_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
@@ -231,8 +232,8 @@ class Forecaster(BaseEstimator):
         >>> model.companion_at(halved, [10])["radius_max"].round(6).tolist()
         [0.5]
         """
-        self.check_fitted()
-        panel, steps = self.read(df), self.check_horizon(horizon)
+        check_fitted(self)
+        panel, steps = self.read(df), horizon_of(self, horizon)
         index = resolve_cutoffs(panel, cutoffs)
         found = self._companion(panel, index, steps)
         return window_frame(panel, index, dict(zip(("radius_median", "radius_max", "growth"), found.T, strict=True)))
@@ -265,11 +266,11 @@ class Forecaster(BaseEstimator):
         ArgumentError
             If no row follows, or rows are missing in between.
         """
-        self.check_no_y(y)
-        self.check_fitted()
-        steps = self.check_horizon(None)
+        check_no_y(y)
+        check_fitted(self)
+        steps = horizon_of(self)
         panel = self.read(df)
-        learnt = getattr(self, "tail_", getattr(self, "panel_", None))
+        learnt = getattr(self, "_rows_", None)
         if learnt is not None:
             panel = learnt.followed_by(panel)
         first = cutoff_rows(panel, self.train_end_)
@@ -281,17 +282,17 @@ class Forecaster(BaseEstimator):
         rows = first[series] + ragged_rows(np.zeros_like(counts), counts) * steps
         if len(rows) == 0:
             raise ArgumentError("score: df has no row after those that were learnt from, of any fitted series.")
-        yhat = self.values_of(self.predict_at(panel, WindowIndex(series, rows)), steps)
+        yhat = values_of(self, self.predict_at(panel, WindowIndex(series, rows)), steps)
         ahead = rows[:, None] + np.arange(1, steps + 1)
         truth = panel.values[np.minimum(panel.indptr[series][:, None] + ahead, len(panel.values) - 1)]
         known = (ahead < panel.lengths[series][:, None])[:, :, None] & ~np.isnan(truth)
         error = np.where(known, np.abs(truth - yhat), 0.0).sum(axis=1)
         total, count = (sum_by(series, part, panel.n_series) for part in (error, known.sum(axis=1)))
         mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        if hasattr(self, "naive_scale_"):
-            scale = np.array([self.naive_scale_[name] for name in panel.id_list])
+        if hasattr(self, "_naive_scale_"):
+            scale = np.array([self._naive_scale_[name] for name in panel.id_list])
         else:
-            season = self.season_length_for_scores()
+            season = score_season_length(self)
             scale = seasonal_naive_scale(panel.values, panel.indptr, season, first + 1)
         relative = mean_in_scales(mean, scale)
         if np.isnan(relative).all():
@@ -305,23 +306,6 @@ class Forecaster(BaseEstimator):
         """Name of the forecast's column: `alias`, else the class name."""
         return self.alias or type(self).__name__
 
-    @property
-    def takes_copies(self) -> bool:
-        """Whether `predict_at` takes a Panel that holds a series more than once: many windows of it at once."""
-        return False
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Names of the target columns: what ``target_col`` names, one or several."""
-        names = check_columns("target_col", self.target_col)
-        if not names:
-            raise ArgumentError(f"target_col={self.target_col!r}: expected the name of a column, or a list of names.")
-        return names
-
-    def values_of(self, forecast: Any, horizon: int) -> FloatArray:
-        """Return the numbers of a frame of this forecaster's, (windows or series, H, targets), original units."""
-        return read_forecasts(forecast, self.name, self.targets, horizon)
-
     def clone_unfitted(self) -> Self:
         """Return a forecaster with the same parameters that has learnt nothing."""
         copy: Self = clone(self)
@@ -332,11 +316,6 @@ class Forecaster(BaseEstimator):
         del mode
         return "random_state" in self.get_params(deep=False)
 
-    def check_fitted(self) -> None:
-        """Raise scikit-learn's NotFittedError unless `fit` has succeeded."""
-        if not self.is_fitted:
-            raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(df) first.")
-
     @property
     def is_fitted(self) -> bool:
         """Whether the last call of `fit` succeeded."""
@@ -345,60 +324,126 @@ class Forecaster(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return self.is_fitted
 
-    def read(self, df: Any, inputs: dict[str, tuple[str, ...]] | None = None) -> Panel:
+    # ---- frames
+
+    def read(self, df: Any) -> Panel:
         """Return the panel of a long frame under this forecaster's column names and frequency.
 
         Parameters
         ----------
         df : DataFrame
-            Or a Panel, from which the inputs are picked.
-        inputs : dict, optional
-            From `inputs`: the columns to read; this forecaster's own by default.
+            What users hand over; or a Panel, from which this forecaster's inputs are picked.
+
+        Returns
+        -------
+        Panel
+            All series as flat arrays, series i being rows ``indptr[i]`` to ``indptr[i + 1]`` of ``values`` (N, targets)
+            and ``inputs`` (N, input columns), original units.
+
+        Raises
+        ------
+        FrameError
+            With every fault of the frame.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline
+        >>> from tsforce.datasets import load
+        >>> panel = Baseline("naive").read(load("airpassengers"))
+        >>> panel.n_series, panel.lengths.tolist(), panel.values[-1].tolist()
+        (1, [144], [432.0])
         """
+        return self._read(df, self._inputs())
+
+    def write(self, panel: Panel, yhat: Any, *, cutoffs: Any = None) -> Any:
+        """Return the frame of some forecasts, in the columns and of the kind that the user's frame has.
+
+        Parameters
+        ----------
+        panel : Panel
+            From `read`; its series and stamps are written.
+        yhat : array_like, (W, H) or of several targets (W, H, C)
+            Forecasts of the H steps after each window's cutoff, original units. Windows are the panel's series in
+            order, each after its last row; or those of `cutoffs`.
+        cutoffs : stamps or DataFrame, optional
+            As in ``predict_at``: windows by series, then cutoff, and the frame has the column ``cutoff``.
+
+        Returns
+        -------
+        DataFrame
+            As from ``predict``, or ``predict_at``.
+
+        Raises
+        ------
+        ArgumentError
+            If the array is of another shape.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline
+        >>> from tsforce.datasets import load
+        >>> model = Baseline("naive", alias="mine")
+        >>> print(model.write(model.read(load("airpassengers")), [[440.0, 430.0]]).to_string(index=False))
+            unique_id         ds  horizon  mine
+        airpassengers 1961-01-01        1 440.0
+        airpassengers 1961-02-01        2 430.0
+        """
+        index = panel.last_rows() if cutoffs is None else resolve_cutoffs(panel, cutoffs)
+        values, n_windows = np.asarray(yhat), len(index)
+        if values.ndim == 2 and panel.n_channels == 1:
+            values = values[:, :, None]
+        if values.ndim != 3 or values.shape[::2] != (n_windows, panel.n_channels) or values.shape[1] == 0:
+            expected = "(windows, steps)" if panel.n_channels == 1 else "(windows, steps, targets)"
+            raise ArgumentError(
+                f"yhat has the shape {np.shape(yhat)}; expected {expected}: {n_windows} windows"
+                + (f", {panel.n_channels} targets." if panel.n_channels > 1 else ", at least 1 step.")
+            )
+        return write_forecasts(panel, index, values, self.name, with_cutoff=cutoffs is not None)
+
+    # ---- what parts.py asks, and a subclass may answer in its own way
+
+    #: Whether `predict_at` takes a Panel that holds a series more than once: many windows of it at once.
+    _takes_copies: bool = False
+
+    def _read(self, df: Any, inputs: dict[str, tuple[str, ...]]) -> Panel:
+        """Return the panel of a long frame with the named inputs, which may be more than this forecaster's own."""
         freq = getattr(self, "freq_", self.freq)
         may_miss = check_choice("missing", self.missing, ("raise", "own_output")) == "own_output"
         return read_panel(
             df,
             id_col=self.id_col,
             time_col=self.time_col,
-            target_col=self.targets,
+            target_col=self._targets(),
             freq=freq,
             missing_allowed=may_miss,
-            **(inputs or self.inputs()),
+            **inputs,
         )
 
-    def check_complete(self, panel: Panel) -> None:
-        """Raise if a panel, which another forecaster has read, has missing values and this one takes none.
+    def _targets(self) -> tuple[str, ...]:
+        names = check_columns("target_col", self.target_col)
+        if not names:
+            raise ArgumentError(f"target_col={self.target_col!r}: expected the name of a column, or a list of names.")
+        return names
 
-        Raises
-        ------
-        FrameError
-            With the way out.
-        """
-        if self.missing == "raise" and np.isnan(panel.values).any():
+    def _inputs(self) -> dict[str, tuple[str, ...]]:
+        """Return the input columns this forecaster reads, by kind: those it was fitted with, once it is."""
+        fitted = getattr(self, "_rows_", None)
+        if fitted is not None:
+            return {kind: getattr(fitted.columns, kind) for kind in INPUT_KINDS}
+        both = set(check_columns("past_exog", self.past_exog)) & set(check_columns("future_exog", self.future_exog))
+        if both:
+            raise ArgumentError(f"column {abbreviate(sorted(both, key=str))} is named in past_exog and in future_exog.")
+        return {kind: check_columns(kind, getattr(self, kind)) for kind in INPUT_KINDS}
+
+    def _check_missing(self, panel: Panel) -> None:
+        """Raise unless this forecaster takes missing values."""
+        if self.missing == "raise":
             raise FrameError(
                 f"the data has missing values (NaN) in {abbreviate(panel.columns.targets)}, which this {self.name} "
                 f"cannot read (missing='raise'). Fill them: df = tsforce.fill_gaps(df), or leave it out."
             )
 
-    def inputs(self) -> dict[str, tuple[str, ...]]:
-        """Return the input columns this forecaster reads, by kind: those it was fitted with, once it is."""
-        fitted = getattr(self, "tail_", None)
-        if fitted is not None:
-            return {kind: getattr(fitted.columns, kind) for kind in ("past_exog", "future_exog", "static")}
-        both = set(check_columns("past_exog", self.past_exog)) & set(check_columns("future_exog", self.future_exog))
-        if both:
-            raise ArgumentError(f"column {abbreviate(sorted(both, key=str))} is named in past_exog and in future_exog.")
-        return {kind: check_columns(kind, getattr(self, kind)) for kind in ("past_exog", "future_exog", "static")}
-
-    def check_horizon(self, horizon: int | None) -> int:
-        """Return the horizon to forecast, warning when it goes past the trained one.
-
-        Raises
-        ------
-        ArgumentError
-            If it is not a whole number of at least 1, or neither the call nor the constructor names one.
-        """
+    def _horizon_of(self, horizon: int | None) -> int:
         if horizon is None:
             if self.horizon is None:
                 raise ArgumentError(f"{self.name} has no horizon of its own; say how many steps: predict(horizon=12).")
@@ -411,61 +456,3 @@ class Forecaster(BaseEstimator):
                 HorizonWarning,
             )
         return steps
-
-    def resolve_season_length(self, panel: Panel) -> int:
-        """Return the season length: the argument, else what goes with the frequency."""
-        if self.season_length is None:
-            return season_length_of(panel.clock.freq)
-        return check_count("season_length", self.season_length)
-
-    def season_length_for_scores(self, given: Any = None) -> int:
-        """Return the season length of a MASE scale: the one given, else what was fitted with, the parameter, or 1."""
-        if given is not None:
-            return check_count("season_length", given)
-        return getattr(self, "season_length_", None) or self.season_length or 1
-
-    @staticmethod
-    def check_no_y(y: Any) -> None:
-        """Raise if scikit-learn's y was given.
-
-        Raises
-        ------
-        ArgumentTypeError
-            The target is a column of the frame.
-        """
-        if y is not None:
-            raise ArgumentTypeError(
-                f"fit(df, y=...) got a {type(y).__name__}: the target is a column of df. Call fit(df), and name the "
-                f"column with target_col=; the training mode is the keyword mode=."
-            )
-
-    def forget(self) -> None:
-        """Drop everything learnt, so that a failed fit leaves nothing that looks fitted."""
-        for attribute in [a for a in vars(self) if a.endswith("_") and not a.startswith("_")]:
-            delattr(self, attribute)
-
-    def remember_ends(self, panel: Panel, season_length: int) -> None:
-        """Keep what every fit leaves behind: each series' last stamp, and its scale for scores."""
-        scale = seasonal_naive_scale(panel.values, panel.indptr, season_length, panel.lengths)
-        self.naive_scale_ = dict(zip(panel.id_list, scale.tolist(), strict=True))
-        self.train_end_ = self.last_stamps(panel)
-
-    @staticmethod
-    def last_stamps(panel: Panel) -> Any:
-        """Return the id column and ``cutoff``: the stamp of each series' last row."""
-        return series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})
-
-
-def read_for(models: Iterable[Forecaster], df: Any) -> Panel:
-    """Return the panel of a long frame with the inputs that any of some forecasters reads; the first names the rest.
-
-    Each forecaster picks its own inputs from it.
-    """
-    listed = list(models)
-    if isinstance(df, Panel):
-        return df
-    union = {
-        kind: tuple(dict.fromkeys(name for model in listed for name in model.inputs()[kind]))
-        for kind in ("past_exog", "future_exog", "static")
-    }
-    return listed[0].read(df, union)

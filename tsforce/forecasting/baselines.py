@@ -11,6 +11,7 @@ from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import check_choice
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
 from tsforce.forecasting.smoothing import SMOOTHERS, Counter, forecast_windows
 from tsforce.scoring import naive as methods
 
@@ -45,6 +46,13 @@ class Baseline(Forecaster):
     id_col, time_col, target_col : str
         Names of the columns in the long frame.
 
+    Attributes
+    ----------
+    season_length_ : int
+    freq_ : str or int
+    train_end_ : DataFrame
+        The id column and ``cutoff``: the last row of each series.
+
     Examples
     --------
     >>> from tsforce import Baseline
@@ -56,7 +64,7 @@ class Baseline(Forecaster):
     """
 
     is_baseline = True
-    takes_copies = True
+    _takes_copies = True
 
     def __init__(
         self,
@@ -101,18 +109,14 @@ class Baseline(Forecaster):
             Accepted so that baselines and models can be fitted alike.
         """
         del mode
-        self.check_no_y(y)
-        self.forget()
+        begin_fit(self, y)
         check_choice("method", self.method, METHODS)
         if not (isinstance(self.n_jobs, int) and self.n_jobs == -1):
             check_count("n_jobs", self.n_jobs, other="-1 for one process per core")
         if self.horizon is not None:
-            self.check_horizon(None)
+            horizon_of(self)
         panel = self.read(df)
-        self.season_length_ = self.resolve_season_length(panel)
-        self.freq_ = panel.clock.freq
-        self.panel_ = panel
-        self.remember_ends(panel, self.season_length_)
+        end_fit(self, panel, season_length_for(self, panel))
         return self
 
     def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
@@ -124,25 +128,24 @@ class Baseline(Forecaster):
             unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon. For "theta" and
             "ets" ``attrs["fallbacks"]`` counts the series that Naive2 answered for.
         """
-        self.check_fitted()
-        steps = self.check_horizon(horizon)
-        panel = self.panel_ if history is None else self.read(history)
+        check_fitted(self)
+        steps = horizon_of(self, horizon)
+        panel = self._rows_ if history is None else self.read(history)
         return self._forecast(panel, panel.last_rows(), steps, with_cutoff=False)
 
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
         """Return forecasts at many cutoffs; same parameters, result and numbers as ``Forecaster.predict_at``."""
-        self.check_fitted()
-        steps, panel = self.check_horizon(horizon), self.read(df)
+        check_fitted(self)
+        steps, panel = horizon_of(self, horizon), self.read(df)
         return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
-    def check_horizon(self, horizon: int | None) -> int:
-        """Return the horizon to forecast: the argument, else the constructor's."""
+    def _horizon_of(self, horizon: int | None) -> int:
         # A baseline is trained for no horizon, so none is too long for it.
-        return super().check_horizon(None) if horizon is None else check_count("horizon", horizon)
+        return super()._horizon_of(None) if horizon is None else check_count("horizon", horizon)
 
     def _forecast(self, panel: Panel, index: WindowIndex, horizon: int, *, with_cutoff: bool) -> Any:
         """Return the frame of forecasts from the rows up to each window's cutoff."""
-        panel, before = panel.preceded_by(self.panel_)
+        panel, before = panel.preceded_by(self._rows_)
         index = WindowIndex(index.series, index.rows + before[index.series])
         season = self.season_length_
         # The others look further back than one season.

@@ -19,6 +19,17 @@ from tsforce.errors import (
     check_choice,
 )
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import (
+    INPUT_KINDS,
+    begin_fit,
+    check_complete,
+    check_fitted,
+    end_fit,
+    horizon_of,
+    season_length_for,
+    targets_of,
+    values_of,
+)
 
 __all__ = ["Ensemble"]
 
@@ -46,6 +57,13 @@ class Ensemble(Forecaster):
         The id column and ``n_members``: how many members forecast each series.
     short_series_ : list
         Ids that no member could fit; an error if that is all of them.
+    season_length_ : int
+        Of the first member.
+    freq_ : str or int
+    mode_ : str or Forcing
+        Where `fit` was given one; else every member has its own.
+    train_end_ : DataFrame
+        The id column and ``cutoff``: the last row each series was learnt from.
 
     Examples
     --------
@@ -106,8 +124,7 @@ class Ensemble(Forecaster):
         SeriesTooShortError
             If no member can fit any series.
         """
-        self.check_no_y(y)
-        self.forget()
+        begin_fit(self, y)
         named = self._named_members()
         check_choice("combine", self.combine, ("median", "mean"))
         self._check_weights(len(named))
@@ -118,7 +135,7 @@ class Ensemble(Forecaster):
             if len({str(getattr(member, attribute)) for member in named.values()}) > 1:
                 raise ArgumentError(f"members differ in {attribute}; they read one frame and must agree on it.")
         panel = self.read(df)
-        self.check_complete(panel)
+        check_complete(self, panel)
         fitted, failures = {}, []
         for name, member in named.items():
             copy = member.clone_unfitted()
@@ -134,8 +151,6 @@ class Ensemble(Forecaster):
         # A member without weight adds nothing, so it covers nothing.
         heard = dict(zip(named, self._check_weights(len(named)) > 0, strict=True))
         count = fits[[heard[name] for name in fitted]].sum(axis=0)
-        self.freq_ = panel.clock.freq
-        self.season_length_ = next(iter(named.values())).resolve_season_length(panel)
         if mode is not None:
             # For refits in backtests; without one, every member has its own.
             self.mode_ = mode
@@ -143,46 +158,36 @@ class Ensemble(Forecaster):
         self.coverage_ = series_frame(panel, {"n_members": count})
         self.short_series_ = [panel.id_list[i] for i in np.flatnonzero(count == 0)]
         covered = panel if (count > 0).all() else panel.take(np.flatnonzero(count > 0))
-        self.panel_ = covered
-        self.remember_ends(covered, self.season_length_)
+        end_fit(self, covered, season_length_for(next(iter(named.values())), panel))
         return self
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Names of the target columns, which the members agree on."""
-        return next(iter(self._named_members().values())).targets
+    def _targets(self) -> tuple[str, ...]:
+        # The members agree on them.
+        return targets_of(next(iter(self._named_members().values())))
 
     @property
-    def takes_copies(self) -> bool:
-        """Whether all members do."""
-        return all(member.takes_copies for member in self._named_members().values())
+    def _takes_copies(self) -> bool:  # type: ignore[override]
+        return all(member._takes_copies for member in self._named_members().values())
 
     @staticmethod
     def _left_out(member: Forecaster) -> list[Any]:
         return list(getattr(member, "short_series_", []))
 
-    def read(self, df: Any, inputs: dict[str, tuple[str, ...]] | None = None) -> Panel:
-        """Return the panel of a long frame, read as the members read it, with the inputs of all of them."""
+    def _read(self, df: Any, inputs: dict[str, tuple[str, ...]]) -> Panel:
         members = getattr(self, "members_", None) or self._named_members()
-        return next(iter(members.values())).read(df, inputs or self.inputs())
+        return next(iter(members.values()))._read(df, inputs)
 
-    def check_complete(self, panel: Panel) -> None:
-        """Raise if the panel has missing values and a member takes none."""
+    def _check_missing(self, panel: Panel) -> None:
         for member in self._named_members().values():
-            member.check_complete(panel)
+            member._check_missing(panel)
 
-    def inputs(self) -> dict[str, tuple[str, ...]]:
-        """Return the input columns that any member reads, by kind."""
-        members = [member.inputs() for member in self._named_members().values()]
-        return {
-            kind: tuple(dict.fromkeys(name for own in members for name in own[kind]))
-            for kind in ("past_exog", "future_exog", "static")
-        }
+    def _inputs(self) -> dict[str, tuple[str, ...]]:
+        members = [member._inputs() for member in self._named_members().values()]
+        return {kind: tuple(dict.fromkeys(name for own in members for name in own[kind])) for kind in INPUT_KINDS}
 
-    def check_horizon(self, horizon: int | None) -> int:
-        """Return the horizon to forecast: the argument, else the members' own."""
+    def _horizon_of(self, horizon: int | None) -> int:
         own = [member for member in self._named_members().values() if member.horizon is not None]
-        return own[0].check_horizon(horizon) if own else super().check_horizon(horizon)
+        return horizon_of(own[0], horizon) if own else super()._horizon_of(horizon)
 
     def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
         """Return combined forecasts after the last training row of each series, or the last row of `history`.
@@ -192,15 +197,15 @@ class Ensemble(Forecaster):
         DataFrame
             unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
         """
-        self.check_fitted()
-        steps = self.check_horizon(horizon)
+        check_fitted(self)
+        steps = horizon_of(self, horizon)
         if isinstance(future_df, Mapping):
             if not future_df:
                 raise ArgumentError("future_df is an empty dict; give at least one scenario, name -> frame.")
             each = [self.predict(steps, future_df=frame, history=history) for frame in future_df.values()]
-            panel = self.panel_ if history is None else self.read(history)
+            panel = self._rows_ if history is None else self.read(history)
             copies = panel.take(np.tile(np.arange(panel.n_series), len(each)))
-            yhat = np.concatenate([self.values_of(part, steps) for part in each])
+            yhat = np.concatenate([values_of(self, part, steps) for part in each])
             return write_forecasts(
                 copies, copies.last_rows(), yhat, self.name, with_cutoff=False, scenarios=list(future_df)
             )
@@ -210,19 +215,19 @@ class Ensemble(Forecaster):
             if panel.columns.future_exog:
                 panel = panel.extended(steps, read_future(panel, future_df, steps))
             return self._combined(panel, index, steps, with_cutoff=False)
-        index = self.panel_.last_rows()
-        stack = np.full((len(self.members_), len(index), steps, self.panel_.n_channels), np.nan)
+        index = self._rows_.last_rows()
+        stack = np.full((len(self.members_), len(index), steps, self._rows_.n_channels), np.nan)
         for number, member in enumerate(self.members_.values()):
             out = set(self._left_out(member))
-            mine = np.array([name not in out for name in self.panel_.id_list])
-            given = {"future_df": future_df} if member.inputs()["future_exog"] else {}
-            stack[number, mine] = member.values_of(member.predict(steps, **given), steps)
-        return write_forecasts(self.panel_, index, self._combine(stack), self.name, with_cutoff=False)
+            mine = np.array([name not in out for name in self._rows_.id_list])
+            given = {"future_df": future_df} if member._inputs()["future_exog"] else {}
+            stack[number, mine] = values_of(member, member.predict(steps, **given), steps)
+        return write_forecasts(self._rows_, index, self._combine(stack), self.name, with_cutoff=False)
 
     def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
         """Return combined forecasts at many cutoffs; parameters, result, numbers as ``Forecaster.predict_at``."""
-        self.check_fitted()
-        panel, steps = self.read(df), self.check_horizon(horizon)
+        check_fitted(self)
+        panel, steps = self.read(df), horizon_of(self, horizon)
         return self._combined(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
     def _combined(self, panel: Panel, index: WindowIndex, steps: int, *, with_cutoff: bool) -> Any:
@@ -234,7 +239,7 @@ class Ensemble(Forecaster):
             if mine.any():
                 heard[number, mine] = True
                 part = WindowIndex(index.series[mine], index.rows[mine])
-                stack[number, mine] = member.values_of(member.predict_at(panel, part, steps), steps)
+                stack[number, mine] = values_of(member, member.predict_at(panel, part, steps), steps)
         # A step that one member cannot know is known to none: members must not change within a horizon.
         stack[:, (heard & np.isnan(stack)).any(axis=0)] = np.nan
         nobody = ~heard.any(axis=(0, 2, 3))

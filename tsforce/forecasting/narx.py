@@ -31,6 +31,7 @@ from tsforce.forecasting.arguments import (
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
+from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.fit import LINEAR, Fitted
@@ -133,6 +134,7 @@ class NARXForecaster(HasTraining, Forecaster):
     lags_ : tuple of int
     season_length_, context_length_ : int
     freq_ : str or int
+    window_scaling_ : str or None
     mode_ : str or Forcing
         The mode it was trained in.
     kept_mode_ : str, or dict of id -> str for scope="local"
@@ -156,7 +158,7 @@ class NARXForecaster(HasTraining, Forecaster):
     (12, 4)
     """
 
-    takes_copies = True
+    _takes_copies = True
 
     @takes_old_names
     def __init__(
@@ -257,8 +259,7 @@ class NARXForecaster(HasTraining, Forecaster):
         ContextWarning
             If more than half of the values of a target are missing.
         """
-        self.check_no_y(y)
-        self.forget()
+        begin_fit(self, y)
         asked = resolve(self, check_model(self.model), mode, _n_validation)
         panel, problem = self._build(df, asked)
         fitted = learn(problem, asked, name=self.name, verbose=self.verbose)
@@ -273,7 +274,7 @@ class NARXForecaster(HasTraining, Forecaster):
         transforms = check_transforms(self.target_transforms)
         scaling = self._resolve_scaling(pooled)
         panel = self.read(df)
-        season_length = self.resolve_season_length(panel)
+        season_length = season_length_for(self, panel)
         lost = sum(t.rows_lost for t in transforms)
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
         # The only target's columns are called y, whatever the user calls it.
@@ -318,19 +319,17 @@ class NARXForecaster(HasTraining, Forecaster):
         store(self, asked, fitted)
         kept = problem.panel
         self.lags_ = problem.layout.lags
-        self.season_length_ = problem.season_length
         self.context_length_ = problem.context_length
-        self.freq_ = panel.clock.freq
-        self.scaling_ = problem.scaling
+        self.window_scaling_ = problem.scaling
         known = set(kept.id_list)
         self.short_series_ = [name for name in panel.id_list if name not in known]
         self.ridge_ = self._ridge_frame(kept, fitted.ridge)
         self.kept_mode_ = fitted.kept[0] if problem.pooled else dict(zip(kept.id_list, fitted.kept, strict=True))
-        self.rolling_ = Rolling.of(fitted, problem)
+        self._rolling_ = Rolling.of(fitted, problem)
         if len(kept.filled):
-            kept = self.rolling_.fill(kept)
-        self.tail_ = kept.windows(kept.last_rows(), length=problem.context_length + problem.rows_lost)
-        self.remember_ends(kept, problem.season_length)
+            kept = self._rolling_.fill(kept)
+        tail = kept.windows(kept.last_rows(), length=problem.context_length + problem.rows_lost)
+        end_fit(self, kept, problem.season_length, rows=tail)
 
     @staticmethod
     def _ridge_frame(panel: Panel, choice: RidgeChoice) -> Any:
@@ -377,9 +376,9 @@ class NARXForecaster(HasTraining, Forecaster):
             If a series has fewer rows than the lags reach back over: the mean of those that it has stands for the rest.
             If a transform had to move an observed value.
         """
-        self.check_fitted()
-        steps = self.check_horizon(horizon)
-        panel = self.tail_ if history is None else self.read(history)
+        check_fitted(self)
+        steps = horizon_of(self, horizon)
+        panel = self._rows_ if history is None else self.read(history)
         if not panel.columns.future_exog:
             if future_df is not None:
                 warn(f"future_df is not read: this {self.name} has no future_exog.", UnusedColumnWarning)
@@ -400,12 +399,12 @@ class NARXForecaster(HasTraining, Forecaster):
 
         Same parameters, result and numbers as ``Forecaster.predict_at``, all windows side by side.
         """
-        self.check_fitted()
-        panel, steps = self.read(df), self.check_horizon(horizon)
+        check_fitted(self)
+        panel, steps = self.read(df), horizon_of(self, horizon)
         return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
 
     def _companion(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
-        return companion_of(self.rolling_, *self.rolling_.joined(self.tail_, panel, index), horizon)
+        return companion_of(self._rolling_, *self._rolling_.joined(self._rows_, panel, index), horizon)
 
     def _forecast(
         self,
@@ -416,8 +415,8 @@ class NARXForecaster(HasTraining, Forecaster):
         with_cutoff: bool,
         scenarios: list[str] | None = None,
     ) -> Any:
-        panel, index = self.rolling_.joined(self.tail_, panel, index)
-        yhat, counts = self.rolling_.forecast(panel, index, horizon)
+        panel, index = self._rolling_.joined(self._rows_, panel, index)
+        yhat, counts = self._rolling_.forecast(panel, index, horizon)
         return write_forecasts(
             panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts, scenarios=scenarios
         )

@@ -77,7 +77,7 @@ def linear_part_of(regressor: Any, at: Any = None) -> LinearPart:
         If `at` does not name a value for each input, the model has no linear part of this form, or does not come to
         rest there.
     """
-    layout, coder = regressor.model_.layout, regressor.rolling_.coder
+    layout, coder = regressor.model_.layout, regressor._rolling_.coder
     centre, spread = coder.centre[0], coder.spread[0]
     mean, scale = np.atleast_1d(regressor.y_mean_), np.atleast_1d(regressor.y_scale_)
     inputs, z = centre.copy(), np.zeros(len(mean))

@@ -19,6 +19,7 @@ from tsforce.errors import ArgumentError, SeriesTooShortError, check_choice
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import check_count, resolve_inputs
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, solver_of, store
+from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import HasTraining, takes_old_names, training_of
 from tsforce.identification.linear_part import LinearPart, linear_part_of
@@ -234,8 +235,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         ValidationWarning
             If every record is too short to hold out what something is to be chosen by.
         """
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        forget(self)
         kind = _MLP if isinstance(self.model, str) and self.model == "mlp" else check_model(self.model)
         asked = resolve(self, kind, mode, _n_validation)
         problem = self._build(X, y, session_sizes, asked)
@@ -262,7 +262,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
             )
         horizon = horizon_of(self.horizon, reach, int(sizes.max()))
         names, channels = column_names(getattr(self, "feature_names_in_", ()), X.shape[1], given_y, targets.shape[1])
-        self.input_lags_, self.output_names_, self.one_column_ = input_lags, channels, y.ndim == 1
+        self.input_lags_, self.output_names_, self._one_column_ = input_lags, channels, y.ndim == 1
         self.x_mean_ = X.mean(axis=0)
         self.y_mean_, self.y_scale_ = standard(targets)
         panel = record_panel(X, (targets - self.y_mean_) / self.y_scale_, sizes, names, channels)
@@ -285,7 +285,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         rows = np.array([0, len(panel.values)], dtype=np.int64)
         one = replace(panel, ids=panel.ids[:1], indptr=rows, start=panel.start[:1])
         whole = replace(problem, panel=one)
-        self.rolling_ = Rolling.of(replace(fitted, learnt=whole.learn(one.lengths)), whole)
+        self._rolling_ = Rolling.of(replace(fitted, learnt=whole.learn(one.lengths)), whole)
         store(self, asked, fitted)
 
     def depends_on_seed(self, mode: Any = None) -> bool:
@@ -335,7 +335,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         sizes = record_sizes(session_sizes, len(X))
         heads = measured_starts(y_init, sizes, self.output_names_)
         y, clipped = self._simulator.simulate(X, sizes, heads)
-        return Simulation(y[:, 0] if self.one_column_ else y, clipped)
+        return Simulation(y[:, 0] if self._one_column_ else y, clipped)
 
     def one_step(self, X: Any, y: Any, session_sizes: Any = None) -> FloatArray:
         """Return each row's output from measured outputs up to the row before; parameters as in `predict_ahead`."""
@@ -370,7 +370,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         sizes = record_sizes(session_sizes, len(X))
         out, clipped = self._simulator.ahead(X, targets, sizes, steps)
         warn_of_clipping("roll-outs", clipped)
-        return out[:, 0] if self.one_column_ else out
+        return out[:, 0] if self._one_column_ else out
 
     def score(
         self, X: Any, y: Any, sample_weight: Any = None, session_sizes: Any = None, *, skip: int | None = None
@@ -471,7 +471,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         y(t) = x0(t-1)^2 + 2
         """
         check_is_fitted(self, "model_")
-        layout, coder = self.model_.layout, self.rolling_.coder
+        layout, coder = self.model_.layout, self._rolling_.coder
         assert coder is not None
         if not is_sum(self.model_):
             raise ArgumentError(
@@ -501,4 +501,4 @@ class NARXRegressor(RegressorMixin, HasTraining):
 
     @property
     def _simulator(self) -> Simulator:
-        return Simulator(self.rolling_, self.y_mean_, self.y_scale_)
+        return Simulator(self._rolling_, self.y_mean_, self.y_scale_)
