@@ -145,7 +145,7 @@ def chaos_table(frame: Any, title: str, notes: Sequence[str]) -> Group:
     Parameters
     ----------
     frame : DataFrame
-        As ``tsforce.bench.compare_rows`` returns it, and the column ``elsewhere``.
+        As ``tsforce.bench.summarise_chaos`` returns it, and the column ``elsewhere``.
     title : str
         Which data the rows are about.
     notes : sequence of str

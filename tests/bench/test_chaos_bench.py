@@ -13,9 +13,9 @@ from tests.makers import grouped
 from tsforce import Baseline, NARXForecaster
 from tsforce.bench import (
     CHAOS_COLUMNS,
+    CHAOS_FLOORS,
     CHAOS_MODELS,
-    FLOORS,
-    PUBLISHED,
+    CHAOS_PUBLISHED,
     ChaosModel,
     ChaosTask,
     chaos_models,
@@ -272,13 +272,13 @@ def test_floors_are_those_of_arrays(lorenz, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", PUBLISHED)
+@pytest.mark.parametrize("system", CHAOS_PUBLISHED)
 def test_floors_agree_with_those_of_another_machine(tmp_path, system):
     task = ChaosTask.simulate(system)
     rows = run_chaos(task, chaos_models(system, CHAOS_MODELS[:5]), {}, tmp_path)
     assert (rows["status"] == "ok").all()
     for row in rows.to_dict("records"):
-        there = FLOORS[system].get(row["model"])
+        there = CHAOS_FLOORS[system].get(row["model"])
         if there == math.inf:
             assert row["clipped"] > 0.5
         elif there is not None:
@@ -480,8 +480,8 @@ def test_an_unknown_model_is_named_beside_the_accepted_ones():
 
 @pytest.mark.parametrize("figure", ["best", "low", "high"])
 def test_published_figures_are_of_the_six_systems(figure):
-    assert list(PUBLISHED) == list(FLOORS) == list(CHAOS_SYSTEMS)[:6]
-    for known in PUBLISHED.values():
+    assert list(CHAOS_PUBLISHED) == list(CHAOS_FLOORS) == list(CHAOS_SYSTEMS)[:6]
+    for known in CHAOS_PUBLISHED.values():
         assert known.low <= known.best <= known.high
         assert known.best == min(known[:5])
-    assert getattr(PUBLISHED["lorenz"], figure) < 0.001
+    assert getattr(CHAOS_PUBLISHED["lorenz"], figure) < 0.001

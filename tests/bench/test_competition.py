@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 
 from tests.makers import make_frame
 from tsforce import Baseline, Difference, Ensemble, Log, NARXForecaster
-from tsforce.bench import COLUMNS, Entry, get_threads, run, set_threads
+from tsforce.bench import COMPETITION_COLUMNS, Entry, get_threads, run, set_threads
 from tsforce.datasets import Competition, load_competition
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError
 
@@ -216,7 +216,7 @@ def test_columns_say_what_was_run():
             ("naive", Baseline("naive"), None),
         ],
     )
-    assert tuple(rows.columns) == COLUMNS
+    assert tuple(rows.columns) == COMPETITION_COLUMNS
     assert rows["lags"].to_list() == ["7", "1 2 7", ""]
     assert rows["scope"].to_list() == ["local", "global", ""]
     assert rows["transforms"].to_list() == [" ".join(map(repr, transforms)), "", ""]

@@ -21,6 +21,8 @@ from tsforce.bench.ledger import (
     Recipe,
     check_seeds,
     describe,
+    label,
+    seeds_better,
     status_of_error,
     status_of_fit,
     what_is_set,
@@ -72,9 +74,12 @@ class _Job:
     rows: int | None
 
     @property
+    def keys(self) -> tuple[_Key, ...]:
+        return (self.key,)
+
+    @property
     def label(self) -> str:
-        seed = "" if self.key.seed is None else f"seed {self.key.seed}"
-        return " ".join(part for part in (self.key.system, self.key.model, self.key.mode, seed) if part)
+        return label(self.key.system, self.key.model, self.key.mode, seed=self.key.seed)
 
 
 def run_chaos(
@@ -139,18 +144,7 @@ def run_chaos(
         command,
     )
     _write_windows(task, folder)
-    rows = []
-    for number, job in enumerate(jobs, start=1):
-        row = ledger.rows.get(job.key)
-        if row is None:
-            if on_start is not None:
-                on_start(job.label, number, len(jobs))
-            row = _make_row(job, task, folder, limit)
-            ledger.append(row)
-        rows.append(row)
-        if on_row is not None:
-            on_row(row)
-    return _LAYOUT.frame(rows)
+    return ledger.fill(jobs, lambda job: [_make_row(job, task, folder, limit)], on_start, on_row)
 
 
 def _plan(
@@ -285,15 +279,11 @@ def summarise_chaos(rows: pd.DataFrame, out: str | Path) -> pd.DataFrame:
         ends = {"nrmse_min": ("nrmse", "min"), "nrmse_max": ("nrmse", "max"), "seeds": ("nrmse", "size")}
         table = part.groupby([*about, "mode"], sort=False).agg(**figures, **ends).reset_index()
         table["p_holm"] = np.nan
-        wins: dict[str, int] = {}
         if {"open_loop"} < set(part["mode"]):
             errors = {mode: _median_windows(own, Path(out)) for mode, own in part.groupby("mode", sort=False)}
             tested = paired_test(errors, "open_loop").set_index("mode")
             table["p_holm"] = table["mode"].map(tested["p_holm"])
-            by_seed = part.pivot(index="seed", columns="mode", values="nrmse")
-            wins = {mode: int((by_seed[mode] < by_seed["open_loop"]).sum()) for mode in by_seed if mode != "open_loop"}
-        # Whole numbers or nothing, which a column of pandas' own would make real ones of.
-        table["seeds_better"] = pd.Series([wins.get(mode) for mode in table["mode"]], dtype="object")
+        table["seeds_better"] = seeds_better(part, table["mode"], "nrmse")
         tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 

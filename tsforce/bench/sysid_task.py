@@ -1,4 +1,4 @@
-"""The system-identification bench's data, its scores, and the figures that they are held against."""
+"""The system-identification bench's data and its scores."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from tsforce.errors import ArgumentError, check_choice
 from tsforce.scoring.simulation import simulation_rmse
 
 __all__ = [
-    "SYSID_FLOORS", "SYSID_REFERENCES", "SYSID_SCORES", "FloorCheck", "Record", "Reference", "Simulator", "SysidScore",
-    "SysidTask", "check_floors", "largest_root", "score_simulation",
+    "SYSID_SCORES", "Record", "Simulator", "SysidScore", "SysidTask", "largest_root", "score_simulation",
 ]  # fmt: skip
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,67 +51,6 @@ class Simulator(Protocol):
 
     def one_step(self, X: Any, y: Any) -> Any:
         """Return each row's output predicted from those before it, (T,)."""
-
-
-class Reference(NamedTuple):
-    """An RMSE from elsewhere, in the set's unit: whose, and how far it is known."""
-
-    rmse: float
-    what: str
-
-
-# Measured with numpy's least squares, another machine: RMSE in the set's unit of the training mean, the linear floor,
-# and the one with cubic terms; three digits. Infinite: diverges.
-_DIVERGES = float("inf")
-SYSID_FLOORS: dict[tuple[str, int, str], dict[str, float]] = {
-    key: dict(zip(("training_mean", "arx", "arx_cubic"), figures, strict=True))
-    for key, figures in {
-        ("silverbox", 50, "multisine"): (54.3, 6.95, 0.593),
-        ("silverbox", 50, "arrow"): (53.5, 14.3, 1.46),
-        ("silverbox", 50, "arrow-inside"): (43.0, 6.59, 0.566),
-        ("cascaded-tanks", 50, "test"): (2.13, 0.627, 0.595),
-        ("cascaded-tanks", 5, "test"): (2.11, 0.637, 0.703),
-        ("bouc-wen", 50, "multisine"): (6.67e-4, 1.50e-4, 1.49e-4),
-        ("bouc-wen", 50, "sweep"): (6.64e-4, 1.86e-4, 1.82e-4),
-        ("emps", 20, "test"): (8.26e-2, 2.38e-2, 8.16e-3),
-        ("daisy-exchanger", 10, "test"): (1.47, 0.430, 0.329),
-        ("daisy-robot-arm", 10, "test"): (0.275, 9.82e-3, 9.70e-3),
-        ("daisy-ball-beam", 10, "test"): (0.0739, _DIVERGES, _DIVERGES),
-    }.items()
-}
-SYSID_REFERENCES: dict[tuple[str, str], tuple[Reference, ...]] = {
-    ("silverbox", "multisine"): (
-        Reference(7.73, "polynomial NARX, sysidentpy's documentation"),
-        Reference(0.3, "best known, .26 to .36, from memory"),
-    ),
-    ("silverbox", "arrow"): (
-        Reference(4.15, "polynomial NARX, sysidentpy's documentation"),
-        Reference(5.79, "encoder with 8 states after five epochs, a notebook"),
-    ),
-    ("silverbox", "arrow-inside"): (
-        Reference(2.23, "polynomial NARX, sysidentpy's documentation"),
-        Reference(2.04, "encoder with 8 states after five epochs, a notebook"),
-    ),
-    ("cascaded-tanks", "test"): (
-        Reference(0.20, "best known, from memory"),
-        Reference(0.25, "linear fractional representation"),
-        Reference(0.31, "continuous-time SUBNET"),
-        Reference(0.34, "nonlinear state space"),
-        Reference(0.45, "polynomial nonlinear state space"),
-        Reference(0.76, "linear model"),
-    ),
-    ("bouc-wen", "multisine"): (
-        Reference(1.87e-5, "polynomial nonlinear state space, as in the dynoNet paper"),
-        Reference(4.52e-5, "dynoNet, first 300 rows left out, its paper"),
-        Reference(1.63e-4, "nonlinear finite impulse response, as in the dynoNet paper"),
-    ),
-    ("emps", "test"): (Reference(2.64e-3, "dynoNet, its paper; may be of the training record"),),
-    ("daisy-ball-beam", "test"): (
-        Reference(0.0516, "linear floor with 4 lags, measured"),
-        Reference(0.0598, "linear floor with 2 lags, measured"),
-        Reference(0.0490, "cubic floor with 4 lags, measured"),
-    ),
-}
 
 
 class Record(NamedTuple):
@@ -329,36 +267,3 @@ def largest_root(model: Any, train: Record) -> float | None:
     if not np.isfinite(effect).all() or effect[reach] != 0.0:
         return None
     return float(np.abs(np.roots(np.concatenate([[1.0], -effect[:reach]]))).max())
-
-
-class FloorCheck(NamedTuple):
-    """A floor that was measured again, and what the table says it is."""
-
-    what: str
-    measured: float
-    expected: float
-    holds: bool
-
-
-def check_floors(rows: Any) -> list[FloorCheck]:
-    """Return whether the floors among some rows agree with the table, to the three digits that it has.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        As ``run_sysid`` returns them. Rows of other models, or of another training record, are left alone.
-    """
-    checks = []
-    for row in rows.to_dict("records"):
-        known = SYSID_FLOORS.get((row["set"], row["n"], row["record"]), {}).get(row["model"])
-        if known is None or row["training"]:
-            continue
-        measured = row["rmse"] if row["status"].startswith("ok") else np.nan
-        if np.isinf(known):
-            holds = bool(row["diverged"] == 1)
-        else:
-            # Half of the last digit, and the dust that decides which way a half is rounded.
-            holds = bool(abs(measured - known) <= 0.51 * 10.0 ** (np.floor(np.log10(known)) - 2))
-        what = f"{row['set']} {row['record']} n {row['n']} {row['model']}"
-        checks.append(FloorCheck(what, float(measured), known, holds))
-    return checks

@@ -107,7 +107,7 @@ def _checked(task: Any) -> str:
 
 
 def _table(task: Any, summary: Any, threads: int) -> Any:
-    from tsforce.bench import CHAOS_SCORES, FLOORS, PUBLISHED
+    from tsforce.bench import CHAOS_FLOORS, CHAOS_PUBLISHED, CHAOS_SCORES
     from tsforce.report import chaos_table
 
     system = task.system
@@ -119,11 +119,11 @@ def _table(task: Any, summary: Any, threads: int) -> Any:
     )
     # Figures from elsewhere are of all variables without noise.
     plain = task.observe == "all" and not task.noise
-    floors = FLOORS.get(system.name, {}) if plain else {}
+    floors = CHAOS_FLOORS.get(system.name, {}) if plain else {}
     elsewhere = [f"{floors[name]:.3g}" if name in floors else "" for name in summary["model"]]
     notes = [CHAOS_SCORES, *_NOTES]
-    if plain and system.name in PUBLISHED:
-        notes.insert(0, _published(PUBLISHED[system.name]))
+    if plain and system.name in CHAOS_PUBLISHED:
+        notes.insert(0, _published(CHAOS_PUBLISHED[system.name]))
     return chaos_table(summary.assign(elsewhere=elsewhere), title, notes)
 
 

@@ -35,27 +35,27 @@ def modes(
     table: bool,
 ) -> None:
     """Train the same models in every mode, score them once on test sets, and test the modes against open loop."""
-    from tsforce.bench import MODE_SETS, MODES, set_threads, table_of, write_tests
+    from tsforce.bench import COMPARED_MODES, MODE_SETS, mode_table, set_threads, write_mode_tests
     from tsforce.errors import ArgumentError
 
     rows = out / "modes.csv"
     if not table:
         set_threads(threads)
         every = sorted({name.split(" ")[0] for own in MODE_SETS.values() for name in own})
-        listed = chosen("--modes", chosen_modes, MODES)
+        listed = chosen("--modes", chosen_modes, COMPARED_MODES)
         kinds = chosen("--models", models, ("linear", *every), every)
         for name in chosen("--sets", sets, MODE_SETS):
             _run(name, kinds, listed, seeds, data, rows)
     if not rows.exists():
         raise ArgumentError(f"there are no rows in {rows}; run without --table first.")
-    click.echo(table_of(write_tests(rows)))
+    click.echo(mode_table(write_mode_tests(rows)))
     click.echo(f"rows: {rows}")
 
 
 def _run(name: str, kinds: list[str], listed: list[str], seeds: int, data: Path | None, rows: Path) -> None:
     """Make the rows of a set that are not there yet; its data is read only if there are any."""
     from tsforce import Baseline
-    from tsforce.bench import MODE_SETS, TestSet, is_done, run_mode
+    from tsforce.bench import MODE_SETS, ModeTask, has_mode_row, run_mode
     from tsforce.datasets import load_competition
 
     competition, group = name.split("-")
@@ -64,12 +64,12 @@ def _run(name: str, kinds: list[str], listed: list[str], seeds: int, data: Path 
         for model, (_, most) in MODE_SETS[name].items()
         if model.startswith(tuple(kinds))
         for seed, mode in itertools.product(range(min(most, seeds)), listed)
-        if not is_done(rows, set=f"{competition} {group}", model=model, mode=mode, seed=seed)
+        if not has_mode_row(rows, set=f"{competition} {group}", model=model, mode=mode, seed=seed)
     ]
     if not missing:
         return
     loaded = load_competition(competition, group, data if competition == "m4" else None)
-    test = TestSet(loaded, Baseline("naive2", season_length=loaded.season_length))
+    test = ModeTask(loaded, Baseline("naive2", season_length=loaded.season_length))
     for model, mode, seed in missing:
         command = f"tsforce bench modes --sets {name} --models {model.split(' ')[0]} --seeds {seed + 1}"
         make, _ = MODE_SETS[name][model]
