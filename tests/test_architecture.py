@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 import tsforce
 
 ROOT = Path(__file__).resolve().parents[1]
+# Folders of the repository beside the package.
+OUTSIDE = {"tests", "benchmarks", "examples", "docs"}
 
 
 def test_layers_and_forbidden_imports_are_kept():
@@ -117,3 +121,13 @@ def test_a_name_that_is_no_door_is_an_attribute_error():
 def test_no_file_is_longer_than_one_reads_in_one_sitting():
     long = {f.name: n for f in (ROOT / "tsforce").rglob("*.py") if (n := len(f.read_text().splitlines())) > 520}
     assert not long
+
+
+def test_the_map_of_the_house_names_files_that_there_are_and_all_rooms_in_the_order_of_the_layers():
+    house = (ROOT / "CONTRIBUTING.md").read_text().split("## The house")[1].split("## House rules")[0]
+    named = [name for name in re.findall(r"`([a-z_/]+(?:\.py|/))`", house) if name.split("/")[0] not in OUTSIDE]
+    assert len(named) > 60
+    assert [name for name in named if not (ROOT / "tsforce" / name).exists()] == []
+    rooms = re.findall(r"^\| `([a-z]+)(?:/|\.py)` \|", house, flags=re.MULTILINE)
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    assert [f"tsforce.{room}" for room in rooms] == contract["layers"]
