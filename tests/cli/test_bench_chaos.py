@@ -1,5 +1,6 @@
 """``tsforce bench chaos``: simulators checked, rows that go on where they stopped, floors and figures beside ours."""
 
+import functools
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from tsforce import NARXForecaster
 from tsforce.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("threads_as_before")
@@ -16,6 +18,14 @@ RUN = ["bench", "chaos", "--systems", "mackeyglass", "--models", "linear,mlp", "
 
 def run(*arguments):
     return CliRunner().invoke(main, [*RUN, *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps():
+    """Train models for three steps: what is tested here is the rows, not how good they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tsforce.bench.chaos_recipes.NARXForecaster", functools.partial(NARXForecaster, max_steps=3))
+        yield
 
 
 @pytest.fixture(scope="module")

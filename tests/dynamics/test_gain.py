@@ -140,7 +140,7 @@ def test_the_annealed_share_starts_at_one_and_forgets_it_by_the_end():
 def test_training_follows_the_gain_and_each_series_its_own(model):
     df = make_frame((60, 50, 70))
     forecaster = NARXForecaster(
-        4, 3, scope="local", model=model, max_steps=60, season_length=7, training=Training(batch_size=8),
+        4, 3, scope="local", model=model, max_steps=24, season_length=7, training=Training(batch_size=8),
         target_transforms=(), mode=GeneralizedTeacherForcing(Annealed(every=2)),
     )  # fmt: skip
     together = forecaster.fit(df).predict().set_index("unique_id")["NARXForecaster"]

@@ -157,7 +157,7 @@ def test_in_the_mean_a_walk_is_a_ridge_by_its_covariance_and_the_target_stays_th
 def test_series_trained_together_under_noise_are_as_each_alone(policy, scaling):
     df = make_frame((60, 50, 70))
     model = NARXForecaster(
-        4, 5, scope="local", model="mlp", max_steps=8, season_length=7, mode=policy,
+        4, 5, scope="local", model="mlp", max_steps=4, season_length=7, mode=policy,
         target_transforms=[Difference(1)], window_scaling=scaling,
     )  # fmt: skip
     together = model.fit(df).predict().set_index("unique_id")["NARXForecaster"]

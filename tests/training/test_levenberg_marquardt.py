@@ -668,7 +668,7 @@ ERRORS = {
     "space": ({"loss_space": "level"}, ["loss_space='level'", "use loss_space='model'"]),
     "rate": ({"learning_rate": 0.1}, ["learning_rate=0.1", "leave learning_rate='auto'"]),
     "regressor": ({"model": LinearRegression()}, ["solver='levenberg_marquardt'", "regressor", "solver='auto'"]),
-    "size": ({"model": MLP((3000, 3000))}, ["weights", "too many", "MLP(hidden=(32,), activation='tanh')"]),
+    "size": ({"model": MLP((100, 100))}, ["weights", "too many", "MLP(hidden=(32,), activation='tanh')"]),
     "sizes": ({"model": MLP((600,)), "scope": "local", "lags": 9}, ["in each of 3 models", "fewer lags"]),
     "adversary": ({"mode": ProfessorForcing()}, ["ProfessorForcing", "solver='adamw'"]),
     "typo": ({"solver": "levenberg"}, ["solver='levenberg'", "'levenberg_marquardt'"]),
