@@ -16,14 +16,20 @@ from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
-from sklearn.model_selection import GridSearchCV, HalvingRandomSearchCV, TimeSeriesSplit, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingRandomSearchCV,
+    TimeSeriesSplit,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import tsforce
 from tests.makers import grouped
 from tsforce import ClosedLoop, NARXForecaster, NARXRegressor, OpenLoop, Training
-from tsforce.errors import ArgumentError, DivergenceWarning, SeriesTooShortError
+from tsforce.errors import ArgumentError, ContextWarning, DivergenceWarning, SeriesTooShortError
 from tsforce.forcing import ProfessorForcing
 from tsforce.models import GRU, MLP
 
@@ -41,14 +47,18 @@ def system(rows, *, seed=0, noise=0.05, outputs=1):
     return u, y[:, 0] if outputs == 1 else y
 
 
-def rows_of(model, X, y, record_starts=(0,)):
-    """Lag vectors of every row in model units, by hand; before a record's start the system rests."""
+def rows_of(model, X, y, record_starts=(0,), measured=True):
+    """Lag vectors of every row in model units, by hand; before a record's start the system rests.
+
+    At its first output where that was measured before the row; at the training mean where none was.
+    """
     X = (X - model.x_mean_) / model.x_std
     y = (np.asarray(y).reshape(len(X), -1) - model.y_mean_) / model.y_scale_
     out = []
     for start, stop in zip(record_starts, [*record_starts[1:], len(X)], strict=True):
         for t in range(start, stop):
-            fed = [y[t - k] if t - k >= start else np.zeros(y.shape[1]) for k in sorted(model.output_lags_)[::-1]]
+            rest = y[start] if measured and t > start else np.zeros(y.shape[1])
+            fed = [y[t - k] if t - k >= start else rest for k in sorted(model.output_lags_)[::-1]]
             given = [X[max(t - k, start), f] for f in range(X.shape[1]) for k in sorted(model.input_lags_)[::-1]]
             out.append(np.concatenate([*fed, given]))
     return np.array(out)
@@ -72,7 +82,8 @@ def plain_loop(model, X, y_init=None):
         given = len(y_init)
         y[:given] = np.asarray(y_init).reshape(given, y.shape[1])
     for t in range(given, len(X)):
-        y[t] = answer(model, rows_of(model, X[: t + 1], y[: t + 1])[-1]) * model.y_scale_ + model.y_mean_
+        row = rows_of(model, X[: t + 1], y[: t + 1], measured=given > 0)[-1]
+        y[t] = answer(model, row) * model.y_scale_ + model.y_mean_
     return y
 
 
@@ -96,6 +107,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:y_init has 1 rows:tsforce.errors.ContextWarning")
 def test_predict_is_a_plain_loop(kind):
     model = fitted(**KINDS[kind])
     X, y = system(60, seed=1, outputs=len(model.y_mean_))
@@ -123,13 +135,14 @@ def test_one_step_reads_measured_outputs_up_to_the_row_before(kind):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 60, 100])
+@pytest.mark.filterwarnings("ignore:y_init has . rows:tsforce.errors.ContextWarning")
 def test_predict_ahead_is_a_simulation_from_every_row(steps):
     model = fitted(mode="open_loop", output_lags=3)
     X, y = system(60, seed=1)
     got = model.predict_ahead(X, y, steps)
     for t in (0, 1, 8, 9, 30, 59):
         known = max(t + 1 - steps, 0)
-        want = model.predict(X[: t + 1], y_init=y[:known])[-1]
+        want = model.predict(X[: t + 1], y_init=y[:known] if known else "rest")[-1]
         np.testing.assert_allclose(got[t], want, rtol=1e-10)
 
 
@@ -257,12 +270,80 @@ def test_a_fit_sees_no_lag_across_a_border():
     assert np.abs(joined.predict(X) - one.predict(X)).max() > 1e-6
 
 
-def test_measured_rows_may_be_all_of_a_record():
+def test_measured_rows_may_be_all_of_a_record_but_not_of_all():
     X, y = system(60)
     model = fitted(mode="open_loop")
-    np.testing.assert_array_equal(model.predict(X, y_init=y), y)
     both = model.predict(X, y_init=[y[:20], y[20:25]], session_sizes=[20, 40])
     np.testing.assert_array_equal(both[:25], y[:25])
+    with pytest.warns(ContextWarning, match=r"all 60 rows, .* Pass y_init=y\[:2\], or call one_step\(X, y\)"):
+        whole = model.predict(X, y)
+    np.testing.assert_array_equal(whole, model.predict(X, y_init=y[:2]))
+    with pytest.warns(ContextWarning, match="all 60 rows"):
+        whole = model.predict(X, [y[:20], y[20:]], session_sizes=[20, 40])
+    np.testing.assert_array_equal(whole, model.predict(X, [y[:2], y[20:22]], session_sizes=[20, 40]))
+
+
+def test_without_measured_outputs_a_simulation_goes_on_where_the_record_ended():
+    for kind in ({"mode": "open_loop"}, {"outputs": 2, "mode": "open_loop"}, {"model": "mlp", "mode": "closed_loop"}):
+        X, y = system(300, outputs=kind.get("outputs", 1))
+        options = {k: v for k, v in kind.items() if k != "outputs"}
+        model = NARXRegressor(3, 2, max_steps=4, **options).fit(X[:200], y[:200])
+        want = model.predict(X[190:], y_init=y[190:200])[10:]
+        np.testing.assert_allclose(model.predict(X[200:]), want, rtol=1e-6 if "model" in kind else 1e-12)
+
+
+def test_the_inputs_that_were_learnt_from_are_simulated_from_where_their_record_began():
+    X, y = system(300)
+    y = y + 100.0 * 0.9 ** np.arange(300)
+    model = NARXRegressor(1, 2, mode="open_loop").fit(X, y)
+    np.testing.assert_allclose(model.predict(X), model.predict(np.r_[X[:1], X], y_init=y[:1])[1:], rtol=1e-10)
+    assert abs(model.predict(X)[0] - y[0]) < 30 < abs(model.predict(X, "rest")[0] - y[0])
+
+
+def test_rest_is_at_the_training_mean_and_what_several_records_start_from():
+    X, y = system(300)
+    one = NARXRegressor(2, 2, mode="open_loop").fit(X, y)
+    one.x_std = X.std(axis=0)
+    np.testing.assert_allclose(one.predict(X[50:90], "rest"), plain_loop(one, X[50:90])[:, 0], rtol=1e-9)
+    several = NARXRegressor(2, 2, mode="open_loop").fit(X, y, session_sizes=[200, 100])
+    np.testing.assert_array_equal(several.predict(X[50:90]), several.predict(X[50:90], "rest"))
+    pieces = one.predict(X[:60], session_sizes=[20, 40])
+    np.testing.assert_allclose(pieces[20:], one.predict(X[20:60], "rest"), rtol=1e-12)
+    with pytest.raises(ArgumentError, match=r"y_init='rset'.*rest"):
+        one.predict(X, "rset")
+
+
+def test_before_a_start_shorter_than_the_lags_stands_its_first_row_and_that_is_said():
+    X, y = system(60)
+    model = fitted(mode="open_loop", output_lags=3)
+    with pytest.warns(ContextWarning, match="y_init has 1 rows, where the model reads 3 rows back"):
+        got = model.predict(X, y_init=y[:1])
+    rested = model.predict(np.r_[np.tile(X[:1], (2, 1)), X], y_init=np.r_[y[0], y[0], y[:1]])[2:]
+    np.testing.assert_allclose(got, rested, rtol=1e-12)
+
+
+def test_scorers_by_name_simulate_a_test_fold_from_the_end_of_its_training_fold():
+    u = np.repeat(np.random.default_rng(0).uniform(-1, 1, 60), 10)[:, None]
+    y = np.zeros(600)
+    for t in range(2, 600):
+        y[t] = 1.96 * y[t - 1] - 0.9604 * y[t - 2] + 0.08 * u[t - 1, 0]
+    model = NARXRegressor(2, 1, input_delay=1, mode="open_loop")
+    for scoring in ("r2", "neg_root_mean_squared_error"):
+        found = cross_validate(model, u, 50 + y, cv=TimeSeriesSplit(4), scoring=scoring)["test_score"]
+        assert (found > (0.999 if scoring == "r2" else -0.01 * y.std())).all()
+
+
+def test_a_wrapper_that_transforms_outputs_but_not_their_start_is_said():
+    X, y = system(200)
+    inner = NARXRegressor(2, 2, mode="open_loop")
+    model = TransformedTargetRegressor(inner, transformer=StandardScaler()).fit(X[:150], y[:150])
+    with pytest.warns(ContextWarning, match="TransformedTargetRegressor hands y_init on as it is"):
+        model.predict(X[150:], y_init=y[150:152])
+    start = model.transformer_.transform(y[150:152, None])
+    repaired = model.transformer_.inverse_transform(model.regressor_.predict(X[150:], start)[:, None])[:, 0]
+    np.testing.assert_allclose(repaired, inner.fit(X[:150], y[:150]).predict(X[150:], y[150:152]), rtol=1e-9)
+    # Without a start there is nothing in another unit.
+    model.predict(X[150:])
 
 
 def test_score_starts_from_as_many_rows_as_the_largest_lag_and_scores_the_rest():

@@ -85,7 +85,7 @@ def linear_part_of(regressor: Any, at: Any = None) -> LinearPart:
         inputs = check_inputs("at", at, len(centre))
         names = getattr(regressor, "feature_names_in_", None)
         still = np.tile(inputs, (_ROWS, 1))
-        rest = regressor.simulate(still if names is None else pd.DataFrame(still, columns=names)).y
+        rest = regressor.simulate(still if names is None else pd.DataFrame(still, columns=names), "rest").y
         z = (np.reshape(rest, (_ROWS, len(mean)))[-1] - mean) / scale
     v = (inputs - centre) / spread
     output, by_fed, by_known = _derivatives(regressor, z, v)

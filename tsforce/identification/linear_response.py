@@ -412,7 +412,7 @@ def _simulated(model: Any, X: FloatArray) -> tuple[FloatArray, bool]:
     names = getattr(model, "feature_names_in_", None)
     inputs = X if names is None else pd.DataFrame(X, columns=names)
     if callable(getattr(model, "simulate", None)):
-        simulation = model.simulate(inputs)
+        simulation = model.simulate(inputs, "rest")
         y, clipped = np.asarray(simulation.y, dtype=np.float64), bool(np.any(simulation.clipped))
     else:
         y, clipped = np.asarray(model.predict(inputs), dtype=np.float64), False

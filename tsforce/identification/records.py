@@ -12,6 +12,7 @@ from tsforce.data.frequency import Clock
 from tsforce.data.panel import Columns, IntArray, Panel, ragged_rows
 from tsforce.errors import ArgumentError, abbreviate
 from tsforce.forecasting.arguments import check_count, distinct, is_whole
+from tsforce.identification.record_starts import Before
 
 __all__ = [
     "check_order",
@@ -188,6 +189,7 @@ def rested_panel(
     rest: int,
     names: tuple[str, ...],
     channels: tuple[str, ...],
+    before: Before | None = None,
 ) -> Panel:
     """Return records, all under one id, each after rows in which the system rests.
 
@@ -197,12 +199,15 @@ def rested_panel(
         Inputs; those of the first row of a record also stand before it.
     sizes : (S,) int64
     measured : S arrays (n0, C)
-        Standardised outputs of the first rows of each record; 0, the training mean, elsewhere.
+        Standardised outputs of the first rows of each record; 0, the training mean, elsewhere. The first of them also
+        stands before the record.
     rows : (S,) int64
         Rows that each is to have after those of rest, as many as `sizes` or more: the last inputs are repeated.
     rest : int
     names, channels : tuple of str
         Of inputs and outputs.
+    before : Before, optional
+        What stands before every record instead, standardised outputs.
     """
     counts = rest + rows
     place = ragged_rows(np.full(len(sizes), -rest), counts)
@@ -210,6 +215,11 @@ def rested_panel(
     inputs = X[first + np.clip(place, 0, np.repeat(sizes - 1, counts))]
     values = np.zeros((len(inputs), len(channels)))
     for begin, own in zip(np.cumsum(counts) - rows, measured, strict=True):
+        if before is not None:
+            back = np.clip(np.arange(-rest, 0), -len(before.inputs), None)
+            inputs[begin - rest : begin], values[begin - rest : begin] = before.inputs[back], before.outputs[back]
+        elif len(own):
+            values[begin - rest : begin] = own[0]
         values[begin : begin + len(own)] = own
     return record_panel(inputs, values, counts, names, channels, same=True)
 

@@ -23,6 +23,7 @@ from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import HasTraining, takes_old_names, training_of
 from tsforce.identification.linear_part import LinearPart, linear_part_of
+from tsforce.identification.record_starts import LearntRecord, usable_starts, warn_of_other_units
 from tsforce.identification.records import (
     check_order,
     check_weight,
@@ -74,7 +75,10 @@ class NARXRegressor(RegressorMixin, HasTraining):
 
     Rows of X (inputs) and y (outputs) are in time order, one time step apart. ``predict(X)`` simulates: it feeds the
     model its own outputs, from inputs alone; `one_step` and `predict_ahead` start from measured outputs at every row.
-    Before its first row a system rests: its outputs at the training mean, its inputs at those of the first row.
+    Measured outputs to start a simulation from are `predict`'s ``y_init``; the first of them also stands before them.
+    Without any, a model of one record goes on where the record ended (or, given the very inputs that it learnt from,
+    starts as the record did); of several records, a system rests before the first row: its outputs at the training
+    mean, its inputs at those of the first row.
 
     Parameters
     ----------
@@ -271,6 +275,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
         context = layout.reach + (2 * horizon if recurrent else 0)
+        self._learnt_ = LearntRecord.of(X, targets, context) if len(sizes) == 1 else None
         return Problem(
             panel, (), None, context, layout, horizon, 1, True, True, asked.device, coder, judged_share=share
         )  # fmt: skip
@@ -301,9 +306,12 @@ class NARXRegressor(RegressorMixin, HasTraining):
         ----------
         X : array-like, (n, F)
             Inputs, rows in time order.
-        y_init : array-like, (n0,) or (n0, C), or a list of them or (S, n0, C), one per record, optional
+        y_init : array-like, (n0,) or (n0, C), or a list of them or (S, n0, C), one per record, or "rest", optional
             Outputs measured at the first n0 rows of each record (n0 of its own, or None): they come back as they are,
-            and the simulation starts after them.
+            and the simulation starts after them. Where that is every row, those that the lags reach back over start
+            it. "rest": outputs rest at the training mean before the first row. By default a single record, of a model
+            that has learnt from a single one, goes on where that ended, or, if X is what was learnt from, starts as
+            that did; others rest.
         session_sizes : array-like, (S,), optional
             Rows of each record; one by default.
 
@@ -321,6 +329,9 @@ class NARXRegressor(RegressorMixin, HasTraining):
 
         Warns
         -----
+        ContextWarning
+            If `y_init` holds every row, or fewer rows than the output lags reach back over; if it comes through a
+            TransformedTargetRegressor, which does not transform it.
         DivergenceWarning
             If a simulation went as far as ten times the range of the training outputs and was clipped there.
         """
@@ -333,8 +344,16 @@ class NARXRegressor(RegressorMixin, HasTraining):
         check_is_fitted(self, "model_")
         X = validate_data(self, X, reset=False, dtype=np.float64)
         sizes = record_sizes(session_sizes, len(X))
-        heads = measured_starts(y_init, sizes, self.output_names_)
-        y, clipped = self._simulator.simulate(X, sizes, heads)
+        heads = measured_starts(None if isinstance(y_init, str) else y_init, sizes, self.output_names_)
+        before = None
+        if isinstance(y_init, str):
+            check_choice("y_init", y_init, ("rest",))
+        elif y_init is not None:
+            warn_of_other_units()
+            heads = usable_starts(heads, sizes, max(self.output_lags_))
+        elif len(sizes) == 1 and self._learnt_ is not None:
+            before = self._learnt_.before(X)
+        y, clipped = self._simulator.simulate(X, sizes, heads, before)
         return Simulation(y[:, 0] if self._one_column_ else y, clipped)
 
     def one_step(self, X: Any, y: Any, session_sizes: Any = None) -> FloatArray:
@@ -416,7 +435,8 @@ class NARXRegressor(RegressorMixin, HasTraining):
                 f"left to score; give more rows."
             )
         heads = [targets[f : f + n] for f, n in zip(first, given, strict=True)]
-        yhat = self.predict(X, heads, session_sizes).reshape(targets.shape)
+        yhat, clipped = self._simulator.simulate(inputs, sizes, heads)
+        warn_of_clipping("records", clipped)
         weight = None if weight is None else weight[scored]
         return float(r2_score(targets[scored], yhat[scored], sample_weight=weight))
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.errors import DivergenceWarning, warn
 from tsforce.forecasting.rolling import Rolling
+from tsforce.identification.record_starts import Before
 from tsforce.identification.records import rested_panel
 from tsforce.training.closed_loop import forecast_windows
 
@@ -40,7 +41,9 @@ class Simulator:
     mean: FloatArray
     scale: FloatArray
 
-    def simulate(self, X: FloatArray, sizes: IntArray, heads: list[FloatArray]) -> tuple[FloatArray, BoolArray]:
+    def simulate(
+        self, X: FloatArray, sizes: IntArray, heads: list[FloatArray], before: Before | None = None
+    ) -> tuple[FloatArray, BoolArray]:
         """Return simulated outputs of all records side by side, and which records met the guard.
 
         Parameters
@@ -50,6 +53,9 @@ class Simulator:
             Rows of each record.
         heads : S arrays (n0, C)
             Outputs measured at the first rows of each, n0 of its own; they come back as they are.
+        before : Before, optional
+            What stands before the first row of every record; by default its first measured output, or the training
+            mean, and its first inputs.
 
         Returns
         -------
@@ -66,7 +72,7 @@ class Simulator:
             given, horizon = measured[some], int(left[some].max())
             # A record that ends earlier goes on at its last inputs, which nobody will see.
             panel, rest = self._rested(
-                X[ragged_rows(first[some], sizes[some])], sizes[some], [heads[i] for i in some], given + horizon
+                X[ragged_rows(first[some], sizes[some])], sizes[some], [heads[i] for i in some], given + horizon, before
             )
             index = WindowIndex(np.arange(len(some)), rest + given - 1)
             yhat = np.concatenate([part for part, _ in self._roll(panel, index, horizon)])
@@ -78,7 +84,8 @@ class Simulator:
     def ahead(self, X: FloatArray, y: FloatArray, sizes: IntArray, steps: int) -> tuple[FloatArray, BoolArray]:
         """Return each row from outputs measured up to `steps` rows before it, and which roll-outs met the guard.
 
-        Rows that have fewer before them are simulated from the start of their record.
+        Rows that have fewer before them are simulated from the start of their record, where outputs are the training
+        mean. Rows behind it look back on the first measured output where their lags reach back over it.
 
         Parameters
         ----------
@@ -93,32 +100,49 @@ class Simulator:
         clipped : (W,) bool
         """
         horizon, first = min(steps, int(sizes.max())), np.cumsum(sizes) - sizes
-        panel, rest = self._rested(X, sizes, np.split(y, first[1:]), np.maximum(sizes, horizon))
+        heads, rows = np.split(y, first[1:]), np.maximum(sizes, horizon)
+        panel, rest = self._rested(X, sizes, heads, rows)
+        # Before the first row nothing is measured yet, its own output least of all.
+        blank, _ = self._rested(X, sizes, [head[:0] for head in heads], rows)
         counts = np.maximum(sizes - horizon, 0) + 1
         series = np.repeat(np.arange(len(sizes)), counts)
         number = ragged_rows(np.zeros_like(counts), counts)
         out = np.empty_like(y)
         clipped = []
+        series, number = series[number > 0], number[number > 0]
         for yhat, part in self._roll(panel, WindowIndex(series, rest - 1 + number), horizon):
             own, nth = series[part], number[part]
-            whole = nth + horizon <= sizes[own]
-            out[(first[own] + nth + horizon - 1)[whole]] = yhat[whole, -1]
-            # The rows up to there have but one window to be taken from.
-            for w in np.flatnonzero(nth == 0):
-                most = min(horizon, int(sizes[own[w]]))
-                out[first[own[w]] : first[own[w]] + most] = yhat[w, :most]
+            out[first[own] + nth + horizon - 1] = yhat[:, -1]
+            clipped.append(self._at_the_guard(yhat).any(axis=1))
+        every = WindowIndex(np.arange(len(sizes)), np.full(len(sizes), rest - 1))
+        for yhat, part in self._roll(blank, every, horizon):
+            # The rows up to the horizon have but one window to be taken from.
+            for own, path in zip(every.series[part], yhat, strict=True):
+                most = min(horizon, int(sizes[own]))
+                out[first[own] : first[own] + most] = path[:most]
             clipped.append(self._at_the_guard(yhat).any(axis=1))
         return out * self.scale + self.mean, np.concatenate(clipped)
 
-    def _rested(self, X: FloatArray, sizes: IntArray, measured: list[FloatArray], rows: IntArray) -> tuple[Panel, int]:
+    def _rested(
+        self,
+        X: FloatArray,
+        sizes: IntArray,
+        measured: list[FloatArray],
+        rows: IntArray,
+        before: Before | None = None,
+    ) -> tuple[Panel, int]:
         """Return records in model units behind as many rows of rest as a context shows; and how many those are."""
         rest, layout = self.rolling.context_length, self.rolling.model.layout
         names = tuple(name for name, _ in layout.future_exog)
         scaled = [(own - self.mean) / self.scale for own in measured]
-        return rested_panel(X, sizes, scaled, rows, rest, names, layout.channels), rest
+        if before is not None:
+            before = before._replace(outputs=(before.outputs - self.mean) / self.scale)
+        return rested_panel(X, sizes, scaled, rows, rest, names, layout.channels, before), rest
 
     def _roll(self, panel: Panel, index: WindowIndex, horizon: int) -> Iterator[tuple[FloatArray, slice]]:
         """Yield forecasts (W, H, C) in model units, chunk by chunk of the windows."""
+        if len(index) == 0:
+            return
         at_once = max(1, _AT_ONCE // (horizon * panel.n_channels))
         for _, part in self.rolling.parts(panel, index, horizon):
             for start in range(0, len(index), at_once):
