@@ -83,6 +83,7 @@ def test_csv_files_hold_the_same_as_parquet_files():
         (["--step-size", "1"], {"step_size": 1}),
         (["--refit"], {"refit": True}),
         (["--refit", "--step-size", "4"], {"refit": True, "step_size": 4}),
+        (["--train-size", "60"], {"refit": True, "train_size": 60}),
     ],
 )
 def test_windows_are_as_asked(options, arguments):
@@ -227,6 +228,7 @@ def test_pictures_are_written(kind, name):
         (["air.csv", *WINDOWS, "--forecasts", "air.csv"], "air.csv: two files of this command have this name"),
         (["air.csv", *WINDOWS, "--by-horizon", "h.txt"], "h.txt: the name of this file ends in none of .csv"),
         (["air.csv", *WINDOWS, "--plot-kind", "pie"], "Invalid value for '--plot-kind'"),
+        (["air.csv", *WINDOWS, *QUICK, "--train-size", "10"], "a longer window than --train-size=10 would leave more"),
         (["air.csv", *WINDOWS, "--lags", "500"], "air.csv: series 'airpassengers': "),
         (["none.csv", *WINDOWS], "none.csv: there is no such file."),
     ],

@@ -149,3 +149,15 @@ def test_stamps_of_another_resolution_are_the_same_stamps(freq, fitted, scored):
     plain = narx().fit(head(df, 40)).score(df)
     other = df.assign(ds=df["ds"].dt.as_unit(scored))
     assert model.score(other) == pytest.approx(plain, rel=1e-12)
+
+
+@pytest.mark.parametrize("freq", [None, "D"])
+def test_a_rolling_training_window_keeps_the_last_rows_before_each_cutoff(freq):
+    df = make_frame((40, 30), freq=freq)
+    whole = list(ClosedLoopSplit(4, 3).split(df))
+    for (train, test), (rolled, same_test) in zip(whole, ClosedLoopSplit(4, 3, train_size=12).split(df), strict=True):
+        assert test.tolist() == same_test.tolist()
+        last = df.iloc[train].groupby("unique_id").tail(12).index
+        assert rolled.tolist() == sorted(last)
+    with pytest.raises(ArgumentError, match="train_size=0"):
+        next(ClosedLoopSplit(4, train_size=0).split(df))

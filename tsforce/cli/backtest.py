@@ -33,6 +33,11 @@ Examples:
 @click.option("--step-size", type=click.IntRange(min=1), help="Steps between windows.  [default: the horizon]")
 @click.option("--refit", is_flag=True, help="Learn anew before each window, not once before the first.")
 @click.option(
+    "--train-size",
+    type=click.IntRange(min=1),
+    help="Rows of each series to learn from, the last before each window, learning anew.  [default: all]",
+)
+@click.option(
     "--model",
     multiple=True,
     default=("linear-local",),
@@ -59,6 +64,7 @@ def backtest(
     n_windows: int,
     step_size: int | None,
     refit: bool,
+    train_size: int | None,
     model: tuple[str, ...],
     out: Path | None,
     forecasts: Path | None,
@@ -89,7 +95,9 @@ def backtest(
             lacking = lacking_windows(panel, horizon, n_windows, step_size or horizon)
             if lacking:
                 raise ArgumentError(lacking)
-            result = compare(models, panel, n_windows=n_windows, step_size=step_size, refit=refit)
+            result = compare(
+                models, panel, n_windows=n_windows, step_size=step_size, refit=refit or None, train_size=train_size
+            )
         notice(f"{file}: {describe(panel)}")
         steps = result.exposure()
         if not len(steps):

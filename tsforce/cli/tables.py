@@ -21,7 +21,7 @@ __all__ = ["as_options", "blamed_on", "check_targets", "draw", "notice", "read",
 _ARGUMENTS = (
     "id_col", "time_col", "target_col", "past_exog", "future_exog", "static", "freq", "horizon", "season_length",
     "lags", "mode", "model", "transform", "calendar", "exog_lags", "short_series", "n_windows", "step_size", "refit",
-    "sep", "decimal", "thousands", "time_format", "encoding", "method",
+    "train_size", "sep", "decimal", "thousands", "time_format", "encoding", "method",
 )  # fmt: skip
 
 

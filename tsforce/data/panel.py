@@ -156,13 +156,13 @@ class Panel:
         """Return the ticks of some rows (which may lie after the last one)."""
         return self.start[series] + rows * int(self.clock.step)
 
-    def windows(self, index: WindowIndex, length: int | None = None) -> Panel:
+    def windows(self, index: WindowIndex, length: int | IntArray | None = None) -> Panel:
         """Return a panel with one series per window: its rows up to and with the cutoff.
 
         Parameters
         ----------
         index : WindowIndex
-        length : int, optional
+        length : int or (W,) int64, optional
             Keep at most this many rows, the last ones; all by default.
         """
         # Anything else would silently show the rows of another series.

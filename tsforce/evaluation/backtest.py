@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from tsforce.data.frame import cutoff_rows
-from tsforce.data.panel import IntArray, Panel, WindowIndex
+from tsforce.data.panel import FloatArray, IntArray, Panel
+from tsforce.data.vintages import read_vintages
 from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
 from tsforce.evaluation.backtest_result import BacktestResult, Judged
 from tsforce.evaluation.backtest_windows import Plan, plan_windows
+from tsforce.evaluation.shown import Shown
+from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length, values_of
 
@@ -26,7 +29,9 @@ def backtest(
     step_size: int | None = None,
     cutoffs: Any = None,
     align: str = "auto",
-    refit: bool | int | str = False,
+    refit: bool | int | str | None = None,
+    train_size: int | None = None,
+    future_vintages: Any = None,
     season_length: int | None = None,
 ) -> BacktestResult:
     """Return closed-loop forecasts of past windows beside the truth.
@@ -48,11 +53,19 @@ def backtest(
     align : "auto", "series" or "calendar"
         Count cutoffs back from each series' own last row, or from the panel's last stamp (a series is scored where it
         has truth). "auto": "series" for whole-number stamps, "calendar" for time stamps.
-    refit : bool, int or "never"
-        What a model may know is what lies up to the cutoff, its parameters included. False: learn once, at the first
+    refit : bool, int or "never", optional
+        What a model may know is what lies up to the cutoff, its parameters included. False, which is the default, but
+        with `train_size` True is: learn once, at the first
         cutoff; a model that is fitted already and learnt from no row after a series' first cutoff is used as it is.
         True, or k: a fresh clone at every, or every k-th, cutoff. "never": the fitted model as it is although it may
         have seen the rows; the frame then says so in ``in_sample``.
+    train_size : int, optional
+        Rows of each series, the last ones before the cutoff at which a model is fitted, that it is shown; all by
+        default. Earlier ones it never sees.
+    future_vintages : DataFrame, optional
+        Archived forecasts of the future inputs: id, time, ``vintage`` (the stamp at which a row was issued) and the
+        ``future_exog`` columns. After each cutoff the inputs are those of the series' latest vintage at or before it,
+        not the ones in `df`, from which the model learns.
     season_length : int, optional
         Of the MASE scale; the model's by default, else 1.
 
@@ -67,6 +80,8 @@ def backtest(
         If an argument is not accepted, or no window fits.
     SeriesTooShortError
         If the rows before the windows are too few to learn from: says which windows would leave more.
+    FutureExogError
+        If there is no vintage at or before a cutoff, or it lacks steps.
 
     Examples
     --------
@@ -83,41 +98,71 @@ def backtest(
     steps = horizon_of(model, horizon)
     panel = model.read(df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
-    judged = judge(model, panel, plan, steps, refit)
+    future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
+    judged = judge(model, panel, plan, steps, refit, train_size, future)
     season_length = score_season_length(judged.fitted[0], season_length)
     return BacktestResult.build(panel, plan, steps, {model.name: judged}, season_length)
 
 
-def judge(model: Forecaster, panel: Panel, plan: Plan, horizon: int, refit: bool | int | str) -> Judged:
-    """Return one model's forecasts of the planned windows, and the clones that made them."""
-    every = _refit_every(refit)
+def judge(
+    model: Forecaster,
+    panel: Panel,
+    plan: Plan,
+    horizon: int,
+    refit: bool | int | str | None,
+    train_size: int | None,
+    future: FloatArray | None = None,
+) -> Judged:
+    """Return one model's forecasts of the planned windows, and the clones that made them.
+
+    Parameters
+    ----------
+    model, refit, train_size
+        As in `backtest`.
+    panel, plan, horizon
+        The data, and its W windows.
+    future : (W, H, F) float64, optional
+        Future inputs as they were known at each cutoff, in place of the panel's.
+    """
+    every = _refit_every(refit, train_size)
     check_complete(model, panel)
-    if every is None:
-        check_fitted(model)
-        fitted, maker = [model], np.zeros(len(plan.index), dtype=np.int64)
-    elif every == 0:
-        fitted = [model if _may_stay(model, panel, plan) else _fit_before(model, panel, plan)]
-        maker = np.zeros(len(plan.index), dtype=np.int64)
-    else:
+    maker, parts = np.zeros(len(plan.index), dtype=np.int64), [plan]
+    if every:
         _, rank = np.unique(plan.number, return_inverse=True)
         maker = rank.astype(np.int64) // every
-        fitted = [_fit_before(model, panel, plan.some(maker == k)) for k in range(int(maker.max()) + 1)]
+        parts = [plan.some(maker == k) for k in range(int(maker.max()) + 1)]
+    if every is None:
+        check_fitted(model)
+        fitted = [model]
+    elif every == 0 and train_size is None and _may_stay(model, panel, plan):
+        fitted = [model]
+    else:
+        fitted = [_fit_before(model, panel, part, train_size) for part in parts]
+    first = None
+    if train_size is not None:
+        first = tuple(np.maximum(part.first_rows(panel.n_series) + 1 - train_size, 0) for part in parts)
+    shown = Shown(maker, first, future)
     yhat = np.full((len(plan.index), horizon, panel.n_channels), np.nan)
     covered = np.ones(len(plan.index), dtype=bool)
     for k, clone in enumerate(fitted):
         left_out = [panel.position[name] for name in getattr(clone, "short_series_", []) if name in panel.position]
-        now = (maker == k) & ~np.isin(plan.index.series, left_out)
-        covered &= now | (maker != k)
-        if now.any():
-            part = WindowIndex(plan.index.series[now], plan.index.rows[now])
-            yhat[now] = values_of(clone, clone.predict_at(panel, part, horizon), horizon)
+        covered &= ~((maker == k) & np.isin(plan.index.series, left_out))
+    able = np.flatnonzero(covered)
+    for k, places, own, index in shown.some(able).pieces(panel, plan.some(able).index):
+        yhat[able[places]] = values_of(fitted[k], fitted[k].predict_at(own, index, horizon), horizon)
     seen = _learnt_rows(model, panel) if every is None else None
-    return Judged(yhat, covered, fitted, maker, seen, model.is_baseline)
+    return Judged(yhat, covered, fitted, shown, seen, model.is_baseline)
 
 
-def _refit_every(refit: Any) -> int | None:
+def _refit_every(refit: Any, train_size: Any) -> int | None:
     """Return how many windows one fit serves: 0 for all, None for never fitting."""
+    if train_size is not None:
+        check_count("train_size", train_size, other="None")
+    if refit is None:
+        return 0 if train_size is None else 1
     if isinstance(refit, str):
+        if refit == "never" and train_size is not None:
+            raise ArgumentError(f"train_size={train_size} is of fits, and refit='never' makes none; leave one out.")
         if refit == "never":
             return None
     elif isinstance(refit, (bool, np.bool_)) or (isinstance(refit, (int, np.integer)) and refit >= 1):
@@ -138,16 +183,20 @@ def _may_stay(model: Forecaster, panel: Panel, plan: Plan) -> bool:
     return bool((learnt <= first)[first >= 0].all())
 
 
-def _fit_before(model: Forecaster, panel: Panel, plan: Plan) -> Forecaster:
-    """Return a clone fitted on the rows up to each series' first cutoff of the plan."""
+def _fit_before(model: Forecaster, panel: Panel, plan: Plan, train_size: int | None) -> Forecaster:
+    """Return a clone fitted on the rows up to each series' first cutoff of the plan, the last `train_size` of them."""
     clone = model.clone_unfitted()
     mode = getattr(model, "mode_", None)
     seen = panel.head(plan.first_rows(panel.n_series) + 1)
+    more_rows = plan.more_rows
+    if train_size is not None and train_size < seen.lengths.max():
+        seen = seen.windows(seen.last_rows(), train_size)
+        more_rows = f"a longer window than train_size={train_size}"
     try:
         return clone.fit(seen, mode=mode)
     except SeriesTooShortError as error:
         # The model knows what it was shown, not why it was no more.
         raise SeriesTooShortError(
             f"{error} These are the rows up to the first cutoff, {int(seen.lengths.max())} of "
-            f"{int(panel.lengths.max())} in the longest series: {plan.more_rows} would leave more to learn from."
+            f"{int(panel.lengths.max())} in the longest series: {more_rows} would leave more to learn from."
         ) from error

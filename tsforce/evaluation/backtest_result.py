@@ -16,6 +16,7 @@ from tsforce.data.panel import IntArray, Panel
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.evaluation.backtest_windows import Plan
 from tsforce.evaluation.forcing_response import MOST_WINDOWS, RATIOS, Measured
+from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.forced import check_ratio
@@ -39,8 +40,8 @@ class Judged:
         False where the model left the series out.
     fitted : list of Forecaster
         The clones that made them.
-    maker : (W,) int64
-        Which clone made each window.
+    shown : Shown
+        Which clone made each window, and what it was shown.
     learnt : (S,) int64 or None
         For refit="never": the last row of each series that was learnt from.
     is_baseline : bool
@@ -49,20 +50,13 @@ class Judged:
     yhat: FloatArray
     covered: BoolArray
     fitted: list[Forecaster]
-    maker: IntArray
+    shown: Shown
     learnt: IntArray | None
     is_baseline: bool
 
     def some(self, chosen: BoolArray) -> Judged:
         """Return the forecasts of some windows."""
-        return Judged(
-            self.yhat[chosen],
-            self.covered[chosen],
-            self.fitted,
-            self.maker[chosen],
-            self.learnt,
-            self.is_baseline,
-        )
+        return replace(self, yhat=self.yhat[chosen], covered=self.covered[chosen], shown=self.shown.some(chosen))
 
 
 @dataclass(frozen=True, eq=False)

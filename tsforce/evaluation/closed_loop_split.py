@@ -26,6 +26,8 @@ class ClosedLoopSplit:
         Folds.
     step_size : int, optional
         Rows from one cutoff to the next; the horizon by default.
+    train_size : int, optional
+        Rows of each series up to a cutoff to learn from, the last ones; all by default.
     align : "auto", "series" or "calendar"
         As in ``backtest``.
     freq : "infer", pandas alias or offset, or int
@@ -53,6 +55,7 @@ class ClosedLoopSplit:
         n_windows: int = 3,
         *,
         step_size: int | None = None,
+        train_size: int | None = None,
         align: str = "auto",
         freq: Any = "infer",
         id_col: str = "unique_id",
@@ -62,6 +65,7 @@ class ClosedLoopSplit:
         self.horizon = horizon
         self.n_windows = n_windows
         self.step_size = step_size
+        self.train_size = train_size
         self.align = align
         self.freq = freq
         self.id_col = id_col
@@ -92,6 +96,7 @@ class ClosedLoopSplit:
         """
         del y, groups
         horizon = check_count("horizon", self.horizon)
+        longest = np.inf if self.train_size is None else check_count("train_size", self.train_size, other="None")
         own = [name for name in (self.id_col, self.time_col, self.target_col) if name in X.columns]
         panel = read_panel(
             X[own], id_col=self.id_col, time_col=self.time_col, target_col=self.target_col, freq=self.freq
@@ -107,7 +112,7 @@ class ClosedLoopSplit:
             has_window[fold.index.series] = True
             ahead = rows - cutoff[series]
             test = has_window[series] & (ahead > 0) & (ahead <= horizon)
-            yield np.flatnonzero(ahead <= 0), np.flatnonzero(test)
+            yield np.flatnonzero((ahead <= 0) & (ahead > -longest)), np.flatnonzero(test)
 
     @staticmethod
     def _cutoffs(panel: Any, fold: Plan) -> npt.NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tsforce.data.vintages import read_vintages
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.backtest_result import BacktestResult
@@ -24,7 +25,9 @@ def compare(
     step_size: int | None = None,
     cutoffs: Any = None,
     align: str = "auto",
-    refit: bool | int | str = False,
+    refit: bool | int | str | None = None,
+    train_size: int | None = None,
+    future_vintages: Any = None,
     season_length: int | None = None,
 ) -> BacktestResult:
     """Return the backtest of several forecasters on the same windows, one column each.
@@ -33,7 +36,7 @@ def compare(
     ----------
     models : dict of name -> Forecaster, or list of Forecaster
         A dict's key wins over the forecaster's own name.
-    df, horizon, n_windows, step_size, cutoffs, align, refit, season_length
+    df, horizon, n_windows, step_size, cutoffs, align, refit, train_size, future_vintages, season_length
         As in ``backtest``. Without `horizon`, the one the models agree on; without `season_length`, the first model's.
 
     Returns
@@ -59,7 +62,8 @@ def compare(
     # One reading serves all, so that all see the same windows.
     panel = read_for([model for _, model in pairs], df)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
-    judged = {name: judge(model, panel, plan, steps, refit) for name, model in pairs}
+    future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
+    judged = {name: judge(model, panel, plan, steps, refit, train_size, future) for name, model in pairs}
     season_length = score_season_length(next(iter(judged.values())).fitted[0], season_length)
     return BacktestResult.build(panel, plan, steps, judged, season_length)
 

@@ -131,6 +131,7 @@ def compare_modes(
     step_size: int | None = None,
     cutoffs: Any = None,
     align: str = "auto",
+    train_size: int | None = None,
     season_length: int | None = None,
 ) -> ModeComparison:
     """Return closed-loop and one-step errors of one model trained in several modes.
@@ -147,7 +148,7 @@ def compare_modes(
         A number n stands for 0 .. n - 1. Every mode gets the same ones.
     reference : str, optional
         The mode that others are tested against; the first by default.
-    horizon, n_windows, step_size, cutoffs, align, season_length
+    horizon, n_windows, step_size, cutoffs, align, train_size, season_length
         As in ``backtest``.
 
     Returns
@@ -191,7 +192,7 @@ def compare_modes(
         for seed in numbers:
             candidate = model.clone_unfitted().set_params(mode=mode, random_state=seed)
             began = time.process_time()
-            judged = judge(candidate, panel, plan, steps, refit=False)
+            judged = judge(candidate, panel, plan, steps, False, train_size)
             cpu = time.process_time() - began
             fitted = judged.fitted[0]
             season = score_season_length(fitted, season_length)

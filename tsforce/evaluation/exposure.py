@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.evaluation.backtest_windows import Plan
+from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import values_of
 from tsforce.scoring.metrics import has_scale
@@ -59,21 +60,21 @@ class Exposure:
 
 
 def one_step_forecasts(
-    panel: Panel, plan: Plan, fitted: list[Forecaster], maker: IntArray, known: BoolArray
+    panel: Panel, plan: Plan, fitted: list[Forecaster], shown: Shown, known: BoolArray
 ) -> FloatArray:
     """Return, for every step of every window, the forecast from one step before it, (W, H, C); NaN without truth."""
-    index = plan.index
     out = np.full((*known.shape, panel.n_channels), np.nan)
-    for k, model in enumerate(fitted):
-        window, step = np.nonzero(known & (maker == k)[:, None])
+    for k, places, own, index in shown.pieces(panel, plan.index):
+        model = fitted[k]
+        window, step = np.nonzero(known[places])
         if len(window) == 0:
             continue
         series, rows = index.series[window], index.rows[window] + step
         # Windows overlap; each one-step forecast is made once.
-        longest = int(panel.lengths.max())
+        longest = int(own.lengths.max())
         key, back = np.unique(series * longest + rows, return_inverse=True)
         once = WindowIndex(key // longest, key % longest)
-        out[window, step] = values_of(model, model.predict_at(panel, once, 1), 1)[back, 0]
+        out[places[window], step] = values_of(model, model.predict_at(own, once, 1), 1)[back, 0]
     return out
 
 
@@ -82,7 +83,7 @@ def measure_exposure(
     plan: Plan,
     yhat: FloatArray,
     fitted: list[Forecaster],
-    maker: IntArray,
+    shown: Shown,
     truth: FloatArray,
     known: BoolArray,
     scale: FloatArray,
@@ -95,8 +96,8 @@ def measure_exposure(
         The data and its W windows.
     yhat, truth : (W, H, C)
         Closed-loop forecasts and truth, original units.
-    fitted, maker
-        The clones, and which made each window.
+    fitted, shown
+        The clones, which made each window, and what they were shown.
     known : (W, H) bool
         Where there is truth.
     scale : (S, C)
@@ -114,7 +115,7 @@ def measure_exposure(
             count = use.sum(axis=(0, 2))
             return np.where(count > 0, np.sqrt(square.sum(axis=(0, 2)) / np.maximum(count, 1)), np.nan)
 
-    one_step = one_step_forecasts(panel, plan, fitted, maker, known)
+    one_step = one_step_forecasts(panel, plan, fitted, shown, known)
     return Exposure(
         rmse_closed=rmse(yhat),
         rmse_one_step=rmse(one_step),

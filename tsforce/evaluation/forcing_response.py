@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tsforce.data.panel import IntArray, Panel, WindowIndex
+from tsforce.data.panel import Panel, WindowIndex
 from tsforce.evaluation.backtest_windows import Plan
 from tsforce.evaluation.exposure import Exposure, measure_exposure
 from tsforce.evaluation.exposure_words import Response, Spread, describe_exposure
+from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import values_of
 from tsforce.scoring.cutoffs import even_draw
@@ -35,7 +36,7 @@ def measure_response(
     index: WindowIndex,
     forecasts: tuple[FloatArray, FloatArray],
     fitted: list[Forecaster],
-    maker: IntArray,
+    shown: Shown,
     truth: FloatArray,
     known: BoolArray,
     scale: FloatArray,
@@ -52,7 +53,7 @@ def measure_response(
         The data and its W windows.
     forecasts : two of (W, H, C)
         One step ahead and closed loop, which is what ratios 1 and 0 are.
-    fitted, maker, truth, known, scale
+    fitted, shown, truth, known, scale
         As in ``measure_exposure``.
     ratio : float
         Share of observed targets that are fed back.
@@ -71,13 +72,12 @@ def measure_response(
         yhat = forecasts[0 if ratio == 1 else 1][chosen]
     else:
         yhat = np.empty((len(chosen), *truth.shape[1:]))
-        for k in np.unique(maker[chosen]):
-            now = maker[chosen] == k
-            part = WindowIndex(index.series[chosen][now], index.rows[chosen][now])
+        part = WindowIndex(index.series[chosen], index.rows[chosen])
+        for k, places, own, windows in shown.some(chosen).pieces(panel, part):
             forced = fitted[k].predict_forced(
-                panel, part, truth.shape[1], forcing_ratio=ratio, random_state=random_state
+                own, windows, truth.shape[1], forcing_ratio=ratio, random_state=random_state
             )
-            yhat[now] = values_of(fitted[k], forced, truth.shape[1])
+            yhat[places] = values_of(fitted[k], forced, truth.shape[1])
     unit = scale[index.series[chosen]][:, None]
     use = known[chosen][:, :, None] & has_scale(unit)
     with np.errstate(over="ignore"):
@@ -88,16 +88,15 @@ def measure_response(
 
 
 def measure_spread(
-    panel: Panel, index: WindowIndex, fitted: list[Forecaster], maker: IntArray, horizon: int, *, max_windows: int
+    panel: Panel, index: WindowIndex, fitted: list[Forecaster], shown: Shown, horizon: int, *, max_windows: int
 ) -> Spread:
     """Return what small errors come to along the forecasts of at most `max_windows` windows, spread evenly."""
     chosen = even_draw(len(index), max_windows)
     found = np.full((len(chosen), 3), np.nan)
-    for k in np.unique(maker[chosen]):
-        now = maker[chosen] == k
-        part = WindowIndex(index.series[chosen][now], index.rows[chosen][now])
-        frame = fitted[k].companion_at(panel, part, horizon)
-        found[now] = np.stack([frame[name].to_numpy() for name in ("radius_median", "radius_max", "growth")], axis=1)
+    part = WindowIndex(index.series[chosen], index.rows[chosen])
+    for k, places, own, windows in shown.some(chosen).pieces(panel, part):
+        frame = fitted[k].companion_at(own, windows, horizon)
+        found[places] = np.stack([frame[name].to_numpy() for name in ("radius_median", "radius_max", "growth")], axis=1)
     median, largest, growth = found[~np.isnan(found).any(axis=1)].T
     if len(median) == 0:
         return Spread(np.nan, np.nan, np.nan, 0)
@@ -140,7 +139,7 @@ class Measured:
         if name not in self.exposures:
             own = self.models[name]
             self.exposures[name] = measure_exposure(
-                self.panel, self.plan, own.yhat, own.fitted, own.maker, self.truth, self.known, self.scale
+                self.panel, self.plan, own.yhat, own.fitted, own.shown, self.truth, self.known, self.scale
             )
         return self.exposures[name]
 
@@ -149,7 +148,7 @@ class Measured:
         if name not in self.spreads:
             own = self.models[name]
             self.spreads[name] = measure_spread(
-                self.panel, self.plan.index, own.fitted, own.maker, self.truth.shape[1], max_windows=_MAPPED_WINDOWS
+                self.panel, self.plan.index, own.fitted, own.shown, self.truth.shape[1], max_windows=_MAPPED_WINDOWS
             )
         return self.spreads[name]
 
@@ -159,7 +158,7 @@ class Measured:
         if key not in self.responses:
             own, one_step = self.models[name], self.exposure(name).one_step
             self.responses[key] = measure_response(
-                self.panel, self.plan.index, (one_step, own.yhat), own.fitted, own.maker,
+                self.panel, self.plan.index, (one_step, own.yhat), own.fitted, own.shown,
                 self.truth, self.known, self.scale, ratio, max_windows=max_windows, random_state=random_state,
             )  # fmt: skip
         return self.responses[key]

@@ -66,6 +66,7 @@ def tune(
     horizon: int | None = None,
     n_windows: int = 3,
     step_size: int | None = None,
+    train_size: int | None = None,
     n_trials: int = 30,
     time_limit: float | None = None,
     random_state: int = 0,
@@ -90,7 +91,7 @@ def tune(
         holds for each of them, or is a dict of name -> such a space; a model it does not name is judged as it is.
     horizon : int, optional
         H, steps after each cutoff; that of the models by default.
-    n_windows, step_size
+    n_windows, step_size, train_size
         As in ``backtest``.
     n_trials : int
         Candidates per model beside the model as it is, at most.
@@ -122,8 +123,8 @@ def tune(
     >>> model = NARXForecaster(horizon=12, lags=24, scope="local", mode="open_loop")
     >>> space = {"target_transforms": [[Log()], [Log(), Difference(12)]], "ridge": [1.0, 100.0]}
     >>> found = tune(model, load("airpassengers").iloc[:-12], space)
-    >>> found.best_params_["target_transforms"]
-    [Log(), Difference(lag=12)]
+    >>> found.best_params_
+    {'target_transforms': [Log()], 'ridge': 1.0}
     >>> len(found.trials_), found.trials_["status"].unique().tolist()
     (5, ['ok'])
     """
@@ -141,7 +142,9 @@ def tune(
     limit = None if time_limit is None else check_number("time_limit", time_limit, auto=False, above_zero=True)
     check_choice("metric", metric, METRICS)
     seed = check_count("random_state", random_state, least=0)
-    judge = _Judge(df, common_horizon(pairs, horizon), check_count("n_windows", n_windows), step_size, metric)
+    judge = _Judge(
+        df, common_horizon(pairs, horizon), check_count("n_windows", n_windows), step_size, train_size, metric
+    )
     began = time.process_time()
     best, winner, found = np.inf, pairs[0], dict[str, Any]()
     for number, (name, one) in enumerate(pairs):
@@ -161,9 +164,12 @@ def tune(
 class _Judge:
     """Scores candidates on the same windows, and keeps a row of each."""
 
-    def __init__(self, df: Any, horizon: int, n_windows: int, step_size: int | None, metric: str) -> None:
+    def __init__(
+        self, df: Any, horizon: int, n_windows: int, step_size: int | None, train_size: int | None, metric: str
+    ) -> None:
         self.df = df
         self.windows: dict[str, Any] = {"horizon": horizon, "n_windows": n_windows, "step_size": step_size}
+        self.windows |= {"train_size": train_size, "refit": False}
         self.metric = metric
         self.season_length: int | None = None
         self.n_series: int | None = None
