@@ -56,7 +56,7 @@ def test_the_code_of_a_page_runs_in_order_and_prints_what_the_page_shows(page, t
             if kind == "sh":
                 run_commands(block)
             else:
-                exec(compile(block, str(page), "exec"), scope)
+                exec(compile(block, str(page), "exec", dont_inherit=True), scope)
         printed = out.getvalue()
 
 

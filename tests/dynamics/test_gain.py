@@ -101,7 +101,7 @@ def test_a_state_has_no_gain():
     future = draw(G, B, H, 1)
     with pytest.raises(ArgumentError, match="Recurrent has a state that truth does not reset"):
         feedback_gain(model, draw(G, B, L, 1), future, torch.ones_like(future, dtype=torch.bool))
-    with pytest.raises(ArgumentError, match="has a state that truth does not reset"):
+    with pytest.raises(ArgumentError, match="on a model with a state does not have"):
         NARXForecaster(
             4, 5, model="gru", season_length=7, max_steps=2, mode=GeneralizedTeacherForcing(Annealed())
         ).fit(make_frame())  # fmt: skip

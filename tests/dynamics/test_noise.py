@@ -168,5 +168,7 @@ def test_series_trained_together_under_noise_are_as_each_alone(policy, scaling):
 
 @pytest.mark.parametrize("kind", ["white", "random_walk"])
 def test_a_regressor_cannot_be_fitted_under_noise(kind):
-    with pytest.raises(ArgumentError, match="for models with a gradient"):
+    with pytest.raises(
+        ArgumentError, match="a regressor that is fitted on rows does not have; use a model with a gradient"
+    ):
         NARXForecaster(4, 5, model=Ridge(), season_length=7, mode=InputNoise(0.1, kind)).fit(make_frame())

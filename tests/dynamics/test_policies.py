@@ -267,7 +267,7 @@ def test_as_many_passes_as_steps_train_as_the_policy_itself(build):
 
 def test_passes_are_for_models_without_a_state():
     model = NARXForecaster(4, 5, model="gru", max_steps=2, season_length=7, mode=ParallelSampling(Curriculum()))
-    with pytest.raises(ArgumentError, match="Recurrent has a state that every step reads"):
+    with pytest.raises(ArgumentError, match="parallel passes, which AdamW on a model with a state does not have"):
         model.fit(make_frame((60, 50)))
 
 

@@ -199,7 +199,7 @@ def test_patience_counts_only_once_the_floor_is_reached():
 
 def test_without_validation_it_says_what_to_use():
     model = NARXForecaster(4, 5, season_length=7, training=Training(validation=False), mode=Curriculum(Adaptive()))
-    with pytest.raises(ArgumentError, match=r"validation=False leaves none.*such as Linear\(\)"):
+    with pytest.raises(ArgumentError, match=r"AdamW under validation=False does not have; use .*such as Linear\(\)"):
         model.fit(make_frame())
 
 
@@ -214,7 +214,9 @@ def test_where_no_series_spares_a_window_it_is_a_linear_curriculum_and_says_so()
 
 
 def test_a_regressor_is_refused():
-    with pytest.raises(ArgumentError, match="for models with a gradient"):
+    with pytest.raises(
+        ArgumentError, match="a regressor that is fitted on rows does not have; use a model with a gradient"
+    ):
         NARXForecaster(4, 5, model=Ridge(), season_length=7, mode=Curriculum(Adaptive())).fit(make_frame())
 
 

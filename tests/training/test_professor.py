@@ -271,5 +271,7 @@ def test_the_adversary_alone_teaches_a_damped_oscillator_to_go_on():
 
 
 def test_a_regressor_is_refused():
-    with pytest.raises(ArgumentError, match="for models with a gradient"):
+    with pytest.raises(
+        ArgumentError, match="a regressor that is fitted on rows does not have; use a model with a gradient"
+    ):
         NARXForecaster(4, 5, model=Ridge(), season_length=7, mode=ProfessorForcing()).fit(make_frame())

@@ -209,7 +209,9 @@ def test_a_class_in_place_of_an_estimator_is_named():
 
 @pytest.mark.parametrize("policy", [InputNoise(), Pushforward(), RollOutLength()], ids=str)
 def test_a_policy_that_needs_a_gradient_is_refused(policy):
-    with pytest.raises(ArgumentError, match="for models with a gradient"):
+    with pytest.raises(
+        ArgumentError, match="a regressor that is fitted on rows does not have; use a model with a gradient"
+    ):
         build(Ridge()).fit(make_frame(), mode=policy)
 
 

@@ -8,6 +8,7 @@ ratio 0 closed loop (own outputs). Here: the base, and the three that modes are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.moment import Moment
 from tsforce.dynamics.schedules import Linear, Schedule, is_number
 from tsforce.errors import ArgumentError, check_choice
+
+if TYPE_CHECKING:
+    from tsforce.dynamics.policies import ProfessorForcing
 
 __all__ = [
     "ClosedLoop",
@@ -30,9 +34,47 @@ __all__ = [
 ]
 
 
+class _Feedback:
+    """How gradient flows through what is fed back, for policies that have no fields of these names.
+
+    Attributes
+    ----------
+    gradient : "keep", "detach" or float
+        All of it, none, or a share in [0, 1].
+    cut_every : int or None
+        Steps after which what was written before is read without gradient; None: never.
+    """
+
+    gradient: str | float = "keep"
+    cut_every: int | None = None
+
+
 @dataclass(frozen=True)
-class Forcing:
-    """Base of all policies: frozen, comparable, and blind to the model's insides."""
+class Forcing(_Feedback):
+    """Base of all policies: frozen, comparable, and blind to the model's insides.
+
+    A policy says `share` and `ratio`. All else is said here for those that have nothing to say about it: truth is read,
+    gradient kept, every step of the horizon rolled out once, one after the other, without noise, and counted alike.
+    """
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """What a solver must have beyond a share of truth at each step, names of ``capabilities.CAPABILITIES``.
+
+        By default as the properties here say, and "noise", "steps" and "weights" where a class has such a method of its
+        own.
+        """
+        own = type(self)
+        asked = {
+            "errors": self.follows_errors,
+            "gains": self.measures_every is not None,
+            "discriminator": self.adversary is not None,
+            "passes": self.in_passes is not None,
+            "noise": own.noise is not Forcing.noise or own.lag_noise is not Forcing.lag_noise,
+            "steps": own.steps is not Forcing.steps,
+            "weights": own.weights is not Forcing.weights,
+        }
+        return frozenset(name for name, wanted in asked.items() if wanted)
 
     @property
     def needs_truth(self) -> bool:
@@ -42,13 +84,13 @@ class Forcing:
     @property
     def gradient_scale(self) -> float:
         """What gradient is multiplied by where an own output is fed back: 1 keeps it, 0 stops it."""
-        gradient = getattr(self, "gradient", "keep")
-        return {"keep": 1.0, "detach": 0.0}[gradient] if isinstance(gradient, str) else float(gradient)
+        share = self.gradient
+        return {"keep": 1.0, "detach": 0.0}[share] if isinstance(share, str) else float(share)
 
     @property
     def cuts_every(self) -> int | None:
         """Steps after which nothing written before is read with gradient any more; None: never."""
-        return getattr(self, "cut_every", None)
+        return self.cut_every
 
     @property
     def follows_errors(self) -> bool:
@@ -61,7 +103,7 @@ class Forcing:
         return None
 
     @property
-    def adversary(self) -> Forcing | None:
+    def adversary(self) -> ProfessorForcing | None:
         """The policy under which a discriminator adds to the loss; None: there is none."""
         return None
 
@@ -69,11 +111,6 @@ class Forcing:
     def in_passes(self) -> tuple[int, str] | None:
         """Passes in place of the sequential roll-out, and through which gradient flows; None: step by step."""
         return None
-
-    @property
-    def needs_gradient(self) -> bool:
-        """Whether only training by gradient can do what it says: more than a share of truth at each step."""
-        return self.follows_errors or self.measures_every is not None or self.adversary is not None
 
     def own(self, yhat: Tensor) -> Tensor:
         """Return outputs as they are fed back: the same values, with as much gradient as the policy lets through."""

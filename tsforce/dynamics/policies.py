@@ -241,11 +241,6 @@ class InputNoise(OpenLoop):
             raise ArgumentError(f"sigma={self.sigma!r}: expected a number of at least 0.")
         check_choice("kind", self.kind, ("white", "random_walk"))
 
-    @property
-    def needs_gradient(self) -> bool:
-        """It does: noise is on what is read, which rows of a regressor do not know of."""
-        return True
-
     def noise(self, future: Tensor, moment: Moment | None) -> Tensor | None:
         """Return normal draws times sigma, keyed by group and step of training; None for a walk."""
         moment = needed(self, moment)
@@ -298,11 +293,6 @@ class Pushforward(Forcing):
     def gradient_scale(self) -> float:
         """No gradient flows through what is fed back."""
         return 0.0
-
-    @property
-    def needs_gradient(self) -> bool:
-        """It does: one step alone is learnt from."""
-        return True
 
     def ratio(self, moment: Moment | None) -> float:
         """Return 0."""
@@ -382,23 +372,18 @@ class ProfessorForcing(OpenLoop):
     high: float = 0.99
 
     def __post_init__(self) -> None:
-        for name, least in (("weight", "of at least 0"), ("learning_rate", "above 0")):
-            value = getattr(self, name)
-            if not (is_number(value) and 0 <= value < float("inf") and (value > 0 or name == "weight")):
-                raise ArgumentError(f"{name}={value!r}: expected a number {least}.")
+        if not (is_number(self.weight) and 0 <= self.weight < math.inf):
+            raise ArgumentError(f"weight={self.weight!r}: expected a number of at least 0.")
+        if not (is_number(self.learning_rate) and 0 < self.learning_rate < math.inf):
+            raise ArgumentError(f"learning_rate={self.learning_rate!r}: expected a number above 0.")
         if not isinstance(self.both, bool):
             raise ArgumentError(f"both={self.both!r}: expected True or False.")
         check_whole("hidden", self.hidden, 1)
-        for name in ("low", "high"):
-            if not (is_number(getattr(self, name)) and 0 <= getattr(self, name) <= 1):
-                raise ArgumentError(f"{name}={getattr(self, name)!r}: expected an accuracy between 0 and 1.")
+        for name, value in (("low", self.low), ("high", self.high)):
+            if not (is_number(value) and 0 <= value <= 1):
+                raise ArgumentError(f"{name}={value!r}: expected an accuracy between 0 and 1.")
 
     @property
     def adversary(self) -> ProfessorForcing | None:
         """Itself, where it has a weight."""
         return self if self.weight > 0 else None
-
-    @property
-    def needs_gradient(self) -> bool:
-        """It does."""
-        return True

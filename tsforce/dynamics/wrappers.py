@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import ClosedLoop, Forcing, Moment, check_length
-from tsforce.dynamics.policies import needed
+from tsforce.dynamics.policies import ProfessorForcing, needed
 from tsforce.dynamics.schedules import Linear, check_whole, is_number
 from tsforce.errors import ArgumentError, check_choice
 
@@ -25,6 +25,11 @@ class _Around(Forcing):
     def __post_init__(self) -> None:
         if not isinstance(self.forcing, Forcing):
             raise ArgumentError(f"forcing={self.forcing!r}: expected a Forcing such as ClosedLoop().")
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """As the policy itself."""
+        return self.forcing.requires
 
     @property
     def needs_truth(self) -> bool:
@@ -52,7 +57,7 @@ class _Around(Forcing):
         return self.forcing.measures_every
 
     @property
-    def adversary(self) -> Forcing | None:
+    def adversary(self) -> ProfessorForcing | None:
         """As the policy itself."""
         return self.forcing.adversary
 
@@ -60,11 +65,6 @@ class _Around(Forcing):
     def in_passes(self) -> tuple[int, str] | None:
         """As the policy itself."""
         return self.forcing.in_passes
-
-    @property
-    def needs_gradient(self) -> bool:
-        """It does: steps are left out, count differently, or are not taken one by one."""
-        return True
 
     def steps(self, horizon: int, moment: Moment | None) -> int:
         """As the policy itself."""
@@ -123,6 +123,11 @@ class RollOutLength(_Around):
         check_choice("kind", self.kind, ("growing", "random"))
         check_whole("first", self.first, 1)
         check_length(self.length)
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """As the policy itself, and a part of the horizon."""
+        return super().requires | {"steps"}
 
     def _most(self, horizon: int, moment: Moment | None) -> int:
         moment = needed(self, moment)
@@ -185,6 +190,11 @@ class StepWeights(_Around):
             raise ArgumentError(f"discount={self.discount!r}: expected a factor above 0 and at most 1.")
         check_whole("skip", self.skip, 1)
 
+    @property
+    def requires(self) -> frozenset[str]:
+        """As the policy itself, and steps that do not count alike."""
+        return super().requires | {"weights"}
+
     def weights(self, horizon: int, moment: Moment | None) -> Tensor:
         """Return the weight of each step, times that of the policy itself; (G or 1, H)."""
         inside = self.forcing.weights(horizon, moment)
@@ -242,6 +252,11 @@ class ParallelSampling(_Around):
                 f"forcing={self.forcing!r} cuts gradient at steps, which parallel passes do not have; leave out "
                 f"cut_every."
             )
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """As the policy itself, and parallel passes."""
+        return super().requires | {"passes"}
 
     @property
     def in_passes(self) -> tuple[int, str]:

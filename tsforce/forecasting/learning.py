@@ -26,6 +26,7 @@ from tsforce.training.history import History
 from tsforce.training.losses import LOSSES
 from tsforce.training.missing import seasonal_fill
 from tsforce.training.problem import Problem
+from tsforce.training.solvers import levenberg_marquardt
 from tsforce.training.solvers.levenberg_marquardt import INITIAL_OUTPUTS
 
 __all__ = ["Asked", "draws", "learn", "resolve", "solver_of", "store", "with_filled_contexts"]
@@ -124,8 +125,8 @@ def solver_of(asked: Asked, layout: LagLayout) -> str:
     widths = [len(layout.columns), *(kind.hidden if isinstance(kind, MLP) else ()), len(layout.channels)]
     small = sum(a * b for a, b in itertools.pairwise(widths)) <= _SMALL
     squares = options.loss in ("auto", "mse") and options.loss_space == "model" and options.learning_rate is None
-    plain = forcing is None or not (forcing.adversary or forcing.measures_every or forcing.in_passes)
-    return "levenberg_marquardt" if smooth and small and squares and plain else "adamw"
+    takes = forcing is None or levenberg_marquardt.OFFER.takes(forcing)
+    return "levenberg_marquardt" if smooth and small and squares and takes else "adamw"
 
 
 def _chooses(asked: Asked) -> bool:

@@ -147,7 +147,7 @@ def fit_by_gradient(
     learnt = problem.learn(problem.panel.lengths)
     model = build(start_of(problem, learnt, ridge, start), keys)
     unjudged = int(np.isnan(start_error).sum())
-    if unjudged and any(part.forcing.follows_errors for part in phases):
+    if unjudged and any("errors" in part.forcing.requires for part in phases):
         history.notes.append(
             f"{unjudged} of {n_groups} models have no validation window with a scale to measure it by: their share of "
             f"truth fell along a line."

@@ -18,7 +18,7 @@ from tsforce.training.by_gradient import GradientFit, Phase, Start, fit_by_gradi
 from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
 from tsforce.training.problem import Learnt, Problem
-from tsforce.training.solvers import gradient, levenberg_marquardt
+from tsforce.training.solvers import gradient, levenberg_marquardt, relabel
 from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 from tsforce.training.solvers.terms import select_terms
@@ -179,13 +179,10 @@ def fit_model(
     _check_initial_outputs(kind, mode, options)
     if not isinstance(kind, Family):
         return _by_rounds(problem, kind, mode, options, history)
-    choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
-    if forcing is not None and forcing.follows_errors and options.n_validation == 0:
-        raise ArgumentError(
-            f"mode={mode!r} follows the closed-loop validation error, and validation=False leaves none. Leave "
-            f"validation='auto', or use a schedule that counts steps, such as Linear()."
-        )
+    if forcing is not None:
+        _check_policy(kind, options, forcing)
+    choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     start_of = _start_of(kind)
     if kind.closed_form and forcing == OpenLoop() and options.solver == "auto":
         history.solver = "least squares"
@@ -251,6 +248,18 @@ def _check_initial_outputs(kind: Family | RowModel, mode: str | Forcing, options
     )
 
 
+def _check_policy(kind: Family, options: Options, forcing: Forcing) -> None:
+    """Raise an ArgumentError unless the solver of a model with a gradient has what a policy requires."""
+    offer = levenberg_marquardt.OFFER if options.by_squares else gradient.OFFER
+    offer.check(forcing)
+    if kind.takes_in_context:
+        instead = "a model without one, such as model='linear' or 'mlp', or another policy such as Curriculum()"
+        offer.without("gains", "passes", where="on a model with a state", instead=instead).check(forcing)
+    if options.n_validation == 0:
+        instead = "Training(validation='auto'), or a schedule that counts steps, such as Linear()"
+        offer.without("errors", where="under validation=False", instead=instead).check(forcing)
+
+
 def _start_of(kind: Family) -> Start | None:
     """Return what models of a family start from; None: a linear map."""
     if not isinstance(kind, Polynomial):
@@ -267,11 +276,7 @@ def _by_rounds(problem: Problem, blank: RowModel, mode: str | Forcing, options: 
     must_show = mode == "auto"
     name = "closed_loop" if must_show else mode if isinstance(mode, str) else type(mode).__name__
     forcing = PRESETS[name] if isinstance(mode, str) else mode
-    if forcing.needs_gradient:
-        raise ArgumentError(
-            f"mode={forcing!r} is for models with a gradient; a regressor learns under OpenLoop(), ClosedLoop(), a "
-            f"Curriculum by the clock, or another policy that only mixes truth and own outputs."
-        )
+    relabel.OFFER.check(forcing)
     plain = forcing == OpenLoop()
     history.solver = "one-step rows" if plain else "rows of own roll-outs, added round by round (data as demonstrator)"
     fit = fit_by_rounds(

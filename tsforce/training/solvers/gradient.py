@@ -19,20 +19,22 @@ from torch import Tensor, nn
 
 from tsforce.data.panel import IntArray
 from tsforce.data.windows import WindowBatch
+from tsforce.dynamics.capabilities import CAPABILITIES, Offer
 from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import Moment
 from tsforce.dynamics.gain import feedback_gain
 from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.parallel import parallel_rollout
-from tsforce.dynamics.policies import ProfessorForcing
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.closed_loop import as_dtype
 from tsforce.training.losses import multi_step_loss
 from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.professor import Professor
 
-__all__ = ["Settings", "train"]
+__all__ = ["OFFER", "Settings", "train"]
+
+OFFER = Offer("AdamW", frozenset(CAPABILITIES), "a policy of tsforce.forcing")
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class _Descent:
         if forcing.in_passes is not None:
             self.roll = partial(parallel_rollout, passes=forcing.in_passes[0], gradient=forcing.in_passes[1])
         self.professor = None
-        if isinstance(forcing.adversary, ProfessorForcing):
+        if forcing.adversary is not None:
             channels = len(self.step_model.layout.channels)
             self.professor = Professor(forcing.adversary, self.keys, lesson.horizon, channels, self.dtype)
 

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from tsforce.data.panel import IntArray
+from tsforce.dynamics.capabilities import Offer
 from tsforce.dynamics.draws import uniform
-from tsforce.dynamics.forcing import Forcing, Moment, OpenLoop
+from tsforce.dynamics.forcing import Moment, OpenLoop
 from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import ArgumentError, check_choice
@@ -29,11 +30,13 @@ from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite
 from tsforce.training.solvers.partials import n_parameters, partials_of
 from tsforce.training.solvers.starts import Starts
 
-__all__ = ["INITIAL_OUTPUTS", "Settings", "train"]
+__all__ = ["INITIAL_OUTPUTS", "OFFER", "Settings", "train"]
 
 FloatArray = npt.NDArray[np.float64]
 
 INITIAL_OUTPUTS = ("measured", "free")
+# Squares of roll-outs step by step, whatever they are fed.
+OFFER = Offer("Levenberg-Marquardt", frozenset({"errors", "noise", "steps", "weights"}), "Training(solver='adamw')")
 
 # Bytes of Gram matrices of one model at most, and cutoffs read at once.
 _MOST_BYTES = 2**29
@@ -124,7 +127,7 @@ def train(model: nn.Module, lesson: Lesson, watch: Watch, settings: Settings) ->
     Raises
     ------
     ArgumentError
-        If the model has too many weights, or `forcing` asks for more than squares of roll-outs.
+        If the model has too many weights.
 
     Notes
     -----
@@ -136,7 +139,7 @@ def train(model: nn.Module, lesson: Lesson, watch: Watch, settings: Settings) ->
 
     Free initial outputs are part of d, r and J: damped, tried and taken or not with the weights.
     """
-    _check(lesson.forcing, model, len(lesson.keys))
+    _check_size(model, len(lesson.keys))
     solver = _Solver(model, lesson, settings)
     trained = Looks(lesson, watch, settings).run(solver)
     solver.put(solver.theta if watch.validate is None else solver.best)
@@ -145,12 +148,7 @@ def train(model: nn.Module, lesson: Lesson, watch: Watch, settings: Settings) ->
     return trained
 
 
-def _check(forcing: Forcing, model: nn.Module, n_groups: int) -> None:
-    if any(more is not None for more in (forcing.adversary, forcing.measures_every, forcing.in_passes)):
-        raise ArgumentError(
-            f"mode={forcing!r} asks for more than squares of roll-outs that are fed a share of truth step by step, "
-            f"which is all that Levenberg-Marquardt takes; use Training(solver='adamw')."
-        )
+def _check_size(model: nn.Module, n_groups: int) -> None:
     width = 1 + n_parameters(model)
     if 8 * n_groups * width**2 > _MOST_BYTES:
         together = "" if n_groups == 1 else f" in each of {n_groups} models side by side"

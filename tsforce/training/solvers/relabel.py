@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tsforce.data.panel import IntArray, ragged_rows
 from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.capabilities import Offer
 from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import Forcing, Moment, blend
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
@@ -24,12 +25,19 @@ from tsforce.dynamics.rollout import rollout
 from tsforce.training.solvers.least_squares import rows_of, seen_of
 from tsforce.training.solvers.usable_windows import before_stops
 
-__all__ = ["RowModel", "Rows", "one_step_rows", "roll_out_rows"]
+__all__ = ["OFFER", "RowModel", "Rows", "one_step_rows", "roll_out_rows"]
 
 FloatArray = npt.NDArray[np.float64]
 # Lag vectors and targets of each group: (rows, D) and (rows, C).
 Rows = list[tuple[FloatArray, FloatArray]]
 
+# Rows know what was fed and what is asked for, nothing else.
+OFFER = Offer(
+    "a regressor that is fitted on rows",
+    frozenset(),
+    "a model with a gradient such as model='linear' or 'mlp', or a policy that only mixes truth and own outputs: "
+    "OpenLoop(), ClosedLoop(), a Curriculum whose schedule counts steps",
+)
 # Windows rolled out side by side.
 _AT_ONCE = 20_000
 # Own values this many standard deviations of the targets away from the truth teach nothing about the series.
