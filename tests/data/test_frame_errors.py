@@ -141,7 +141,7 @@ ROWS = {
     ),
     "hours among days": (
         panel(series(rows=12), series("b", ds=pd.date_range("2024-01-01", periods=9, freq="h"))),
-        ["series 'b': 8 time stamps off the grid of freq='D'", "first 2024-01-01 01:00:00 in row 13", "resample('D')"],
+        ["series 'b': 8 time stamps off the grid of freq='D'", "first 2024-01-01 01:00:00 in row 13", "freq='D')"],
     ),
     "days among months": (
         panel(series(ds=MONTHS), series("b", rows=5)),

@@ -124,7 +124,7 @@ def read(path: Path, options: dict[str, Any], *, inputs_only: bool = False) -> t
 
 def _filled(table: Table, path: Path, method: str, options: dict[str, Any]) -> Any:
     from tsforce import fill_gaps
-    from tsforce.data.gaps_and_duplicates import counted
+    from tsforce.data.sorted_rows import counted
 
     names = {name: options[name] for name in ("id_col", "time_col", "target_col")}
     number = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", method)
@@ -166,7 +166,7 @@ def check_targets(inputs: list[Path], tables: list[Path | None], picture: Path |
 def write(frame: Any, path: Path) -> None:
     """Write a frame to a file."""
     from tsforce.data.files import write_table
-    from tsforce.data.gaps_and_duplicates import counted
+    from tsforce.data.sorted_rows import counted
 
     with blamed_on(path):
         write_table(frame, path)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsforce.data.gaps_and_duplicates import place
+from tsforce.data.sorted_rows import place
 from tsforce.data.text_cells import ABSENT, ISO_STAMP, OFFSET, STYLES, formats_of, number_pattern
 
 __all__ = ["number_repair", "numbers_as_dates", "succeeds", "time_repair"]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsforce.data.gaps_and_duplicates import counted
 from tsforce.data.panel import Columns, ragged_rows
 from tsforce.data.read_columns import no_frame, read_stamps
+from tsforce.data.sorted_rows import counted
 from tsforce.errors import ArgumentError, ArgumentTypeError, abbreviate
 
 __all__ = ["as_pandas_long", "in_kind", "long_first", "to_long"]

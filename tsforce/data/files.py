@@ -20,8 +20,8 @@ from typing import Any
 
 import pandas as pd
 
-from tsforce.data.gaps_and_duplicates import counted
 from tsforce.data.panel import Columns
+from tsforce.data.sorted_rows import counted
 from tsforce.data.text_cells import TextForm, categories_or_numbers, ids, numbers, stamps
 from tsforce.errors import ArgumentError, DatasetNotFoundError, FrameError, MissingExtraError, abbreviate
 

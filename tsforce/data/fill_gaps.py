@@ -11,9 +11,10 @@ import pandas as pd
 
 from tsforce.data.convert import as_pandas_long, in_kind, long_first
 from tsforce.data.frequency import Clock, check_freq, infer_offset, season_length_of
-from tsforce.data.gaps_and_duplicates import BoolArray, SortedRows, duplicate_faults, target_faults, time_faults
+from tsforce.data.gaps_and_duplicates import duplicate_faults, target_faults, time_faults
 from tsforce.data.panel import Columns, IntArray
 from tsforce.data.read_columns import check_names, read_ids, read_stamps, read_target
+from tsforce.data.sorted_rows import BoolArray, SortedRows
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, check_choice
 
 __all__ = ["fill_gaps"]

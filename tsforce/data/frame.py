@@ -15,9 +15,10 @@ import pandas as pd
 
 from tsforce.data.convert import as_pandas_long, in_kind, long_first
 from tsforce.data.frequency import Clock, check_freq, infer_offset
-from tsforce.data.gaps_and_duplicates import SortedRows, duplicate_faults, place, target_faults, time_faults
+from tsforce.data.gaps_and_duplicates import duplicate_faults, input_faults, target_faults, time_faults
 from tsforce.data.panel import Columns, FloatArray, IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.data.read_columns import check_names, read_ids, read_input, read_stamps, read_static, read_target
+from tsforce.data.sorted_rows import SortedRows, place
 from tsforce.errors import (
     ArgumentError,
     FrameError,
@@ -112,7 +113,9 @@ def read_panel(
     single = [name for name in names if names.count(name) == 1]
     found = [read_input(df[name], faults) for name in (*past_exog, *future_exog) if len(df) and name in single]
     fixed = [
-        read_static(df[name], np.maximum(codes, 0), 0 if ids is None else len(ids), faults)
+        read_static(
+            df[name], np.maximum(codes, 0), 0 if ids is None else len(ids), faults, id_col if id_col in names else None
+        )
         for name in static
         if len(df) and name in single and ids is not None
     ]
@@ -153,6 +156,7 @@ def _assemble(
     indptr = np.searchsorted(codes, np.arange(len(ids) + 1)).astype(np.int64)
     rows = SortedRows(columns, columns.id in df.columns, ids, codes, indptr, stamps, raw, order, df.index)
     leading, infinite, faults = target_faults(rows, target, missing_allowed=missing_allowed)
+    faults += input_faults(rows, inputs, (*columns.past_exog, *columns.future_exog), leading)
     freq, told_by = offset, ""
     if offset is None and not isinstance(stamps, pd.DatetimeIndex):
         freq = 1

@@ -10,9 +10,9 @@ import pandas as pd
 
 from tsforce.data.convert import as_pandas_long
 from tsforce.data.frame import as_stamps
-from tsforce.data.gaps_and_duplicates import counted, place
 from tsforce.data.panel import FloatArray, Panel
 from tsforce.data.read_columns import read_input
+from tsforce.data.sorted_rows import counted, place
 from tsforce.errors import ArgumentTypeError, FrameError, FutureExogError, abbreviate
 
 __all__ = ["read_future"]

@@ -6,107 +6,18 @@ order of the report, the repairs lead to a frame that is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tsforce.data.panel import Columns, IntArray
-from tsforce.errors import abbreviate
+from tsforce.data.panel import IntArray
+from tsforce.data.sorted_rows import BoolArray, SortedRows, counted
+from tsforce.data.stamp_repairs import grid_repair, local_repair, steps_of
 
-__all__ = ["SortedRows", "counted", "duplicate_faults", "place", "target_faults", "time_faults"]
-
-BoolArray = npt.NDArray[np.bool_]
-
-
-def place(row: int, labels: Any) -> str:
-    """Return how to speak of a row: its number from 0 as in ``df.iloc``, and its index label where that differs."""
-    label = labels[row]
-    label = label.item() if isinstance(label, np.generic) else label
-    return f"row {row}" if label is row or str(label) == str(row) else f"row {row} (index label {label!r})"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun, in the plural where there are several.
-
-    Examples
-    --------
-    >>> counted(1, "row"), counted(2, "row")
-    ('1 row', '2 rows')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-@dataclass(frozen=True, eq=False)
-class SortedRows:
-    """The rows of a frame in the order of series and time.
-
-    Attributes
-    ----------
-    columns : Columns
-    has_ids : bool
-        Whether the frame has the id column; without it the frame is one series.
-    ids : Index of length S
-    codes : (N,) int64
-        Series of each row, ascending.
-    indptr : (S + 1,) int64
-        Series i owns the rows ``indptr[i]:indptr[i + 1]``.
-    stamps : Index of length N
-    raw : (N,) int64
-        The stamps as whole numbers.
-    order : (N,) int64 or None
-        Row of the user's frame that each row was; None where nothing had to be sorted.
-    labels : Index of length N
-        Of the user's frame.
-    """
-
-    columns: Columns
-    has_ids: bool
-    ids: Any
-    codes: IntArray
-    indptr: IntArray
-    stamps: Any
-    raw: IntArray
-    order: IntArray | None
-    labels: Any
-
-    @cached_property
-    def same(self) -> BoolArray:
-        """Whether row k + 1 belongs to the series of row k, (N - 1,) bool."""
-        same: BoolArray = self.codes[1:] == self.codes[:-1]
-        return same
-
-    def first(self, flat: IntArray) -> tuple[int, str]:
-        """Return which of some rows stands first in the user's frame, and how to speak of it."""
-        rows = flat if self.order is None else self.order[flat]
-        k = int(np.argmin(rows))
-        return int(flat[k]), place(int(rows[k]), self.labels)
-
-    def found(self, flat: IntArray, noun: str, number: int | None = None) -> str:
-        """Return which series some rows belong to, and how many there are (or `number`) of what."""
-        names = abbreviate(self.ids[np.unique(self.codes[flat])])
-        return f"series {names}: {counted(len(flat) if number is None else number, noun)}"
-
-    def reshaped(self, series: str) -> str:
-        """Return the repair that puts `series`, an expression in s indexed by time, in the place of each series."""
-        columns = self.columns
-        indexed = f"df = df.set_index({columns.time!r})"
-        if not self.has_ids:
-            return f"{indexed}[{columns.targets[0]!r}].pipe(lambda s: {series}).reset_index()"
-        grouped = f"groupby({columns.id!r}, observed=True, sort=False)[{columns.targets[0]!r}]"
-        return f"{indexed}.{grouped}.apply(lambda s: {series}).reset_index()"
-
-    def transformed(self, series: str) -> str:
-        """Return the repair that puts `series`, an expression in s of the same length, in the place of each series."""
-        target = repr(self.columns.targets[0])
-        # Neighbours in the frame have to be neighbours in time before anything is interpolated.
-        sort = "" if self.order is None else f"df = df.sort_values({self.columns.time!r}, ignore_index=True); "
-        if not self.has_ids:
-            return f"{sort}df[{target}] = df[{target}].pipe(lambda s: {series})"
-        grouped = f"df.groupby({self.columns.id!r}, observed=True)[{target}]"
-        return f"{sort}df[{target}] = {grouped}.transform(lambda s: {series})"
+__all__ = ["duplicate_faults", "input_faults", "target_faults", "time_faults"]
 
 
 def time_faults(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArray, told_by: str) -> list[str]:
@@ -125,6 +36,9 @@ def time_faults(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArra
     step = np.diff(ticks)
     if on_grid.all() and bool(np.all((step == clock.step) | ~rows.same)):
         return []
+    local = local_repair(rows, clock)
+    if local:
+        return [local]
     faults = duplicate_faults(rows)
     off = _off_grid(rows, clock, ticks, on_grid)
     flat = np.flatnonzero(off)
@@ -132,7 +46,7 @@ def time_faults(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArra
         k, row = rows.first(flat)
         faults.append(
             f"{rows.found(flat, 'time stamp')} off the grid of freq={clock.freq!r}{told_by}, first {rows.stamps[k]} in "
-            f"{row}. {_grid_repair(rows, clock)}."
+            f"{row}. {grid_repair(rows, clock, off, given=not told_by)}."
         )
     # What lies off the grid is neither a gap nor the end of one.
     sound = np.bincount(rows.codes[flat], minlength=len(rows.ids)) == 0
@@ -178,22 +92,10 @@ def _off_grid(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArray)
     return np.asarray(off | (phase != best[rows.codes]))
 
 
-def _steps(rows: SortedRows) -> int:
-    """Return the largest step that all whole-number stamps are multiples of, within each series."""
-    return int(np.gcd.reduce(np.diff(rows.raw)[rows.same]))
-
-
-def _grid_repair(rows: SortedRows, clock: Any) -> str:
-    if isinstance(clock.freq, int):
-        return f"All stamps are multiples of {_steps(rows)} apart: say freq={_steps(rows)}"
-    resampled = rows.reshaped(f"s.resample({clock.freq!r}).mean().interpolate(limit_area='inside')")
-    return f"Fit series of another frequency apart, or bring all to one: {resampled}"
-
-
 def _gap_repair(rows: SortedRows, clock: Any) -> str:
     hint, names = "", ""
-    if isinstance(clock.freq, int) and _steps(rows) > clock.step:
-        wider = _steps(rows)
+    if isinstance(clock.freq, int) and steps_of(rows) > clock.step:
+        wider = steps_of(rows)
         hint = f"All stamps are multiples of {wider} apart: if that is the step, say freq={wider}. "
     columns = rows.columns
     for argument, name, default in (
@@ -268,9 +170,50 @@ def _faults_of(
         faults.append(
             f"{rows.found(flat, 'missing value')} (NaN) in {name!r} after the last observed one, "
             f"first in {row}. Rows of the future do not belong in this frame (inputs that are known in advance go to "
-            f"`predict(future_df=...)`). Drop them: df = df.dropna(subset=[{name!r}])."
+            f"`predict(future_df=...)`). Drop them: {_end_repair(rows)}."
         )
     return np.where(last < 0, leading, first), infinite, faults
+
+
+def _end_repair(rows: SortedRows) -> str:
+    """Return what drops the rows after each series' last value, and no other row."""
+    name = rows.columns.targets[0]
+    sort = "" if rows.order is None else f"df = df.sort_values({rows.columns.time!r}, ignore_index=True); "
+    later = f"df.groupby({rows.columns.id!r}, observed=True)[{name!r}]" if rows.has_ids else f"df[{name!r}]"
+    return f"{sort}df = df[{later}.bfill().notna()]"
+
+
+def input_faults(
+    rows: SortedRows, inputs: npt.NDArray[np.float64], names: Sequence[str], leading: IntArray
+) -> list[str]:
+    """Return the faults of inputs, (N, E): what is missing or infinite after the `leading` rows that are trimmed."""
+    within = np.arange(len(inputs)) - rows.indptr[rows.codes]
+    kept = within >= leading[rows.codes]
+    faults = []
+    for name, values in zip(names, inputs.T, strict=True):
+        good = np.isfinite(values)
+        flat = np.flatnonzero(kept & ~good)
+        if not len(flat):
+            continue
+        own = replace(rows, columns=replace(rows.columns, targets=(name,)))
+        empty = np.bincount(rows.codes[good], minlength=len(rows.ids)) == 0
+        none = flat[empty[rows.codes[flat]]]
+        if len(none):
+            faults.append(
+                f"input column {name!r} has no value at all in {rows.found(none, 'row')}, first in "
+                f"{rows.first(none)[1]}. Give it values there, or fit without these series or without {name!r}."
+            )
+        flat = flat[~empty[rows.codes[flat]]]
+        if len(flat):
+            # Truth values have nothing between them.
+            filled = "s.replace([float('inf'), float('-inf')], float('nan')).interpolate(limit_direction='both')"
+            if np.isin(values[~np.isnan(values)], (0, 1)).all():
+                filled = "s.ffill().bfill()"
+            faults.append(
+                f"input column {name!r} is missing or infinite in {counted(len(flat), 'row')}, first in "
+                f"{rows.first(flat)[1]}. Fill them, for example from their neighbours: {own.transformed(filled)}."
+            )
+    return faults
 
 
 def _empty_repair(rows: SortedRows, others: bool) -> str:

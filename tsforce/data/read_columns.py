@@ -13,8 +13,8 @@ from pandas.tseries.offsets import BaseOffset
 
 from tsforce.data.column_repairs import number_repair, numbers_as_dates, succeeds, time_repair
 from tsforce.data.frequency import is_finer
-from tsforce.data.gaps_and_duplicates import counted, place
 from tsforce.data.panel import Columns, IntArray
+from tsforce.data.sorted_rows import counted, place
 from tsforce.errors import abbreviate
 
 __all__ = ["check_names", "no_frame", "read_ids", "read_input", "read_stamps", "read_static", "read_target"]
@@ -165,7 +165,7 @@ def _float64(column: pd.Series) -> Any:
 
 
 def read_input(column: pd.Series, faults: list[str]) -> Any:
-    """Return an input as float64; what is wrong, absent or infinite values too, is added to `faults`.
+    """Return an input as float64, NaN where it is absent; what is wrong is added to `faults`.
 
     Truth values read 0 and 1: unlike for a target, that is what a holiday means.
     """
@@ -181,16 +181,7 @@ def read_input(column: pd.Series, faults: list[str]) -> Any:
             return None
         faults.append(_not_real(column))
         return None
-    values = _float64(column)
-    rows = np.flatnonzero(~np.isfinite(values))
-    if len(rows):
-        faults.append(
-            f"input column {column.name!r} is missing or infinite in {counted(len(rows), 'row')}, first in "
-            f"{place(int(rows[0]), column.index)}. Fill them, for example from their neighbours: {here} = "
-            f"{here}.replace([float('inf'), float('-inf')], float('nan')).interpolate(limit_direction='both')."
-        )
-        return None
-    return values
+    return _float64(column)
 
 
 def _shown(column: pd.Series, row: int) -> str:
@@ -198,11 +189,11 @@ def _shown(column: pd.Series, row: int) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def read_static(column: pd.Series, codes: IntArray, n_series: int, faults: list[str]) -> Any:
+def read_static(column: pd.Series, codes: IntArray, n_series: int, faults: list[str], id_col: str | None) -> Any:
     """Return one value per series of a column that never changes within one: float64, or objects (categories)."""
     absent = column.isna().to_numpy()
     if absent.any():
-        faults.append(_empty_rows(column, absent))
+        faults.append(_static_repair(column, absent, np.bincount(codes[~absent], minlength=n_series) == 0, id_col))
         return None
     first = np.full(n_series, len(codes), dtype=np.int64)
     np.minimum.at(first, codes, np.arange(len(codes)))
@@ -220,6 +211,26 @@ def read_static(column: pd.Series, codes: IntArray, n_series: int, faults: list[
     if values.dtype.kind in "iuf":
         return values.to_numpy(dtype=np.float64)
     return values.astype(object).to_numpy()
+
+
+def _static_repair(column: pd.Series, absent: Any, unknown: Any, id_col: str | None) -> str:
+    """Return the fault of a static column with missing cells, `unknown` in some series (S,) altogether."""
+    rows = np.flatnonzero(absent)
+    here = f"df[{column.name!r}]"
+    known = f"df.groupby({id_col!r}, observed=True)[{column.name!r}].transform('first')"
+    known = f"{here}.ffill().bfill()" if id_col is None else known
+    what = "Take the series' own value"
+    if unknown.all():
+        fault = f"static column {column.name!r} is empty. Leave it out of static=."
+        return fault
+    if unknown.any():
+        number = column.dtype.kind in "iuf"
+        what += ", and of series without one " + ("the median" if number else "'unknown', a category like others")
+        known += f".fillna({here}.median())" if number else ".astype(object).fillna('unknown')"
+    return (
+        f"static column {column.name!r} is empty in {counted(len(rows), 'row')}, first in "
+        f"{place(int(rows[0]), column.index)}. {what}: {here} = {known}."
+    )
 
 
 def _not_real(column: pd.Series) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsforce.data.gaps_and_duplicates import counted
+from tsforce.data.sorted_rows import counted
 from tsforce.errors import ArgumentError, abbreviate
 
 __all__ = [
