@@ -9,8 +9,8 @@ import pandas as pd
 
 from tsforce.data.convert import as_pandas_long
 from tsforce.data.frame import as_stamps, stamps_at
-from tsforce.data.gaps_and_duplicates import place
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
+from tsforce.data.sorted_rows import place
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, FutureExogError, abbreviate
 
 __all__ = ["read_vintages"]
