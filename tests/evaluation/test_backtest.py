@@ -9,8 +9,9 @@ from sklearn.exceptions import NotFittedError
 
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, backtest, compare
+from tsforce.data.frame import last_stamps
 from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
-from tsforce.forecasting.parts import horizon_of, last_stamps
+from tsforce.forecasting.parts import horizon_of
 
 H = 5
 MODELS = {

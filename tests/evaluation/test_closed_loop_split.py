@@ -10,8 +10,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from tests.forecasting.test_inputs import frame
 from tests.makers import make_frame
 from tsforce import Baseline, ClosedLoopSplit, Ensemble, Forecaster, NARXForecaster, backtest
+from tsforce.data.frame import last_stamps
 from tsforce.errors import ArgumentError, ArgumentTypeError
-from tsforce.forecasting.parts import last_stamps
 
 H = 4
 

@@ -11,13 +11,14 @@ from sklearn.tree import DecisionTreeRegressor
 
 from tests.makers import grouped, make_frame
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, Standardize, backtest, compare
+from tsforce.data.frame import last_stamps
 from tsforce.data.panel import WindowIndex
 from tsforce.dynamics.forcing import Forcing
 from tsforce.errors import ArgumentError
 from tsforce.evaluation.exposure import Exposure
 from tsforce.evaluation.exposure_words import Response, Spread, describe_exposure
 from tsforce.forecasting.forced import draw_truths
-from tsforce.forecasting.parts import horizon_of, last_stamps
+from tsforce.forecasting.parts import horizon_of
 from tsforce.models import MLP
 
 H = 8

@@ -32,6 +32,7 @@ __all__ = [
     "as_stamps",
     "cutoff_rows",
     "forecast_columns",
+    "last_stamps",
     "locate_rows",
     "panel_to_frame",
     "read_forecasts",
@@ -293,6 +294,11 @@ def locate_rows(panel: Panel, df: Any) -> tuple[IntArray, IntArray]:
 def series_frame(panel: Panel, values: dict[str, Any]) -> pd.DataFrame:
     """Return a frame with one row per series: the id column and the given columns of length S."""
     return pd.DataFrame({panel.columns.id: panel.ids, **values})
+
+
+def last_stamps(panel: Panel) -> pd.DataFrame:
+    """Return the id column and ``cutoff``: the stamp of each series' last row."""
+    return series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})
 
 
 def window_frame(panel: Panel, index: WindowIndex, values: dict[str, Any]) -> Any:

@@ -15,7 +15,8 @@ from tsforce.evaluation.backtest_windows import Plan, plan_windows
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length, values_of
+from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length
+from tsforce.forecasting.side_by_side import forecasts_at
 
 __all__ = ["BacktestResult", "backtest"]
 
@@ -149,7 +150,7 @@ def judge(
         covered &= ~((maker == k) & np.isin(plan.index.series, left_out))
     able = np.flatnonzero(covered)
     for k, places, own, index in shown.some(able).pieces(panel, plan.some(able).index):
-        yhat[able[places]] = values_of(fitted[k], fitted[k].predict_at(own, index, horizon), horizon)
+        yhat[able[places]] = forecasts_at(fitted[k], own, index, horizon)
     seen = _learnt_rows(model, panel) if every is None else None
     return Judged(yhat, covered, fitted, shown, seen, model.is_baseline)
 

@@ -12,7 +12,7 @@ from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.evaluation.backtest_windows import Plan
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.parts import values_of
+from tsforce.forecasting.side_by_side import forecasts_at
 from tsforce.scoring.metrics import has_scale
 
 __all__ = ["Exposure", "measure_exposure"]
@@ -74,7 +74,7 @@ def one_step_forecasts(
         longest = int(own.lengths.max())
         key, back = np.unique(series * longest + rows, return_inverse=True)
         once = WindowIndex(key // longest, key % longest)
-        out[places[window], step] = values_of(model, model.predict_at(own, once, 1), 1)[back, 0]
+        out[places[window], step] = forecasts_at(model, own, once, 1)[back, 0]
     return out
 
 

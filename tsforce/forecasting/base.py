@@ -407,6 +407,8 @@ class Forecaster(BaseEstimator):
 
     def _read(self, df: Any, inputs: dict[str, tuple[str, ...]]) -> Panel:
         """Return the panel of a long frame with the named inputs, which may be more than this forecaster's own."""
+        if isinstance(df, Panel):
+            return df.select(**inputs)
         freq = getattr(self, "freq_", self.freq)
         may_miss = check_choice("missing", self.missing, ("raise", "own_output")) == "own_output"
         return read_panel(

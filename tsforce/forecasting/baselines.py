@@ -6,12 +6,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from tsforce.data.frame import resolve_cutoffs, write_forecasts
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import check_choice
 from tsforce.forecasting.arguments import check_count
-from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
+from tsforce.forecasting.side_by_side import SideBySide
 from tsforce.forecasting.smoothing import SMOOTHERS, Counter, forecast_windows
 from tsforce.scoring import naive as methods
 
@@ -22,7 +21,7 @@ METHODS = ("naive", "seasonal_naive", "drift", "naive2", *SMOOTHERS)
 _CHUNK_ROWS = 4_000_000
 
 
-class Baseline(Forecaster):
+class Baseline(SideBySide):
     """A reference forecast: naive, seasonal naive, drift, the M competitions' Naive2, Theta, exponential smoothing.
 
     Parameters
@@ -64,7 +63,6 @@ class Baseline(Forecaster):
     """
 
     is_baseline = True
-    _takes_copies = True
 
     def __init__(
         self,
@@ -131,20 +129,13 @@ class Baseline(Forecaster):
         check_fitted(self)
         steps = horizon_of(self, horizon)
         panel = self._rows_ if history is None else self.read(history)
-        return self._forecast(panel, panel.last_rows(), steps, with_cutoff=False)
-
-    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
-        """Return forecasts at many cutoffs; same parameters, result and numbers as ``Forecaster.predict_at``."""
-        check_fitted(self)
-        steps, panel = horizon_of(self, horizon), self.read(df)
-        return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
+        return self._frame(panel, panel.last_rows(), steps, with_cutoff=False)
 
     def _horizon_of(self, horizon: int | None) -> int:
         # A baseline is trained for no horizon, so none is too long for it.
         return super()._horizon_of(None) if horizon is None else check_count("horizon", horizon)
 
-    def _forecast(self, panel: Panel, index: WindowIndex, horizon: int, *, with_cutoff: bool) -> Any:
-        """Return the frame of forecasts from the rows up to each window's cutoff."""
+    def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
         panel, before = panel.preceded_by(self._rows_)
         index = WindowIndex(index.series, index.rows + before[index.series])
         season = self.season_length_
@@ -174,5 +165,4 @@ class Baseline(Forecaster):
                     fallbacks += count
                 channels.append(yhat)
             parts.append(np.stack(channels, axis=-1))
-        counts = {"fallbacks": fallbacks} if self.method in SMOOTHERS else None
-        return write_forecasts(panel, index, np.concatenate(parts), self.name, with_cutoff=with_cutoff, counts=counts)
+        return np.concatenate(parts), {"fallbacks": fallbacks} if self.method in SMOOTHERS else {}

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
+from tsforce.data.frame import series_frame, write_forecasts
 from tsforce.data.future import read_future
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import (
@@ -30,11 +30,12 @@ from tsforce.forecasting.parts import (
     targets_of,
     values_of,
 )
+from tsforce.forecasting.side_by_side import SideBySide, forecasts_at
 
 __all__ = ["Ensemble"]
 
 
-class Ensemble(Forecaster):
+class Ensemble(SideBySide):
     """The median or mean of several forecasters.
 
     A series that a member cannot fit is left out of that member and combined from the others.
@@ -214,7 +215,7 @@ class Ensemble(Forecaster):
             index = panel.last_rows()
             if panel.columns.future_exog:
                 panel = panel.extended(steps, read_future(panel, future_df, steps))
-            return self._combined(panel, index, steps, with_cutoff=False)
+            return self._frame(panel, index, steps, with_cutoff=False)
         index = self._rows_.last_rows()
         stack = np.full((len(self.members_), len(index), steps, self._rows_.n_channels), np.nan)
         for number, member in enumerate(self.members_.values()):
@@ -224,14 +225,8 @@ class Ensemble(Forecaster):
             stack[number, mine] = values_of(member, member.predict(steps, **given), steps)
         return write_forecasts(self._rows_, index, self._combine(stack), self.name, with_cutoff=False)
 
-    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
-        """Return combined forecasts at many cutoffs; parameters, result, numbers as ``Forecaster.predict_at``."""
-        check_fitted(self)
-        panel, steps = self.read(df), horizon_of(self, horizon)
-        return self._combined(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
-
-    def _combined(self, panel: Panel, index: WindowIndex, steps: int, *, with_cutoff: bool) -> Any:
-        stack = np.full((len(self.members_), len(index), steps, panel.n_channels), np.nan)
+    def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
+        stack = np.full((len(self.members_), len(index), horizon, panel.n_channels), np.nan)
         heard = np.zeros((len(self.members_), len(index), 1, 1), dtype=bool)
         for number, member in enumerate(self.members_.values()):
             out = set(self._left_out(member))
@@ -239,14 +234,14 @@ class Ensemble(Forecaster):
             if mine.any():
                 heard[number, mine] = True
                 part = WindowIndex(index.series[mine], index.rows[mine])
-                stack[number, mine] = values_of(member, member.predict_at(panel, part, steps), steps)
+                stack[number, mine] = forecasts_at(member, panel, part, horizon)
         # A step that one member cannot know is known to none: members must not change within a horizon.
         stack[:, (heard & np.isnan(stack)).any(axis=0)] = np.nan
         nobody = ~heard.any(axis=(0, 2, 3))
         if nobody.any():
             names = abbreviate(dict.fromkeys(panel.id_list[i] for i in index.series[nobody]))
             raise UnseenSeriesError(f"series {names}: no member of the Ensemble was fitted on it.")
-        return write_forecasts(panel, index, self._combine(stack), self.name, with_cutoff=with_cutoff)
+        return self._combine(stack), {}
 
     def _combine(self, stack: Any) -> Any:
         """Return (W, H, C) from (members, W, H, C), NaN where a member has no forecast."""

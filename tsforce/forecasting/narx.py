@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tsforce.data.frame import resolve_cutoffs, series_frame, write_forecasts
+from tsforce.data.frame import series_frame
 from tsforce.data.future import read_future
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.data.transforms import Difference, MeanScale, Standardize, check_transforms
@@ -28,11 +28,11 @@ from tsforce.forecasting.arguments import (
     resolve_inputs,
     resolve_lags,
 )
-from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
 from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
 from tsforce.forecasting.rolling import Rolling
+from tsforce.forecasting.side_by_side import SideBySide
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.problem import Problem
@@ -49,7 +49,7 @@ def _n_validation(value: Any) -> int | None:
     return None if automatic else check_count("validation", value, other="'auto' or False")
 
 
-class NARXForecaster(HasTraining, Forecaster):
+class NARXForecaster(HasTraining, SideBySide):
     """Forecasts from a one-step map of the target's own past, run on its own outputs.
 
     Parameters
@@ -157,8 +157,6 @@ class NARXForecaster(HasTraining, Forecaster):
     >>> model.predict().shape
     (12, 4)
     """
-
-    _takes_copies = True
 
     @takes_old_names
     def __init__(
@@ -382,41 +380,20 @@ class NARXForecaster(HasTraining, Forecaster):
         if not panel.columns.future_exog:
             if future_df is not None:
                 warn(f"future_df is not read: this {self.name} has no future_exog.", UnusedColumnWarning)
-            return self._forecast(panel, panel.last_rows(), steps, with_cutoff=False)
+            return self._frame(panel, panel.last_rows(), steps, with_cutoff=False)
         several = isinstance(future_df, Mapping)
         scenarios = dict(future_df) if several else {"": future_df}
         if not scenarios:
             raise ArgumentError("future_df is an empty dict; give at least one scenario, name -> frame.")
         values = [read_future(panel, frame, steps) for frame in scenarios.values()]
         copies = panel.take(np.tile(np.arange(panel.n_series), len(values)))
-        return self._forecast(
+        return self._frame(
             copies.extended(steps, np.concatenate(values)), copies.last_rows(), steps,
             with_cutoff=False, scenarios=list(scenarios) if several else None,
         )  # fmt: skip
 
-    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
-        """Return closed-loop forecasts at many cutoffs of many series at once; nothing is learnt.
-
-        Same parameters, result and numbers as ``Forecaster.predict_at``, all windows side by side.
-        """
-        check_fitted(self)
-        panel, steps = self.read(df), horizon_of(self, horizon)
-        return self._forecast(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
-
     def _companion(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
         return companion_of(self._rolling_, *self._rolling_.joined(self._rows_, panel, index), horizon)
 
-    def _forecast(
-        self,
-        panel: Panel,
-        index: WindowIndex,
-        horizon: int,
-        *,
-        with_cutoff: bool,
-        scenarios: list[str] | None = None,
-    ) -> Any:
-        panel, index = self._rolling_.joined(self._rows_, panel, index)
-        yhat, counts = self._rolling_.forecast(panel, index, horizon)
-        return write_forecasts(
-            panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts, scenarios=scenarios
-        )
+    def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
+        return self._rolling_.forecast(*self._rolling_.joined(self._rows_, panel, index), horizon)

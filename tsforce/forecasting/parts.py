@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from tsforce.data.frame import read_forecasts, series_frame, stamps_at
+from tsforce.data.frame import last_stamps, read_forecasts
 from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import FloatArray, Panel
 from tsforce.errors import ArgumentTypeError
@@ -31,7 +31,6 @@ __all__ = [
     "end_fit",
     "forget",
     "horizon_of",
-    "last_stamps",
     "read_for",
     "score_season_length",
     "season_length_for",
@@ -134,11 +133,6 @@ def season_length_for(model: Forecaster, panel: Panel) -> int:
     if model.season_length is None:
         return season_length_of(panel.clock.freq)
     return check_count("season_length", model.season_length)
-
-
-def last_stamps(panel: Panel) -> Any:
-    """Return the id column and ``cutoff``: the stamp of each series' last row."""
-    return series_frame(panel, {"cutoff": stamps_at(panel, panel.last_rows())})
 
 
 # ---- asked from outside
