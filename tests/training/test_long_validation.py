@@ -161,3 +161,62 @@ def test_looks_while_training_are_at_the_held_out_rows():
         m.history_.frame.query("run == 'choose'")["loss"].to_numpy()[1:] * m.y_scale_[0] ** 2 for m in (model, other)
     ]
     np.testing.assert_allclose(*losses, rtol=1e-6)
+
+
+# ---- records that settle
+
+
+def test_a_record_that_settled_is_judged_on_the_rows_in_which_it_moved():
+    problem = problem_of((200, 100))
+    y = problem.panel.values[:, 0]
+    y[:200] = 0.01 * y[:200] + np.where(np.arange(200) < 60, 5.0 * np.sin(np.arange(200)), 1.0)
+    validation = problem.validation(1)
+    assert validation.stops.tolist() == [200, 80]
+    assert validation.index.rows.tolist() == [2, 79]
+    assert validation.horizon == 57
+    np.testing.assert_array_equal(validation.truth[0, :, 0], y[3:60])
+    np.testing.assert_array_equal(validation.truth[1, :20, 0], y[280:300])
+    assert np.isnan(validation.truth[1, 20:]).all()
+
+
+@pytest.mark.parametrize("change", ["constant at the end", "constant throughout", "moved in its first rows only"])
+def test_where_nothing_moves_that_could_be_judged_the_last_share_is(change):
+    problem = problem_of((100,))
+    y = problem.panel.values[:, 0]
+    y[:] = 1.0
+    if change == "constant at the end":
+        y[:70] = np.sin(np.arange(70))
+        assert problem.validation(1).index.rows.tolist() == [2]
+        return
+    if change == "moved in its first rows only":
+        y[:2] = 9.0
+    validation = problem.validation(1)
+    assert validation.stops.tolist() == [80]
+    assert validation.index.rows.tolist() == [79]
+
+
+def test_of_two_outputs_both_must_have_settled():
+    rng = np.random.default_rng(0)
+    values = 0.01 * rng.normal(size=(100, 2))
+    values[:40] += 3 * np.sin(np.arange(40))[:, None]
+    panel = Panel(np.arange(1), values, np.array([0, 100]), np.zeros(1, np.int64), None, Columns(targets=("a", "b")))
+    layout = LagLayout((1,), ("a", "b"))
+    problem = Problem(panel, (), None, 1, layout, 4, 1, True, True, torch.device("cpu"), judged_share=0.2)
+    assert problem.validation(1).stops.tolist() == [100]
+    values[80:, 1] += np.sin(np.arange(20))
+    assert problem.validation(1).stops.tolist() == [80]
+
+
+@pytest.mark.parametrize("test", ["step", "ring-down"])
+def test_auto_keeps_what_simulates_a_step_test_and_a_ring_down_best(test):
+    roots = np.array([2 * 0.97 * np.cos(0.4), -(0.97**2)])
+    u = np.where(np.arange(500) < 20, 0.0, 1.0) if test == "step" else np.zeros(500)
+    y = np.zeros(500)
+    for t in range(1, 500):
+        y[t] = roots[0] * y[t - 1] + roots[1] * y[t - 2] + (1 - roots.sum()) * u[t - 1]
+        y[t] += 5.0 * (test == "ring-down" and t == 1)
+    noisy = y + 0.1 * y.std() * np.random.default_rng(0).normal(size=500)
+    models = {m: NARXRegressor(2, 1, input_delay=1, mode=m).fit(u[:, None], noisy) for m in ("auto", "open_loop")}
+    error = {m: np.std(model.predict(u[:, None], y[:2]) - y) / y.std() for m, model in models.items()}
+    assert error["auto"] < 0.08 < 0.3 < error["open_loop"]
+    assert "1 of 1 records had settled where rows were to be held out" in "\n".join(models["auto"].history_.notes)

@@ -132,6 +132,12 @@ def fit_by_gradient(
     replays: list[FloatArray | None] = [None] * len(phases)
     if n_validation > 0 and (problem.n_windows(n_validation) > 0).any():
         validation = problem.validation(n_validation)
+        settled = int(((validation.n_windows > 0) & (validation.stops == problem.panel.lengths)).sum())
+        if settled:
+            history.notes.append(
+                f"{settled} of {problem.panel.n_series} records had settled where rows were to be held out: judged on "
+                f"those before, in which they moved, and which are learnt from too."
+            )
         held_out = replace(problem, panel=problem.panel.head(validation.stops))
         learnt = problem.learn(validation.stops)
         own_ridge = choose_ridge(held_out).ridge if choose_again else ridge

@@ -25,6 +25,9 @@ FloatArray = npt.NDArray[np.float64]
 # which 10 to 30 are enough (Schmeiser 1982, "Batch size effects in the analysis of simulation output"). The mean of
 # fewer steps than this is hardly one.
 _BLOCKS, _BLOCK_STEPS = 10, 4
+# A record has settled where its last share varies by less than this part of what all of it does: noise judges there.
+# Until when it moved: the last row further from where it settled than so many standard deviations of what it does there.
+_SETTLED, _MOVES = 0.25, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,18 +256,28 @@ class Problem:
         return Validation(stops, count, WindowIndex(which, rows), truth, scale, np.ones_like(which))
 
     def _long_windows(self, series: IntArray) -> Validation:
-        """Return one window of each of some series: the last share of its rows, however long that is."""
-        panel = self.panel
-        steps = self._judged_steps[series]
-        stops = panel.lengths.copy()
-        stops[series] -= steps
+        """Return one window of each of some series: the last share of its rows, however long that is.
+
+        Of a record that has settled by then (a step test, a ring-down) all that moved before: it is learnt from too,
+        and has more to say of a simulation than noise about a level.
+        """
+        panel, ends = self.panel, self.panel.lengths.copy()
+        stops, least = ends.copy(), self.layout.reach + self.rows_lost
+        firsts = ends - self._judged_steps
+        for i in series:
+            moved = _moved_until(panel.values[panel.indptr[i] : panel.indptr[i + 1]], firsts[i])
+            if moved > least + 1:
+                firsts[i], ends[i] = least, moved
+            else:
+                stops[i] = firsts[i]
+        steps = (ends - firsts)[series]
         truth = np.full((len(series), int(steps.max(initial=1)), panel.n_channels), np.nan)
-        for own, i, length in zip(truth, series, steps, strict=True):
-            own[:length] = panel.values[panel.indptr[i + 1] - length : panel.indptr[i + 1]]
+        for own, i in zip(truth, series, strict=True):
+            own[: ends[i] - firsts[i]] = panel.values[panel.indptr[i] + firsts[i] : panel.indptr[i] + ends[i]]
         count = np.zeros(panel.n_series, dtype=np.int64)
         count[series] = 1
         blocks = np.clip(steps // _BLOCK_STEPS, 1, _BLOCKS)
-        return Validation(stops, count, WindowIndex(series, stops[series] - 1), truth, self._joint_scale(stops), blocks)
+        return Validation(stops, count, WindowIndex(series, firsts[series] - 1), truth, self._joint_scale(stops), blocks)
 
     def _joint_scale(self, stops: IntArray) -> FloatArray:
         """Return the seasonal-naive scale of the rows before `stops` of all series together, for each, (S, C)."""
@@ -275,3 +288,13 @@ class Problem:
         parts = [part for a, n in zip(begins, stops, strict=True) for part in (panel.values[a : a + n], apart)]
         joined = np.concatenate(parts[:-1])
         return np.tile(seasonal_naive_scale(joined, [0, len(joined)], season), (panel.n_series, 1))
+
+
+def _moved_until(values: FloatArray, first: int) -> int:
+    """Return the row after which a record (n, C) did not move any more, if it had settled by row `first`; else 0."""
+    tail = values[first:]
+    level, noise = tail.mean(axis=0), tail.std(axis=0)
+    if not (noise < _SETTLED * values.std(axis=0)).all():
+        return 0
+    moving = np.flatnonzero((np.abs(values[:first] - level) > _MOVES * noise).any(axis=1))
+    return int(moving[-1]) + 1 if len(moving) else 0
