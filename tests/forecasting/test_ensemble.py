@@ -8,7 +8,7 @@ import pytest
 
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster
-from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError, UnseenSeriesError
+from tsforce.errors import ArgumentError, ArgumentTypeError, ContextWarning, SeriesTooShortError, UnseenSeriesError
 
 
 def narx(lags, *transforms, mode="open_loop", **settings):
@@ -69,7 +69,8 @@ def test_a_series_too_short_for_a_member_is_combined_from_the_others(members):
     mine = [p.loc[p["unique_id"] == "s1"].iloc[:, -1].to_numpy() for p in parts]
     assert [len(p) for p in mine] == [5, 0, 5]
     np.testing.assert_allclose(fc.loc[fc["unique_id"] == "s1", "Ensemble"], (mine[0] + mine[2]) / 2, rtol=1e-12)
-    assert np.isfinite(model.predict_at(df, [17])["Ensemble"]).all()
+    with pytest.warns(ContextWarning, match="'s0', 's2': as few as 17 rows"):
+        assert np.isfinite(model.predict_at(df, [17])["Ensemble"]).all()
 
 
 def test_a_member_that_fits_no_series_is_left_out(members):

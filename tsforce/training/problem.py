@@ -277,7 +277,9 @@ class Problem:
         count = np.zeros(panel.n_series, dtype=np.int64)
         count[series] = 1
         blocks = np.clip(steps // _BLOCK_STEPS, 1, _BLOCKS)
-        return Validation(stops, count, WindowIndex(series, firsts[series] - 1), truth, self._joint_scale(stops), blocks)
+        return Validation(
+            stops, count, WindowIndex(series, firsts[series] - 1), truth, self._joint_scale(stops), blocks
+        )
 
     def _joint_scale(self, stops: IntArray) -> FloatArray:
         """Return the seasonal-naive scale of the rows before `stops` of all series together, for each, (S, C)."""
