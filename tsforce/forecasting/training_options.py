@@ -65,8 +65,8 @@ class Training(_KnownNames):
 
         Of a regressor, a share of the rows, "auto" .2, simulated as one window from the measured outputs before it,
         however long; errors are means over records. A record that has settled by then (a step test, a ring-down) is
-        simulated from its start until it did, and all of it is learnt from. (Where mode="auto" compares, a window counts as up to ten pieces
-        of four steps or more.)
+        simulated from its start until it did, and all of it is learnt from. (Where mode="auto" compares, a window
+        counts as up to ten pieces of four steps or more.)
     loss_space : "model" or "level"
         Take the loss in model units, or on original units over the series' seasonal-naive scale; AdamW's.
     penalty : float

@@ -26,7 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 # fewer steps than this is hardly one.
 _BLOCKS, _BLOCK_STEPS = 10, 4
 # A record has settled where its last share varies by less than this part of what all of it does: noise judges there.
-# Until when it moved: the last row further from where it settled than so many standard deviations of what it does there.
+# It moved until the last row that is further from where it settled than so many standard deviations of what it does
+# there.
 _SETTLED, _MOVES = 0.25, 4.0
 
 
