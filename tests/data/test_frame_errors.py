@@ -529,8 +529,10 @@ def test_what_is_no_frame_is_a_type_error_that_names_the_columns(df):
         ("0D", "does not run forwards"),
         ("-2H", "does not run forwards"),
         (pd.offsets.MonthBegin(-1), "does not run forwards"),
-        (pd.DateOffset(months=1), "cannot be written as a pandas alias"),
-        (pd.offsets.CustomBusinessDay(holidays=["2024-01-03"]), "cannot be written as a pandas alias"),
+        (pd.DateOffset(months=-1), "does not run forwards"),
+        (pd.DateOffset(weekday=0), "neither months (DateOffset(months=1)) nor a fixed length"),
+        (pd.DateOffset(months=1, hours=2), "neither months"),
+        (pd.Timedelta(days=-1), "does not run forwards"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::tsforce.errors.FrequencyAliasWarning")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import tsforce
 from tsforce.data.frame import cutoff_rows, panel_to_frame, read_panel, resolve_cutoffs, stamps_at, write_forecasts
 from tsforce.data.frequency import Clock, check_freq, infer_offset, season_length_of
 from tsforce.data.panel import WindowIndex
@@ -140,8 +142,26 @@ def test_reading_stamps_warns_of_nothing_and_changes_no_option_of_pandas(recwarn
         ("QE-DEC", 4),
         ("YS-JAN", 1),
         ("B", 1),
-        ("30min", 1),
-        ("2h", 1),
+        ("30min", 48),
+        ("15min", 96),
+        ("min", 1440),
+        ("45min", 32),
+        ("7min", 1),
+        ("s", 1),
+        ("2h", 12),
+        ("5h", 1),
+        ("24h", 7),
+        ("2D", 1),
+        ("7D", 52),
+        ("2W-MON", 26),
+        ("4W", 13),
+        ("2MS", 6),
+        ("3ME", 4),
+        ("5MS", 1),
+        ("2QS", 2),
+        (pd.DateOffset(months=1, day=15), 12),
+        (pd.DateOffset(months=3, day=15), 4),
+        (pd.offsets.CustomBusinessDay(), 1),
         (1, 1),
         (24, 1),
     ],
@@ -395,3 +415,104 @@ def test_rows_of_remembered_cutoffs_may_lie_outside_the_series_or_be_unknown(mon
     assert rows[0] < 0
     assert rows[1] == -2
     assert cutoff_rows(months, early.iloc[:0]).tolist() == [-1, -1]
+
+
+# ---- months from a day on, and offsets without an alias
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("unit", ["s", "ns"])
+@pytest.mark.parametrize(("months", "day"), [(1, 15), (1, 30), (1, 29), (3, 10), (12, 5), (1, 31)])
+def test_months_from_a_day_on_are_told_or_given_and_go_on_from_that_day(months, day, unit, zone):
+    every = [pd.Timestamp(2019, 12, day, 6) + pd.DateOffset(months=months * k) for k in range(48)]
+    stamps = pd.DatetimeIndex(every).as_unit(unit).tz_localize(zone)
+    given = [pd.DateOffset(months=months), pd.DateOffset(months=months, day=day)]
+    for freq in (["infer"] if day < 31 else []) + given:
+        panel = read_panel(frame(stamps[:30]), freq=freq)
+        assert panel.lengths.tolist() == [30]
+        future = stamps_at(panel, WindowIndex(np.zeros(18, int), np.arange(30, 48)))
+        assert future.tolist() == stamps[30:].tolist()
+        # What is remembered counts from the same day wherever a frame begins.
+        again = read_panel(frame(stamps[2:3]), freq=panel.clock.freq)
+        assert stamps_at(again, WindowIndex(np.array([0]), np.array([1]))).tolist() == [stamps[3]]
+
+
+def test_gaps_in_months_from_a_day_on_are_told_and_filled():
+    stamps = pd.DatetimeIndex([pd.Timestamp(2020, 1, 15) + pd.DateOffset(months=k) for k in range(20)])
+    df = frame(stamps).drop(index=[7, 8])
+    with pytest.raises(FrameError, match=r"2 missing time stamps at freq=pd.DateOffset\(months=1, day=15\)") as caught:
+        read_panel(df)
+    assert "tsforce.fill_gaps(df, freq=pd.DateOffset(months=1, day=15))" in str(caught.value)
+    pd.testing.assert_frame_equal(tsforce.fill_gaps(df, freq=pd.DateOffset(months=1, day=15)), frame(stamps))
+    pd.testing.assert_frame_equal(tsforce.fill_gaps(df), frame(stamps))
+
+
+HOLIDAYS = ["2024-12-25", "2024-12-26", "2025-01-01"]
+
+
+@pytest.mark.parametrize(
+    "freq",
+    [
+        pd.offsets.CustomBusinessDay(holidays=HOLIDAYS),
+        pd.offsets.CustomBusinessDay(weekmask="Sun Mon Tue Wed Thu"),
+        pd.offsets.CustomBusinessHour(start="09:00", end="17:00"),
+        pd.offsets.CustomBusinessMonthEnd(holidays=HOLIDAYS),
+        pd.offsets.FY5253(weekday=4, startingMonth=12, variation="nearest"),
+        pd.offsets.Easter(),
+    ],
+)
+def test_an_offset_without_an_alias_is_read_and_goes_on_past_its_holidays(freq):
+    stamps = pd.date_range("2024-11-01", periods=80, freq=freq)
+    df = frame(stamps[:30])
+    model = tsforce.Baseline("naive", horizon=50, freq=freq).fit(df)
+    assert model.predict()["ds"].tolist() == stamps[30:].tolist()
+    assert model.predict(history=frame(stamps[:35]))["ds"].tolist() == stamps[35:].tolist() + list(
+        pd.date_range(stamps[-1], periods=6, freq=freq)[1:]
+    )
+    assert pickle.loads(pickle.dumps(model)).predict().equals(model.predict())
+    filled = tsforce.fill_gaps(df.drop(index=[4, 20]), freq=freq)
+    assert filled["ds"].tolist() == stamps[:30].tolist()
+
+
+@pytest.mark.parametrize(
+    ("freq", "alias"),
+    [
+        (pd.DateOffset(hours=6), "6h"),
+        (pd.DateOffset(days=1), "D"),
+        (pd.DateOffset(weeks=1), "7D"),
+        (pd.DateOffset(2), "2D"),
+        (pd.Timedelta(minutes=15), "15min"),
+        (datetime.timedelta(days=1), "D"),
+        (np.timedelta64(30, "s"), "30s"),
+    ],
+)
+def test_fixed_lengths_are_frequencies(freq, alias):
+    assert check_freq(freq).freqstr == alias
+    assert read_panel(frame(pd.date_range("2024-01-01", periods=5, freq=alias)), freq=freq).clock.freq == alias
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+@pytest.mark.parametrize("freq", ["h", "D", "MS", "W-SUN"])
+def test_forecasts_behind_the_last_stamp_of_the_dtype_are_an_error_and_no_stamp_of_long_ago(freq, zone):
+    stamps = pd.date_range("2262-04-11 23:00", periods=30, freq="-1h", tz=zone)[::-1].as_unit("ns")
+    if freq != "h":
+        stamps = pd.date_range("2260-01-01", "2262-04-10", freq=freq, tz=zone, unit="s").as_unit("ns")[-30:]
+    model = tsforce.Baseline("naive", horizon=100, freq=freq).fit(frame(stamps))
+    with pytest.raises(ArgumentError, match=r"stamps go past 2262-04-11.*as_unit"):
+        model.predict()
+    coarse = tsforce.Baseline("naive", horizon=100, freq=freq).fit(frame(stamps.as_unit("s"))).predict()
+    assert coarse["ds"].is_monotonic_increasing
+
+
+def test_steps_behind_the_largest_whole_number_are_an_error():
+    model = tsforce.Baseline("naive", horizon=5).fit(frame(np.arange(2**63 - 4, 2**63 - 1)))
+    with pytest.raises(ArgumentError, match="the largest whole number of 64 bits"):
+        model.predict()
+
+
+@pytest.mark.parametrize(("freq", "season"), [("30min", 48), ("15min", 96), ("2MS", 6), ("2h", 12)])
+def test_a_seasonal_naive_forecast_repeats_the_last_season_of_several_steps_too(freq, season):
+    y = np.random.default_rng(0).normal(size=3 * season)
+    df = frame(pd.date_range("2024-01-01", periods=len(y), freq=freq)).assign(y=y)
+    forecast = tsforce.Baseline("seasonal_naive", horizon=5).fit(df).predict()["seasonal_naive"]
+    assert forecast.tolist() == y[-season:][:5].tolist()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tsforce.data.convert import as_pandas_long, in_kind, long_first
-from tsforce.data.frequency import Clock, check_freq, infer_offset, season_length_of
+from tsforce.data.frequency import Clock, check_freq, infer_offset, season_length_of, spelt
 from tsforce.data.gaps_and_duplicates import duplicate_faults, target_faults, time_faults
 from tsforce.data.panel import Columns, IntArray
 from tsforce.data.read_columns import check_names, read_ids, read_stamps, read_target
@@ -81,8 +81,8 @@ def fill_gaps(
     season = season_length_of(clock.freq)
     if method == "seasonal" and season == 1:
         raise ArgumentError(
-            f"method='seasonal': freq={clock.freq!r} has no season (its length is 1); expected a frequency with one, "
-            f"such as 'h', 'D' or 'MS'. Write method='interpolate'."
+            f"method='seasonal': freq={spelt(clock.freq)} has no season (its length is 1); expected a frequency with "
+            f"one, such as 'h', 'D' or 'MS'. Write method='interpolate'."
         )
     _check_number(method, frame[target_col])
     grid, stamps = _Grid.over(rows, clock, ticks)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from pandas.tseries.offsets import BaseOffset, Day, Tick
 from tsforce.data.panel import IntArray
 from tsforce.errors import ArgumentError, FrequencyAliasWarning, warn
 
-__all__ = ["Clock", "check_freq", "infer_offset", "is_finer", "season_length_of"]
+__all__ = ["Clock", "check_freq", "infer_offset", "is_finer", "season_length_of", "spelt"]
 
 # Aliases that pandas 3 rejects or is about to, and what they are called now.
 _OLD_ALIASES = {
@@ -28,16 +28,17 @@ _OLD_ALIASES = {
     "d": "D", "b": "B", "w": "W", "c": "C",
 }  # fmt: skip
 
-_SEASONS = {"h": 24, "D": 7, "W": 52, "ME": 12, "MS": 12, "BME": 12, "BMS": 12, "QE": 4, "QS": 4, "BQE": 4, "BQS": 4}
+_SEASONS = {"D": 7, "W": 52, "ME": 12, "MS": 12, "BME": 12, "BMS": 12, "QE": 4, "QS": 4, "BQE": 4, "BQS": 4}
 
 
-def check_freq(freq: object) -> BaseOffset | int | None:
+def check_freq(freq: Any) -> BaseOffset | int | None:
     """Return what `freq` means: a pandas offset, a step for integer stamps, or None for "infer".
 
     Raises
     ------
     ArgumentError
-        If pandas does not know the alias, an offset has none, or the step is not positive.
+        If pandas does not know the alias, a DateOffset is neither months nor a fixed length, or the step is not
+        positive.
 
     Warns
     -----
@@ -51,11 +52,16 @@ def check_freq(freq: object) -> BaseOffset | int | None:
     """
     if isinstance(freq, str) and freq == "infer":
         return None
+    # NumPy's durations are whole numbers to isinstance.
+    if isinstance(freq, (timedelta, np.timedelta64)):
+        freq = _of_length(pd.Timedelta(freq))
     if isinstance(freq, (int, np.integer)) and not isinstance(freq, bool):
         if freq < 1:
             raise ArgumentError(f"freq={freq!r}: a step for integer stamps is at least 1.")
         return int(freq)
-    if isinstance(freq, BaseOffset):
+    if type(freq) is pd.DateOffset:
+        offset = _plain(freq)
+    elif isinstance(freq, BaseOffset):
         offset = freq
     elif isinstance(freq, str):
         offset = _read_alias(freq)
@@ -63,15 +69,63 @@ def check_freq(freq: object) -> BaseOffset | int | None:
         raise ArgumentError(
             f"freq={freq!r}: expected 'infer', a pandas alias or offset, or a whole number for integer stamps."
         )
-    if offset.n < 1:
+    if offset.n < 1 or _months_of(offset) < 0:
         raise ArgumentError(f"freq={freq!r} does not run forwards; the step must be positive.")
-    # The alias is what a fitted forecaster remembers.
-    if not _means(offset.freqstr, offset):
-        raise ArgumentError(
-            f"freq={freq!r} cannot be written as a pandas alias ({offset.freqstr!r} is something else, or nothing); "
-            f"use an offset that has one, such as 'B', 'W-SUN', '7D' or 'MS'."
-        )
     return offset
+
+
+def _of_length(step: pd.Timedelta) -> BaseOffset:
+    """Return the offset of a fixed length: calendar days where it is whole days."""
+    days, rest = divmod(step, pd.Timedelta(days=1))
+    return Day(days) if rest == pd.Timedelta(0) else to_offset(step)
+
+
+def _plain(offset: pd.DateOffset) -> BaseOffset:
+    """Return what a DateOffset stands for: months, possibly from a day on, or a fixed length.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither.
+    """
+    given = dict(offset.kwds)
+    if given.keys() <= {"years", "months", "day"} and given.keys() & {"years", "months"}:
+        months = offset.n * (12 * given.get("years", 0) + given.get("months", 0))
+        return pd.DateOffset(months=months, **{"day": given["day"]} if "day" in given else {})
+    if given.keys() <= {"weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds"}:
+        return _of_length(offset.n * (pd.Timedelta(**given) if given else pd.Timedelta(days=1)))
+    raise ArgumentError(
+        f"freq={offset!r} is neither months (DateOffset(months=1)) nor a fixed length (DateOffset(hours=6)); write one "
+        f"of these, or an offset such as 'B', 'W-SUN' or 'MS'."
+    )
+
+
+def _months_of(offset: BaseOffset) -> int:
+    """Return the months of a step that is counted from a day of the month, else 0."""
+    return int(offset.kwds.get("months", 0)) if type(offset) is pd.DateOffset else 0
+
+
+def spelt(freq: Any) -> str:
+    """Return a frequency as one types it behind ``freq=``.
+
+    Examples
+    --------
+    >>> spelt("MS"), spelt(pd.DateOffset(months=1, day=15)), spelt(pd.offsets.CustomBusinessDay(weekmask="Sun Mon"))
+    ("'MS'", 'pd.DateOffset(months=1, day=15)', "pd.offsets.CustomBusinessDay(weekmask='Sun Mon')")
+    """
+    if not isinstance(freq, BaseOffset) or _means(freq.freqstr, freq):
+        return repr(getattr(freq, "freqstr", freq))
+    if type(freq) is pd.DateOffset:
+        given = {name: freq.kwds[name] for name in ("months", "day") if name in freq.kwds}
+        return f"pd.DateOffset({', '.join(f'{name}={value}' for name, value in given.items())})"
+    holidays = [str(day) for day in getattr(freq, "holidays", ())]
+    if not hasattr(freq, "weekmask") or len(holidays) > 12:
+        # What cannot be written in a line is what the user has given.
+        return "freq"
+    parts = [str(freq.n)] * (freq.n > 1)
+    parts += [f"weekmask={freq.weekmask!r}"] * (freq.weekmask != "Mon Tue Wed Thu Fri")
+    parts += [f"holidays={holidays}"] * bool(holidays)
+    return f"pd.offsets.{type(freq).__name__}({', '.join(parts)})"
 
 
 def _read_alias(freq: str) -> BaseOffset:
@@ -96,23 +150,32 @@ def _means(alias: str, offset: BaseOffset) -> bool:
         return False
 
 
-def season_length_of(freq: str | int) -> int:
-    """Return the season length that goes with a frequency: h 24, D 7, W 52, M 12, Q 4, else 1.
+def season_length_of(freq: Any) -> int:
+    """Return the season length that goes with a frequency, 1 if none does.
+
+    A year of weeks, months and quarters, a week of days, a day of minutes and hours; of several of them as many as make
+    one up.
 
     Examples
     --------
-    >>> season_length_of("W-SUN"), season_length_of("15min"), season_length_of(1)
-    (52, 1, 1)
+    >>> [season_length_of(freq) for freq in ("W-SUN", "MS", "2MS", "D", "h", "15min", 1)]
+    [52, 12, 6, 7, 24, 96, 1]
     """
-    return _SEASONS.get(freq.split("-")[0], 1) if isinstance(freq, str) else 1
-
-
-def _infer(stamps: pd.DatetimeIndex) -> str | None:
-    """Return the alias of regular stamps; pandas is about to give an offset instead, and warns of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = pd.infer_freq(stamps)
-    return found if found is None or isinstance(found, str) else str(found.freqstr)
+    if isinstance(freq, (int, np.integer)):
+        return 1
+    offset = to_offset(freq)
+    length, day = _fixed_step(offset, naive=True), pd.Timedelta(days=1)
+    if length is not None and length < day:
+        return day // length if day % length == pd.Timedelta(0) and length >= pd.Timedelta(minutes=1) else 1
+    name, count = ("D", length // day) if length is not None else (offset.base.freqstr.split("-")[0], offset.n)
+    if length is not None and length % day != pd.Timedelta(0):
+        return 1
+    if name == "D" and count % 7 == 0:
+        name, count = "W", count // 7
+    if _months_of(offset):
+        name, count = "MS", _months_of(offset)
+    season = _SEASONS.get(name, 1)
+    return season // count if season % count == 0 else 1
 
 
 def _offsets_not_strings() -> AbstractContextManager[Any]:
@@ -136,6 +199,9 @@ def infer_offset(stamps: pd.DatetimeIndex) -> BaseOffset | None:
     stamps = stamps.unique()
     if len(stamps) < 3:
         return None
+    by_day = _from_a_day(stamps)
+    if by_day is not None:
+        return by_day
     with _offsets_not_strings():
         whole = pd.infer_freq(stamps)
         if whole is not None:
@@ -150,6 +216,20 @@ def infer_offset(stamps: pd.DatetimeIndex) -> BaseOffset | None:
                 if 4 * count >= len(starts) and 2 * count > votes.total():
                     return best
     return None
+
+
+def _from_a_day(stamps: pd.DatetimeIndex) -> BaseOffset | None:
+    """Return the step of months that are all counted from one day, as the 15th; first and last days have aliases."""
+    day = int(stamps.day.max())
+    if not 1 < day < 31 or not (stamps.day == np.minimum(day, stamps.days_in_month)).all():
+        return None
+    if stamps.is_month_end.all():
+        return None
+    steps, counts = np.unique(np.diff(stamps.year * 12 + stamps.month), return_counts=True)
+    most = int(np.argmax(counts))
+    if len(stamps) < 4 or 2 * counts[most] <= counts.sum() or steps[most] < 1 or len(set(stamps.time)) > 1:
+        return None
+    return pd.DateOffset(months=int(steps[most]), day=day)
 
 
 def is_finer(offset: BaseOffset, unit: str) -> bool:
@@ -192,8 +272,8 @@ class Clock:
 
     Attributes
     ----------
-    freq : str or int
-        The frequency as written in messages and ``freq_``.
+    freq : str, int or BaseOffset
+        The frequency as remembered in ``freq_``: its alias, if it has one.
     step : int
         Ticks from one row to the next.
     dtype : dtype
@@ -205,7 +285,7 @@ class Clock:
     origin : Timestamp or None
     """
 
-    freq: str | int
+    freq: str | int | BaseOffset
     step: int
     dtype: Any
     offset: BaseOffset | None = None
@@ -221,8 +301,16 @@ class Clock:
             one = pd.Timedelta(1, unit=stamps.unit)
             if fixed % one == pd.Timedelta(0) and fixed >= one:
                 return Clock(freq.freqstr, fixed // one, stamps.dtype)
+        if _months_of(freq):
+            day = freq.kwds.get("day", int(stamps.day.max()))
+            first = stamps.min()
+            origin = first + pd.DateOffset(day=day)
+            origin = origin if origin <= first else first + pd.DateOffset(months=-1, day=day)
+            base, months = pd.DateOffset(months=1, day=day), _months_of(freq)
+            return Clock(pd.DateOffset(months=months, day=day), months, stamps.dtype, base, origin)
         # One point of the grid for each base step: series of every second month may start in any month.
-        return Clock(freq.freqstr, freq.n, stamps.dtype, freq.base, freq.base.rollback(stamps.min()))
+        name = freq.freqstr if _means(freq.freqstr, freq) else freq
+        return Clock(name, freq.n, stamps.dtype, freq.base, freq.base.rollback(stamps.min()))
 
     def _grid_until(self, size: int) -> pd.DatetimeIndex:
         # Sizes are rounded up, so that neighbouring requests share one cached grid.
@@ -251,7 +339,10 @@ class Clock:
         """
         if self.offset is not None:
             assert ticks.min(initial=0) >= 0
-            return self._grid_until(int(ticks.max(initial=0)) + 1).take(ticks)
+            grid = self._grid_until(int(ticks.max(initial=0)) + 1)
+            if ticks.max(initial=0) >= len(grid):
+                raise self.out_of_range()
+            return grid.take(ticks)
         if isinstance(self.freq, int):
             numpy_dtype = getattr(self.dtype, "numpy_dtype", self.dtype)
             fits = np.array_equal(ticks.astype(numpy_dtype), ticks)
@@ -260,3 +351,15 @@ class Clock:
         unit = np.datetime_data(self.dtype)[0] if zone is None else self.dtype.unit
         stamps = pd.DatetimeIndex(ticks.view(f"M8[{unit}]"))
         return stamps if zone is None else stamps.tz_localize("UTC").tz_convert(zone)
+
+    def out_of_range(self) -> ArgumentError:
+        """Return the error of stamps behind the last one that the user's dtype holds."""
+        if isinstance(self.freq, int):
+            return ArgumentError(
+                f"steps go past {np.iinfo(np.int64).max}, the largest whole number of 64 bits; number them from 0."
+            )
+        unit: Any = getattr(self.dtype, "unit", None) or np.datetime_data(self.dtype)[0]
+        return ArgumentError(
+            f"stamps go past {np.datetime64(np.iinfo(np.int64).max, unit).astype('M8[D]')}, the last "
+            f"day of {self.dtype}. Say a shorter horizon, or make the time stamps coarser with .dt.as_unit('s')."
+        )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tsforce.data.frequency import spelt
 from tsforce.data.panel import IntArray
 from tsforce.data.sorted_rows import BoolArray, SortedRows, counted
 from tsforce.data.stamp_repairs import grid_repair, local_repair, steps_of
@@ -45,8 +46,8 @@ def time_faults(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArra
     if len(flat):
         k, row = rows.first(flat)
         faults.append(
-            f"{rows.found(flat, 'time stamp')} off the grid of freq={clock.freq!r}{told_by}, first {rows.stamps[k]} in "
-            f"{row}. {grid_repair(rows, clock, off, given=not told_by)}."
+            f"{rows.found(flat, 'time stamp')} off the grid of freq={spelt(clock.freq)}{told_by}, first "
+            f"{rows.stamps[k]} in {row}. {grid_repair(rows, clock, off, given=not told_by)}."
         )
     # What lies off the grid is neither a gap nor the end of one.
     sound = np.bincount(rows.codes[flat], minlength=len(rows.ids)) == 0
@@ -56,8 +57,8 @@ def time_faults(rows: SortedRows, clock: Any, ticks: IntArray, on_grid: BoolArra
         missing = int((step[gaps - 1] // clock.step - 1).sum())
         stamp = clock.stamps(ticks[k - 1 : k] + clock.step)[0]
         faults.append(
-            f"{rows.found(gaps, 'missing time stamp', missing)} at freq={clock.freq!r}{told_by}, first {stamp} before "
-            f"{row}. {_gap_repair(rows, clock)}."
+            f"{rows.found(gaps, 'missing time stamp', missing)} at freq={spelt(clock.freq)}{told_by}, first {stamp} "
+            f"before {row}. {_gap_repair(rows, clock)}."
         )
     return faults
 
@@ -104,7 +105,7 @@ def _gap_repair(rows: SortedRows, clock: Any) -> str:
         ("target_col", columns.targets[0], "y"),
     ):
         names += "" if name == default else f", {argument}={name!r}"
-    return f"{hint}Add the rows with values: df = tsforce.fill_gaps(df, freq={clock.freq!r}{names})"
+    return f"{hint}Add the rows with values: df = tsforce.fill_gaps(df, freq={spelt(clock.freq)}{names})"
 
 
 def target_faults(

@@ -153,8 +153,19 @@ class Panel:
         return WindowIndex(np.arange(self.n_series, dtype=np.int64), self.lengths - 1)
 
     def ticks(self, series: IntArray, rows: IntArray) -> IntArray:
-        """Return the ticks of some rows (which may lie after the last one)."""
-        return self.start[series] + rows * int(self.clock.step)
+        """Return the ticks of some rows (which may lie after the last one).
+
+        Raises
+        ------
+        ArgumentError
+            If a row lies behind the last stamp that the user's dtype holds.
+        """
+        start = self.start[series]
+        ticks: IntArray = start + rows * int(self.clock.step)
+        # Whole numbers that go past the largest start again from the smallest.
+        if ((ticks < start) & (rows > 0)).any():
+            raise self.clock.out_of_range()
+        return ticks
 
     def windows(self, index: WindowIndex, length: int | IntArray | None = None) -> Panel:
         """Return a panel with one series per window: its rows up to and with the cutoff.

@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
 from tsforce.data.column_repairs import number_repair, numbers_as_dates, succeeds, time_repair
-from tsforce.data.frequency import is_finer
+from tsforce.data.frequency import is_finer, spelt
 from tsforce.data.panel import Columns, IntArray
 from tsforce.data.sorted_rows import counted, place
 from tsforce.errors import abbreviate
@@ -128,12 +128,12 @@ def read_stamps(column: pd.Series, freq: Any, faults: list[str]) -> Any:
         )
     elif isinstance(freq, BaseOffset) and not timelike:
         faults.append(
-            f"freq={freq.freqstr!r} is for time stamps, but column {name!r} holds whole numbers ({kind}). Write the "
+            f"freq={spelt(freq)} is for time stamps, but column {name!r} holds whole numbers ({kind}). Write the "
             f"step, freq=1 if they are numbered one by one."
         )
     elif isinstance(freq, BaseOffset) and is_finer(freq, stamps.unit):
         faults.append(
-            f"freq={freq.freqstr!r} is finer than column {name!r} can tell ({kind}). Write a coarser frequency, or "
+            f"freq={spelt(freq)} is finer than column {name!r} can tell ({kind}). Write a coarser frequency, or "
             f"finer stamps: df[{name!r}] = df[{name!r}].dt.as_unit('ns')."
         )
     return stamps

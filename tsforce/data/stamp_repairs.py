@@ -13,7 +13,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from tsforce.data.column_repairs import succeeds
-from tsforce.data.frequency import Clock, infer_offset
+from tsforce.data.frequency import Clock, infer_offset, spelt
 from tsforce.data.sorted_rows import BoolArray, SortedRows
 
 __all__ = ["grid_repair", "local_repair", "steps_of"]
@@ -33,7 +33,7 @@ def grid_repair(rows: SortedRows, clock: Any, off: BoolArray, *, given: bool) ->
         return f"All stamps are multiples of {steps_of(rows)} apart: say freq={steps_of(rows)}"
     other = _own_frequency(rows) if given else None
     if other is not None:
-        return f"The stamps have another frequency: say freq={other!r}"
+        return f"The stamps have another frequency: say freq={other}"
     time = rows.columns.time
     moved = _on_grid(rows, clock, off)
     if moved is not None:
@@ -41,7 +41,9 @@ def grid_repair(rows: SortedRows, clock: Any, off: BoolArray, *, given: bool) ->
             f"Move each to its place on the grid: df = df.drop(columns={time!r}).set_index(df[{time!r}]{moved})"
             f".reset_index()"
         )
-    keys = f"pd.Grouper(key={time!r}, freq={clock.freq!r})"
+    if not isinstance(clock.freq, str):
+        return "Leave them out, or say the frequency that they have"
+    keys = f"pd.Grouper(key={time!r}, freq={spelt(clock.freq)})"
     keys = f"[{rows.columns.id!r}, {keys}]" if rows.has_ids else keys
     mean = "lambda s: s.mean() if pd.api.types.is_numeric_dtype(s) else next(iter(s), None)"
     return (
@@ -61,11 +63,13 @@ def _own_frequency(rows: SortedRows) -> str | None:
     whole = (np.diff(ticks) % clock.step == 0) | ~rows.same
     lengths = np.diff(rows.indptr)
     span = (ticks[rows.indptr[1:] - 1] - ticks[rows.indptr[:-1]]) // clock.step + 1
-    return str(clock.freq) if on_grid.all() and whole.all() and (span <= 2 * lengths).all() else None
+    return spelt(clock.freq) if on_grid.all() and whole.all() and (span <= 2 * lengths).all() else None
 
 
 def _on_grid(rows: SortedRows, clock: Any, off: BoolArray) -> str | None:
     """Return the method that moves the stamps that are off the grid onto it, no other one, and no two to one place."""
+    if not isinstance(clock.freq, str):
+        return None
     alias = clock.freq
     ways: dict[str, Callable[[Any], Any]] = {
         f".dt.floor({alias!r})": lambda s: s.dt.floor(alias),

@@ -48,7 +48,7 @@ class Baseline(SideBySide):
     Attributes
     ----------
     season_length_ : int
-    freq_ : str or int
+    freq_ : str, int or offset
     train_end_ : DataFrame
         The id column and ``cutoff``: the last row of each series.
 

@@ -60,7 +60,7 @@ class Ensemble(SideBySide):
         Ids that no member could fit; an error if that is all of them.
     season_length_ : int
         Of the first member.
-    freq_ : str or int
+    freq_ : str, int or offset
     mode_ : str or Forcing
         Where `fit` was given one; else every member has its own.
     train_end_ : DataFrame

@@ -68,7 +68,8 @@ class NARXForecaster(HasTraining, SideBySide):
     scope : "global" or "local"
         One model for all series, or one per series.
     season_length : int, optional
-        Steps of one season; by default what goes with the frequency (h 24, D 7, W 52, M 12, Q 4, else 1).
+        Steps of one season; by default what goes with the frequency (min 1440, 15min 96, h 24, D 7, W 52, M 12, Q 4,
+        else 1).
     freq : "infer", pandas alias or offset, or int
     past_exog : sequence of str
         Input columns that are known up to the cutoff. Where a step looks at one after the cutoff, it reads the last
@@ -133,7 +134,7 @@ class NARXForecaster(HasTraining, SideBySide):
     ----------
     lags_ : tuple of int
     season_length_, context_length_ : int
-    freq_ : str or int
+    freq_ : str, int or offset
     window_scaling_ : str or None
     mode_ : str or Forcing
         The mode it was trained in.
