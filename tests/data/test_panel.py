@@ -14,6 +14,7 @@ from tests.makers import make_frame
 from tests.strategies import frames, panels
 from tsforce.data.frame import panel_to_frame, read_panel, series_frame
 from tsforce.data.panel import WindowIndex, ragged_rows
+from tsforce.errors import ArgumentError
 
 QUICK = settings(max_examples=60, deadline=None)
 
@@ -163,3 +164,51 @@ def test_hours_go_on_through_a_change_of_the_clock(zone, day):
     panel = read_panel(pd.DataFrame({"ds": stamps, "y": np.arange(60.0)}), freq="h")
     assert panel.lengths.tolist() == [60]
     assert panel_to_frame(panel)["ds"].tolist() == stamps.tolist()
+
+
+def as_frame(ids, lengths, first, seed):
+    rng = np.random.default_rng(seed)
+    ds = [np.arange(start, start + rows) for rows, start in zip(lengths, first, strict=True)]
+    n = sum(lengths)
+    y, u = rng.normal(size=(2, n))
+    return pd.DataFrame({"unique_id": np.repeat(ids, lengths), "ds": np.concatenate(ds), "y": y, "u": u})
+
+
+def test_a_panel_is_followed_by_the_rows_that_come_after_its_last_ones():
+    own = as_frame(["a", "b", "c"], (5, 4, 3), (1, 3, 2), 0)  # ends 5, 6, 4
+    # In another order: b repeats two rows, d is not known, a goes on, c is not there.
+    later = as_frame(["b", "d", "a"], (5, 2, 3), (5, 1, 6), 1)
+    joined = read_panel(own, future_exog=["u"]).followed_by(read_panel(later, future_exog=["u"]))
+    assert joined.id_list == ["a", "b"]
+    assert joined.lengths.tolist() == [8, 7]
+    assert joined.ticks(np.array([0, 1]), np.array([0, 0])).tolist() == [1, 3]
+    for column, array in (("y", joined.values), ("u", joined.inputs)):
+        a = [*own[column][:5], *later[column][7:10]]
+        b = [*own[column][5:9], *later[column][2:5]]
+        assert array[:, 0].tolist() == [*a, *b]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_rows_that_were_all_seen_before_add_none(rows):
+    frames = (as_frame(["a"], (length,), (2,), seed) for seed, length in enumerate((3, rows)))
+    own, later = (read_panel(df, future_exog=["u"]) for df in frames)
+    assert loop_over(own.followed_by(later)) == loop_over(own)
+
+
+def test_rows_missing_before_the_ones_that_follow_are_counted():
+    frames = (as_frame(["a"], (3,), (first,), 0) for first in (2, 7))  # the first one ends at 4
+    own, later = (read_panel(df, future_exog=["u"]) for df in frames)
+    with pytest.raises(ArgumentError, match="'a': 2 rows are missing"):
+        own.followed_by(later)
+
+
+def test_a_panel_with_some_of_its_inputs_has_their_columns_in_the_order_asked_for():
+    rng = np.random.default_rng(0)
+    df = make_frame((4, 3)).assign(**{name: rng.normal(size=7) for name in ("p", "q", "u", "v")}, size=2.0, town=1.0)
+    whole = read_panel(df, past_exog=["p", "q"], future_exog=["u", "v"], static=["size", "town"])
+    part = whole.select(["q"], ["v", "u"], ["town"])
+    assert part.inputs.tolist() == df[["q", "v", "u"]].to_numpy().tolist()
+    assert [column.tolist() for column in part.static] == [[1.0, 1.0]]
+    assert part.columns.future_exog == ("v", "u")
+    with pytest.raises(ArgumentError, match=r"past_exog=\['u'\]: the data was read without 'u'"):
+        whole.select(["u"], [], [])

@@ -85,6 +85,12 @@ def loop(weight, bias, past, future, share, noise, walks):
     return outputs
 
 
+def test_a_pushforward_needs_no_truth_and_feeds_what_a_closed_loop_feeds():
+    got, share = rollout(MODEL, PAST, H, Pushforward(3), moment=MOMENT)
+    assert share is None
+    torch.testing.assert_close(got, rollout(MODEL, PAST, H, ClosedLoop())[0], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 def test_a_roll_out_is_a_plain_loop(policy):
     got, share = rollout(MODEL, PAST, H, policy, future=FUTURE, moment=MOMENT)

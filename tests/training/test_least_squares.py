@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tests.makers import make_frame
 from tests.reference import ridge_rows
+from tsforce import NARXForecaster
 from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Chain, Difference, Log
 from tsforce.data.windows import SeriesStore
@@ -240,3 +241,23 @@ def test_a_system_that_never_factorises_is_an_error_not_a_hang(monkeypatch):
     broken = Gram(**{f: getattr(gram, f) for f in gram.__dataclass_fields__} | {"x_sum": gram.x_sum * float("nan")})
     with pytest.raises(NumericalError):
         solve(broken, [1.0], intercept=True)
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 3])
+def test_past_inputs_are_fitted_on_the_rows_of_every_origin_and_step(horizon):
+    """At the second step on, the input reads its last row before the cutoff; no row has a target after the last one."""
+    n = 40
+    df = make_frame((n,)).assign(x=np.random.default_rng(3).normal(size=n))
+    model = NARXForecaster(
+        horizon, 2, scope="local", past_exog=["x"], exog_lags=1, ridge=0.0, window_scaling=None, target_transforms=(),
+        mode="open_loop",
+    )  # fmt: skip
+    got = model.fit(df).predict()["NARXForecaster"].to_numpy()
+    y, x = df["y"].to_numpy(), df["x"].to_numpy()
+    steps = [(origin, origin + h) for origin in range(1, n - 1) for h in range(1, horizon + 1) if origin + h < n]
+    rows = np.array([[y[t - 2], y[t - 1], x[origin], 1.0] for origin, t in steps])
+    weight = np.linalg.lstsq(rows, y[[t for _, t in steps]], rcond=None)[0]
+    fed = y.tolist()
+    for _ in range(horizon):
+        fed.append(np.dot(weight, [fed[-2], fed[-1], x[-1], 1.0]))
+    np.testing.assert_allclose(got, fed[n:], rtol=1e-8)

@@ -234,3 +234,12 @@ def test_the_seed_reaches_the_regressor_and_its_parts():
 def test_a_forecaster_is_no_regressor():
     with pytest.raises(ArgumentError, match="is a forecaster itself"):
         build(NARXForecaster(4)).fit(make_frame())
+
+
+@pytest.mark.parametrize("rows", [3, 5])
+def test_a_series_without_a_complete_window_gives_no_row(rows):
+    model = NARXForecaster(4, 5, model=Ridge(), scope="global", window_scaling=None, mode="open_loop")
+    df = make_frame((60,))
+    alone = model.fit(df).predict()
+    beside = model.fit(make_frame((60, rows))).predict(history=df)
+    pd.testing.assert_frame_equal(beside, alone, rtol=1e-9)

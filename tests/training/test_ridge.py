@@ -85,6 +85,17 @@ def test_global_choice_is_one_value_by_the_scaled_error_of_all_series():
     assert set(got["ridge"]) == {RIDGES[int(np.argmin((errors / scale).mean(axis=1)))]}
 
 
+def test_a_series_with_a_single_window_has_its_say_in_the_history():
+    df = make_frame((90, 19))
+    model = NARXForecaster(H, LAGS, scope="local", season_length=7, mode="open_loop").fit(df)
+    assert model.ridge_["n_windows"].tolist() == [4, 1]
+    errors = errors_by_loop(df, (), "local", season_length=7)
+    y = {name: part["y"].to_numpy() for name, part in df.groupby("unique_id")}
+    scale = np.array([_season_scale(y["s0"][: 90 - 4 * H]), _season_scale(y["s1"][: 19 - H])])
+    (row,) = model.history_.frame.to_dict("records")
+    assert row["closed_loop"] == pytest.approx((errors.min().to_numpy() / scale).mean())
+
+
 def test_without_any_window_the_choice_is_thirty():
     model = NARXForecaster(H, LAGS, scope="local", mode="open_loop").fit(make_frame((15, 16)))
     assert model.ridge_["ridge"].tolist() == [30.0, 30.0]
