@@ -312,8 +312,16 @@ def test_depth_counts_own_outputs_in_a_row(lags, share, depth):
     assert full_depth(LagLayout(lags), torch.tensor(share).view(1, 1, -1, 1)) == depth
 
 
+@pytest.mark.parametrize(("reach", "depth"), [(1, 5), (2, 5)])
+def test_depth_counts_what_target_features_read(reach, depth):
+    feature = TargetFeature(("mean",), reach, lambda fed: fed.mean(dim=2))
+    assert full_depth(LagLayout((4,), features=(feature,)), torch.zeros(1, 1, 5, 1)) == depth
+
+
 def test_enough_passes_are_horizon_over_smallest_lag():
     assert passes_for(LagLayout((2, 5)), 7) == 4
+    newest = TargetFeature(("newest",), 1, lambda fed: fed[:, :, -1])
+    assert passes_for(LagLayout((2, 5), features=(newest,)), 7) == 7
     model, past, future = problem((2, 5), horizon=7)
     exact, _ = rollout(model, past, 7, ClosedLoop())
     enough, _ = parallel_rollout(model, past, 7, ClosedLoop(), future=future, passes=4)

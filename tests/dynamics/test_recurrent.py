@@ -220,6 +220,13 @@ def test_the_model_of_some_groups_forecasts_as_among_all(kind):
     assert not any(p.requires_grad for p in made.groups(chosen).parameters())
 
 
+def test_no_two_weights_of_an_encoder_and_a_decoder_start_alike():
+    made = model("gru+", LagLayout((1, 2)))
+    drawn = torch.cat([p.detach().flatten() for name, p in made.named_parameters() if "from_" in name])
+    assert len(drawn) == G * 2 * (2 + R) * 3 * R
+    assert len(drawn.unique()) == len(drawn)
+
+
 def test_several_targets_are_fed_back_together():
     layout = LagLayout((1, 3), ("a", "b"))
     made, past = model("gru+", layout), draw(G, B, L, 2)

@@ -230,6 +230,20 @@ def test_a_diverging_run_keeps_the_last_good_weights_and_says_so():
     assert any("1 of 2 models diverged in run 'final'" in note for note in history.notes)
 
 
+def test_a_loss_on_levels_is_in_units_of_the_series_scale():
+    """Without transforms model units are levels: squares on levels are those, over the squared seasonal naive error."""
+    p = problem((60,), transforms=())
+    loss = {}
+    for space in ("model", "level"):
+        settings = Settings(max_steps=5, batch_size=6, learning_rate=1e-12, looks=1, loss="mse", loss_space=space)
+        history = History("test")
+        fit(p, phases=[Phase(ClosedLoop(), settings)], n_validation=0, history=history)
+        loss[space] = np.array([record.loss for record in history.records], dtype=float)
+    y = p.panel.values[:, 0]
+    assert np.isfinite(loss["level"]).any()
+    np.testing.assert_allclose(loss["level"], loss["model"] / np.abs(y[7:] - y[:-7]).mean() ** 2, rtol=1e-9)
+
+
 @pytest.mark.parametrize("space", ["model", "level"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_in_both_spaces_trains(loss, space):
@@ -373,3 +387,18 @@ def test_a_perceptron_learns_from_a_loss_on_levels(scope):
         H, LAGS, model="mlp", scope=scope, training=Training(loss_space="level", batch_size=4), max_steps=3
     )
     assert np.isfinite(model.fit(df, mode="closed_loop").predict()["NARXForecaster"]).all()
+
+
+def test_weights_are_an_average_that_forgets_the_start_fast_at_first():
+    """Of the weights w0, w1, w2 the average is a1 = .1 w0 + .9 w1, then 2 / 11 a1 + 9 / 11 w2."""
+
+    def after(steps, averaging, rate=0.01):
+        settings = Settings(max_steps=steps, batch_size=6, learning_rate=rate, looks=1, averaging=averaging)
+        return weights(fit(problem((60,)), phases=[Phase(OpenLoop(), settings)], n_validation=0).model)
+
+    w0, w1, w2 = after(1, 0.0, 1e-12), after(1, 0.0), after(2, 0.0)
+    a1 = 0.1 * w0 + 0.9 * w1
+    torch.testing.assert_close(after(1, 0.98), a1, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(after(2, 0.98), 2 / 11 * a1 + 9 / 11 * w2, rtol=1e-9, atol=1e-10)
+    # A smaller share than these is the one that is asked for.
+    torch.testing.assert_close(after(1, 0.05), 0.05 * w0 + 0.95 * w1, rtol=1e-9, atol=1e-10)

@@ -691,3 +691,21 @@ def test_adamw_is_what_auto_was(df):
     closed, trained = (forecaster(model="linear", mode="open_loop", solver=s).fit(df) for s in ("auto", "adamw"))
     assert closed.history_.solver == "least squares"
     assert "AdamW" in trained.history_.solver
+
+
+@pytest.mark.parametrize("model", ["linear", MLP((3,), "tanh")], ids=["linear", "mlp"])
+def test_an_input_that_is_always_zero_changes_nothing(df, model):
+    """Its weights have no curvature of their own: they stay where they are, and the others learn as without them."""
+    settings = {"model": model, "mode": "open_loop", "max_steps": 3, "ridge": 1.0, "validation": False}
+    bare = forecaster(**settings).fit(df)
+    beside = forecaster(**settings, future_exog=["nothing"]).fit(df.assign(nothing=0.0))
+    assert "Levenberg-Marquardt" in beside.history_.solver
+    want = bare.predict()
+    got = beside.predict(future_df=want[["unique_id", "ds"]].assign(nothing=0.0))
+    # Not to the bit: damping has a small part that is even, of the mean curvature of all weights.
+    np.testing.assert_allclose(got["NARXForecaster"], want["NARXForecaster"], rtol=1e-5)
+
+
+def test_looks_are_five_steps_apart_from_before_the_first_on(df):
+    frame = forecaster(mode="open_loop", max_steps=12).fit(df).history_.frame
+    assert frame.loc[frame["run"] == "choose", "step"].tolist() == [0, 5, 10, 12]
