@@ -195,8 +195,8 @@ def scores(frame: Any, title: str, notes: Sequence[str] = ()) -> Group:
     """
     ordered = frame.sort_values("mase", kind="stable", na_position="last").to_dict("records")
     unscaled = [
-        f"{row['model']}: {row['n_left_out']} series have no scale for MASE: up to the first cutoff they never change, "
-        f"or have no more than m rows."
+        f"{row['model']}: {row['n_left_out']} series have no scale for MASE: up to the first cutoff they never change "
+        f"from season to season."
         for row in ordered
         if row["n_left_out"]
     ]

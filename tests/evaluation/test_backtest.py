@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, backtest, compare
 from tsforce.data.frame import last_stamps
-from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
+from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, HorizonWarning, SeriesTooShortError
 from tsforce.forecasting.parts import horizon_of
 
 H = 5
@@ -212,12 +212,15 @@ def test_fewer_windows_than_asked_for_are_noted_with_how_many_fit(freq, step):
     # Cutoffs from the first row on, the last window ending at the last row: rows 0 .. 56.
     most = {None: 56 // 3 + 1, 2: 56 // 2 + 1}[step]
     assert bt.frame["cutoff"].nunique() == most
-    (note,) = bt.notes
+    note = bt.notes[0]
     assert f"n_windows=40 with step_size={step or 3} and horizon=3 take {(step or 3) * 39 + 4} rows" in note
     assert f"there are 60: no more than n_windows={most} fit, or step_size=1." in note
     assert note in repr(bt)
-    assert compare([Baseline("naive")], df, horizon=3, n_windows=most, step_size=step).notes == ()
-    assert backtest(Baseline("naive"), df, horizon=3, n_windows=40, step_size=1).notes == ()
+    fitting = (
+        compare([Baseline("naive")], df, horizon=3, n_windows=most, step_size=step),
+        backtest(Baseline("naive"), df, horizon=3, n_windows=40, step_size=1),
+    )
+    assert not any("n_windows" in note for result in fitting for note in result.notes)
 
 
 def test_series_with_fewer_windows_than_others_are_noted():
@@ -326,6 +329,47 @@ def test_a_series_without_a_scale_is_left_out_of_mase_and_counted(df):
     assert bt.exposure(baselines=True)["n_left_out"].tolist() == [1, 1, 1]
 
 
+def test_a_series_shorter_than_a_season_is_measured_by_changes_from_row_to_row():
+    df = make_frame((45, 120), freq="D")
+    bt = backtest(Baseline("naive"), df, horizon=3, n_windows=2, season_length=52)
+    errors = (bt.frame["y"] - bt.frame["naive"]).abs().groupby(bt.frame["unique_id"]).mean()
+    y = {name: part["y"].to_numpy()[:-6] for name, part in df.groupby("unique_id")}
+    scales = [np.abs(np.diff(y["s0"])).mean(), np.abs(y["s1"][52:] - y["s1"][:-52]).mean()]
+    np.testing.assert_allclose(bt.scores(by="unique_id")["mase"], errors / scales)
+    assert bt.scores()["n_left_out"].item() == 0
+    assert bt.exposure(baselines=True)["n_windows"].tolist() == [4, 4, 4]
+    (note,) = bt.notes
+    assert "scale of 1 series: no more than season_length=52 rows" in note
+
+
+def test_a_search_that_has_a_scale_compares_and_scores_are_of_it():
+    # 45 weeks: no season of 52 fits.
+    rng = np.random.default_rng(0)
+    weeks = pd.date_range("2024-01-07", periods=45, freq="W")
+    df = pd.concat(
+        [
+            pd.DataFrame({"unique_id": f"s{k}", "ds": weeks, "y": 100 + np.arange(45) + 5 * rng.normal(size=45)})
+            for k in range(12)
+        ]
+    )
+    model = NARXForecaster(6, 6, max_steps=2).fit(df.groupby("unique_id").head(39))
+    assert not any("nothing was compared" in note for note in model.history_.notes)
+    assert 0 < -model.score(df) < 10
+
+
+def test_nothing_is_said_of_steps_that_no_window_measured():
+    flat = make_frame((40,)).assign(y=4.0)
+    bt = backtest(Baseline("naive"), flat, horizon=3)
+    summary = bt.exposure_summary(baselines=True).iloc[0]
+    assert (summary["drift_horizon"], summary["naive_horizon"]) == ("not measured", "not measured")
+    assert bt.exposure_report(baselines=True) == "naive: no window has a scale to measure errors by."
+    # The only window reaches 2 rows beyond the last.
+    df = make_frame((60,), freq="D")
+    bt = backtest(Baseline("seasonal_naive", season_length=7), df, horizon=5, cutoffs=[df["ds"].iloc[-4]])
+    assert bt.exposure(baselines=True)["n_windows"].tolist() == [1, 1, 1, 0, 0]
+    assert bt.exposure_summary(baselines=True)["drift_horizon"].item() == "> 3"
+
+
 def test_by_takes_only_known_names(df):
     with pytest.raises(ArgumentError, match="'unique_id', 'cutoff'"):
         backtest(Baseline("naive"), df, horizon=3).scores(by="series")
@@ -430,7 +474,99 @@ def test_compare_refuses_equal_names_and_unequal_horizons(df):
         compare([NARXForecaster(3, 2, mode="open_loop"), NARXForecaster(3, 4, mode="open_loop")], df)
     with pytest.raises(ArgumentError, match=r"different horizons, \[3, 4\]"):
         compare([NARXForecaster(3, 2, mode="open_loop"), NARXForecaster(4, 4, alias="b", mode="open_loop")], df)
+    for what, other in (("id_col", "shop"), ("time_col", "day"), ("target_col", "sold"), ("freq", 2)):
+        models = [Baseline("naive"), Baseline("drift", freq=1).set_params(**{what: other})]
+        with pytest.raises(ArgumentError, match=f"the models differ in {what}.*naive: .*drift: {other}"):
+            compare(models if what != "freq" else [Baseline("naive", freq=1), models[1]], df, horizon=3)
+        with pytest.raises(ArgumentError, match=f"differ in {what}"):
+            compare(
+                [Ensemble([models[1]]), *models[:1]]
+                if what != "freq"
+                else [Ensemble([models[1]]), Baseline("naive", freq=1)],
+                df,
+                horizon=3,
+            )
     with pytest.raises(ArgumentError, match="at least one"):
         compare({}, df)
     with pytest.raises(ArgumentTypeError, match="expected a Forecaster"):
         compare({"a": 1}, df)
+
+
+def test_models_of_the_same_other_columns_are_compared_in_any_order(df):
+    renamed = df.rename(columns={"unique_id": "shop", "ds": "day", "y": "sold"})
+    names = {"id_col": "shop", "time_col": "day", "target_col": "sold"}
+    models = [Baseline("naive", **names), Ensemble([NARXForecaster(3, 4, mode="open_loop", **names)])]
+    want = compare([Baseline("naive"), Ensemble([NARXForecaster(3, 4, mode="open_loop")])], df)
+    for listed in (models, models[::-1]):
+        got = compare(listed, renamed).frame
+        np.testing.assert_array_equal(got["Ensemble"], want.frame["Ensemble"])
+    # A frequency that one of them names holds for all.
+    monthly = make_frame((60,), freq="MS")
+    known = [Baseline("naive"), NARXForecaster(3, 4, mode="open_loop", freq="MS")]
+    assert compare(known, monthly).frame["cutoff"].nunique() == 1
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_reference_methods_take_missing_values_beside_a_model_that_does(turn):
+    df = make_frame((80,))
+    gone = [30, 31, 50, 68]
+    df.loc[gone, "y"] = np.nan
+    model = NARXForecaster(7, 7, scope="local", mode="open_loop", missing="own_output")
+    others = [Baseline("seasonal_naive", season_length=7), Baseline("naive"), Baseline("drift"), Baseline("ets")]
+    bt = compare([model, *others][::turn], df, cutoffs=[51, 60, 69, 73], horizon=7)
+    assert np.isfinite(bt.scores()["mae"]).all()
+    y = df["y"].to_numpy()
+    for cutoff, part in bt.frame.groupby("cutoff"):
+        last = y[:cutoff].copy()
+        for k in gone:
+            if k < cutoff:
+                last[k] = last[k - 7]
+        steps = part["horizon"].to_numpy() - 1
+        np.testing.assert_array_equal(part["seasonal_naive"], last[-7:][steps])
+        forward = pd.Series(y[:cutoff]).ffill().to_numpy()
+        np.testing.assert_array_equal(part["naive"], np.repeat(forward[-1], len(part)))
+    # Alone each says what is wrong with the frame, and beside models that take none too.
+    for models in (others, [*others, NARXForecaster(7, 7, mode="open_loop")]):
+        with pytest.raises(FrameError, match="missing value"):
+            compare(models, df, horizon=7)
+    both = Ensemble([Baseline("naive"), model]).fit(df)
+    assert np.isfinite(both.predict()["Ensemble"]).all()
+
+
+def test_without_a_horizon_one_season_is_forecast_and_that_is_said(df):
+    monthly = make_frame((60,), freq="MS")
+    model = Baseline("naive").fit(monthly)
+    with pytest.warns(HorizonWarning, match="naive forecasts one season, 12 steps"):
+        assert len(model.predict()) == 12
+    for judged in (
+        lambda: backtest(Baseline("naive"), monthly),
+        lambda: compare([Baseline("naive"), Baseline("drift")], monthly),
+    ):
+        with pytest.warns(HorizonWarning, match="one season, 12 steps"):
+            assert judged().horizon == 12
+    with pytest.warns(HorizonWarning, match="one season, 4 steps"):
+        assert len(Baseline("naive", season_length=4).fit(monthly).predict()) == 4
+    assert len(Baseline("naive", horizon=3).fit(monthly).predict()) == 3
+
+
+def test_a_frame_in_the_place_of_the_horizon_is_told_its_name(df):
+    frame = df.iloc[:3]
+    for model in (Baseline("naive"), NARXForecaster(3, 4, mode="open_loop"), Ensemble([Baseline("naive", horizon=2)])):
+        with pytest.raises(ArgumentTypeError, match=r"horizon is a DataFrame.*predict\(future_df=") as caught:
+            model.fit(df).predict(frame)
+        assert "unique_id" not in str(caught.value)
+    with pytest.raises(ArgumentError, match=r"n_windows=<DataFrame>: expected"):
+        backtest(Baseline("naive"), df, horizon=3, n_windows=frame)
+
+
+@pytest.mark.parametrize(("scope", "short"), [("local", 1), ("global", 2)])
+def test_series_that_are_dropped_have_no_say_in_automatic_lags(scope, short):
+    lost = 2 if scope == "global" else 0
+    steps = [Difference(lost)] if lost else []
+    long, few = make_frame((40, 36), seed=1), make_frame((short,) * 9, ids=[f"few{k}" for k in range(9)])
+    model = NARXForecaster(4, scope=scope, short_series="drop", mode="open_loop", target_transforms=steps, ridge=1.0)
+    mixed = model.clone_unfitted().fit(pd.concat([few, long], ignore_index=True))
+    alone = model.clone_unfitted().fit(long)
+    assert mixed.short_series_ == [f"few{k}" for k in range(9)]
+    assert len(alone.lags_) >= 15
+    assert mixed.lags_ == alone.lags_

@@ -14,7 +14,7 @@ from statsmodels.tsa.forecasting.theta import ThetaModel
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Forecaster, compare
 from tsforce.datasets import load
-from tsforce.errors import ArgumentError, ArgumentTypeError
+from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning
 from tsforce.forecasting import baselines, smoothing
 from tsforce.forecasting.baselines import METHODS
 
@@ -59,10 +59,11 @@ def test_a_baseline_has_its_methods_name_or_an_alias():
     assert Baseline("naive", horizon=1, alias="last").fit(df).predict().columns[-1] == "last"
 
 
-def test_a_horizon_is_needed_from_somewhere():
-    model = Baseline("naive").fit(make_frame((20,)))
-    with pytest.raises(ArgumentError, match=r"predict\(horizon="):
-        model.predict()
+@pytest.mark.parametrize("method", ["naive", "ets"])
+def test_without_a_horizon_a_season_is_forecast_with_a_warning(method):
+    model = Baseline(method, season_length=7).fit(make_frame((30,)))
+    with pytest.warns(HorizonWarning, match=f"no horizon is named: {method} forecasts one season, 7 steps"):
+        assert len(model.predict()) == 7
     assert len(model.predict(5)) == 5
 
 

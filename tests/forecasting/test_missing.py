@@ -151,8 +151,11 @@ def test_only_a_forecaster_that_is_told_so_takes_missing_values():
         build(missing="raise").fit(df)
     with pytest.raises(ArgumentError, match="own_output"):
         build(missing="drop").fit(df)
-    with pytest.raises(FrameError, match="which this naive cannot read"):
-        compare({"narx": build(), "last": Baseline("naive")}, df, horizon=H)
+    with pytest.raises(FrameError, match="which this last cannot read"):
+        compare([build(), build(missing="raise", alias="last")], df)
+    with pytest.raises(FrameError, match="between observed ones"):
+        Baseline("naive").fit(df)
+    assert np.isfinite(compare({"narx": build(), "last": Baseline("naive")}, df, horizon=H).scores()["mae"]).all()
     both = Ensemble([build(), build(lags=5)]).fit(df).predict()
     assert both["Ensemble"].notna().all()
     late = df.copy()

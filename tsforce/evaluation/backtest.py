@@ -44,7 +44,7 @@ def backtest(
     df : DataFrame
         Long frame with the truth.
     horizon : int, optional
-        H, steps after each cutoff; the model's by default.
+        H, steps after each cutoff; the model's by default, one season if it has none.
     n_windows : int
         Windows per series. Where the rows hold fewer, the result's ``notes`` say so.
     step_size : int, optional
@@ -96,8 +96,8 @@ def backtest(
         raise ArgumentTypeError(
             f"model is a {type(model).__name__}; expected a Forecaster such as NARXForecaster(...)."
         )
-    steps = horizon_of(model, horizon)
     panel = model.read(df)
+    steps = horizon_of(model, horizon, panel=panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
     judged = judge(model, panel, plan, steps, refit, train_size, future)

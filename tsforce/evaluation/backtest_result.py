@@ -20,7 +20,7 @@ from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.forced import check_ratio
-from tsforce.scoring.metrics import abs_error, has_scale, seasonal_naive_scale, smape_terms, squared_error
+from tsforce.scoring.metrics import abs_error, error_scale, has_scale, smape_terms, squared_error
 
 __all__ = ["BacktestResult", "Judged"]
 
@@ -131,9 +131,9 @@ class BacktestResult:
         if not complete:
             frame = frame[known.ravel()].reset_index(drop=True)
         first = plan.first_rows(panel.n_series)
-        scale = seasonal_naive_scale(panel.values, panel.indptr, season_length, first + 1)
+        scale = error_scale(panel.values, panel.indptr, season_length, first + 1)
         left_out = [panel.id_list[i] for i in np.flatnonzero(first < 0)]
-        notes = _notes(panel, plan, left_out, bool(seen))
+        notes = _notes(panel, plan, left_out, bool(seen), season_length)
         return BacktestResult(
             in_kind(frame, panel.kind),
             plan.align,
@@ -173,8 +173,9 @@ class BacktestResult:
         Notes
         -----
         Each score is computed per series (over its windows, steps and targets) and averaged over series. ``n_left_out``
-        series have no MASE scale (the mean absolute seasonal difference up to their first cutoff is 0 or unknown); they
-        count in every column but ``mase``.
+        series have no MASE scale (the mean absolute seasonal difference up to their first cutoff is 0); they count in
+        every column but ``mase``. Of a series with no more rows than a season, the scale is the mean change from row to
+        row, and the notes say so.
         """
         if by is not None:
             check_choice("by", by, ("unique_id", "cutoff", "target"))
@@ -291,9 +292,10 @@ class BacktestResult:
         """Return model, drift_horizon, naive_horizon, diverged_share, radius_median, radius_max, growth.
 
         drift_horizon: first step where the closed-loop error is above twice the one-step error; naive_horizon: first
-        step where it is no better than repeating the last value; "> H" if there is none. diverged_share: share of
-        windows with a forecast that is not finite, or further from the series' mean than 10 times its range, both up to
-        the first cutoff. radius_median, radius_max: spectral radius of the one-step map along the closed-loop
+        step where it is no better than repeating the last value; "> H" if there is none up to H, the last step that was
+        measured, and "not measured" where no window has a scale. diverged_share: share of windows with a forecast that
+        is not finite, or further from the series' mean than 10 times its range, both up to the first cutoff.
+        radius_median, radius_max: spectral radius of the one-step map along the closed-loop
         forecasts, over steps and windows; growth: mean log growth per step of a small error in what is fed, the median
         over windows (``Forecaster.companion_at`` says more); above 0 errors grow. NaN for what is no step model with a
         gradient. They are taken of at most 100 windows, spread evenly, and cost a few seconds at most per model.
@@ -410,7 +412,7 @@ def _ratio(total: Any, count: Any) -> FloatArray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _notes(panel: Panel, plan: Plan, left_out: list[Any], in_sample: bool) -> tuple[str, ...]:
+def _notes(panel: Panel, plan: Plan, left_out: list[Any], in_sample: bool, season_length: int) -> tuple[str, ...]:
     notes = list(plan.notes)
     if in_sample:
         notes.append("in sample: the model has learnt from rows that it forecasts here (refit='never').")
@@ -419,6 +421,13 @@ def _notes(panel: Panel, plan: Plan, left_out: list[Any], in_sample: bool) -> tu
         notes.append(
             "aligned by series with ragged ends: a global model may learn from stamps that lie after another series' "
             "cutoff."
+        )
+    first = plan.first_rows(panel.n_series)
+    short = int(((first > 0) & (first < season_length)).sum())
+    if short:
+        notes.append(
+            f"scale of {short} series: no more than season_length={season_length} rows up to the first cutoff, so that "
+            f"MASE and exposure measure their errors by the mean change from row to row."
         )
     if left_out:
         notes.append(f"left out: {len(left_out)} series without a window or too short: {abbreviate(left_out)}.")

@@ -11,7 +11,7 @@ from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.parts import horizon_of, read_for, score_season_length
+from tsforce.forecasting.parts import horizon_of, own_horizon, read_for, score_season_length
 
 __all__ = ["common_horizon", "compare", "named_models"]
 
@@ -58,9 +58,9 @@ def compare(
     ['last', 'season']
     """
     pairs = named_models(models)
-    steps = common_horizon(pairs, horizon)
     # One reading serves all, so that all see the same windows.
     panel = read_for([model for _, model in pairs], df)
+    steps = common_horizon(pairs, horizon, panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
     judged = {name: judge(model, panel, plan, steps, refit, train_size, future) for name, model in pairs}
@@ -89,18 +89,20 @@ def named_models(models: Any) -> list[tuple[str, Forecaster]]:
     return pairs
 
 
-def common_horizon(pairs: list[tuple[str, Forecaster]], horizon: int | None) -> int:
-    """Return the steps that all are judged over: those asked for, else the one the models agree on.
+def common_horizon(pairs: list[tuple[str, Forecaster]], horizon: int | None, df: Any) -> int:
+    """Return the steps that all are judged over: those asked for, else the one the models agree on, else one season.
 
     Raises
     ------
     ArgumentError
         If the models' horizons differ and none is given.
     """
-    own = {model.horizon for _, model in pairs if model.horizon is not None}
+    own = {steps for _, model in pairs if (steps := own_horizon(model)) is not None}
     if horizon is None and len(own) > 1:
         raise ArgumentError(f"the models have different horizons, {sorted(own)}; say which with horizon=.")
     if horizon is None and own:
         horizon = own.pop()
+    if horizon is None:
+        return horizon_of(pairs[0][1], panel=read_for([model for _, model in pairs], df))
     (steps,) = {horizon_of(model, horizon) for _, model in pairs}
     return steps

@@ -183,8 +183,8 @@ def compare_modes(
         raise ArgumentError("seeds is empty; give at least one.")
     if season_length is not None:
         season_length = check_count("season_length", season_length)
-    steps = horizon_of(model, horizon)
     panel = model.read(df)
+    steps = horizon_of(model, horizon, panel=panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     runs, horizons = [], []
     by_series: dict[str, list[FloatArray]] = {name: [] for name in names}

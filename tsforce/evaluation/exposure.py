@@ -54,9 +54,12 @@ class Exposure:
             return self.rmse_closed / self.rmse_one_step
 
     def first_step(self, condition: BoolArray) -> int | str:
-        """Return the first step where `condition` holds, else "> H"."""
-        steps = np.flatnonzero(condition)
-        return int(steps[0]) + 1 if len(steps) else f"> {len(condition)}"
+        """Return the first step where `condition` holds, else "> " and the last step that was measured, if any."""
+        measured = np.flatnonzero(self.n_windows > 0)
+        if len(measured) == 0:
+            return "not measured"
+        steps = np.flatnonzero(condition & (self.n_windows > 0))
+        return int(steps[0]) + 1 if len(steps) else f"> {int(measured[-1]) + 1}"
 
 
 def one_step_forecasts(

@@ -143,7 +143,7 @@ def tune(
     check_choice("metric", metric, METRICS)
     seed = check_count("random_state", random_state, least=0)
     judge = _Judge(
-        df, common_horizon(pairs, horizon), check_count("n_windows", n_windows), step_size, train_size, metric
+        df, common_horizon(pairs, horizon, df), check_count("n_windows", n_windows), step_size, train_size, metric
     )
     began = time.process_time()
     best, winner, found = np.inf, pairs[0], dict[str, Any]()

@@ -61,7 +61,10 @@ def check_count(name: str, value: Any, *, least: int = 1, other: str = "") -> in
     """
     if not is_whole(value) or value < least:
         wanted = f"{other} or " if other else ""
-        raise ArgumentError(f"{name}={value!r}: expected {wanted}a whole number of at least {least}.")
+        shown = repr(value)
+        if len(shown) > 80 or "\n" in shown:
+            shown = f"<{type(value).__name__}>"
+        raise ArgumentError(f"{name}={shown}: expected {wanted}a whole number of at least {least}.")
     return int(value)
 
 
@@ -202,17 +205,22 @@ def check_mode(mode: Any) -> str | Forcing:
     return mode if isinstance(mode, Forcing) else check_choice("mode", mode, MODES)
 
 
-def resolve_lags(lags: Any, horizon: int, panel: Panel, lost: int, pooled: bool) -> tuple[int, ...]:
+def resolve_lags(lags: Any, horizon: int, panel: Panel, lost: int, *, pooled: bool, drop: bool) -> tuple[int, ...]:
     """Return the lags, ascending.
 
     Parameters
     ----------
     lags : "auto", int or sequence of int
         "auto": ``4 * horizon``, at most half the rows of the shortest series (pooled: of the 10 % quantile) after
-        `lost` rows of differences, at least 1. An int L: 1..L. A sequence: exactly those.
+        `lost` rows of differences, at least 1; of series that are too short for that, none has a say if they are to be
+        left out (`drop`). An int L: 1..L. A sequence: exactly those.
     """
     if isinstance(lags, str) and lags == "auto":
-        rows = float(np.quantile(panel.lengths, 0.1)) if pooled else float(panel.lengths.min())
+        lengths = panel.lengths
+        fitted = lengths[lengths >= 1 + lost + (0 if pooled else 1)]
+        if drop and len(fitted):
+            lengths = fitted
+        rows = float(np.quantile(lengths, 0.1)) if pooled else float(lengths.min())
         return tuple(range(1, max(1, min(4 * horizon, int(rows - lost) // 2)) + 1))
     found = distinct(range(1, int(lags) + 1) if is_whole(lags) else lags, 1)
     if not found:

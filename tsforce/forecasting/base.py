@@ -34,7 +34,7 @@ from tsforce.forecasting.parts import (
     score_season_length,
     values_of,
 )
-from tsforce.scoring.metrics import mean_in_scales, seasonal_naive_scale, sum_by
+from tsforce.scoring.metrics import error_scale, mean_in_scales, sum_by
 
 __all__ = ["Forecaster"]
 
@@ -78,7 +78,7 @@ class Forecaster(BaseEstimator):
         Parameters
         ----------
         horizon : int, optional
-            H, steps after the cutoff; the forecaster's own by default.
+            H, steps after the cutoff; the forecaster's own by default, or one season if it has none.
         future_df : DataFrame, optional
             Long frame with the ``future_exog`` columns of those steps, for a forecaster that has any.
         history : DataFrame, optional
@@ -293,7 +293,7 @@ class Forecaster(BaseEstimator):
             scale = np.array([self._naive_scale_[name] for name in panel.id_list])
         else:
             season = score_season_length(self)
-            scale = seasonal_naive_scale(panel.values, panel.indptr, season, first + 1)
+            scale = error_scale(panel.values, panel.indptr, season, first + 1)
         relative = mean_in_scales(mean, scale)
         if np.isnan(relative).all():
             raise ArgumentError(
@@ -410,14 +410,13 @@ class Forecaster(BaseEstimator):
         if isinstance(df, Panel):
             return df.select(**inputs)
         freq = getattr(self, "freq_", self.freq)
-        may_miss = check_choice("missing", self.missing, ("raise", "own_output")) == "own_output"
         return read_panel(
             df,
             id_col=self.id_col,
             time_col=self.time_col,
             target_col=self._targets(),
             freq=freq,
-            missing_allowed=may_miss,
+            missing_allowed=self._takes_missing,
             **inputs,
         )
 
@@ -437,19 +436,26 @@ class Forecaster(BaseEstimator):
             raise ArgumentError(f"column {abbreviate(sorted(both, key=str))} is named in past_exog and in future_exog.")
         return {kind: check_columns(kind, getattr(self, kind)) for kind in INPUT_KINDS}
 
+    def _readers(self) -> list[Forecaster]:
+        """Return the forecasters whose arguments say how a frame is read."""
+        return [self]
+
+    @property
+    def _takes_missing(self) -> bool:
+        return check_choice("missing", self.missing, ("raise", "own_output")) == "own_output"
+
     def _check_missing(self, panel: Panel) -> None:
         """Raise unless this forecaster takes missing values."""
-        if self.missing == "raise":
+        if not self._takes_missing:
             raise FrameError(
                 f"the data has missing values (NaN) in {abbreviate(panel.columns.targets)}, which this {self.name} "
                 f"cannot read (missing='raise'). Fill them: df = tsforce.fill_gaps(df), or leave it out."
             )
 
-    def _horizon_of(self, horizon: int | None) -> int:
+    def _horizon_of(self, horizon: int | None) -> int | None:
+        """Return the steps that are asked for, else the constructor's, which may name none."""
         if horizon is None:
-            if self.horizon is None:
-                raise ArgumentError(f"{self.name} has no horizon of its own; say how many steps: predict(horizon=12).")
-            return check_count("horizon", self.horizon)
+            return None if self.horizon is None else check_count("horizon", self.horizon)
         steps = check_count("horizon", horizon)
         if self.horizon is not None and steps > self.horizon:
             warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_
 from tsforce.forecasting.side_by_side import SideBySide
 from tsforce.forecasting.smoothing import SMOOTHERS, Counter, forecast_windows
 from tsforce.scoring import naive as methods
+from tsforce.training.missing import seasonal_fill
 
 __all__ = ["METHODS", "Baseline"]
 
@@ -32,7 +34,7 @@ class Baseline(SideBySide):
         ("ets") of a second per window. Where that cannot be done, as in windows of fewer than 4 ("theta") or 10 ("ets")
         rows or of equal values, Naive2 answers; ``attrs["fallbacks"]`` of the forecasts counts such windows.
     horizon : int, optional
-        Steps that ``predict`` gives by default.
+        Steps that ``predict`` gives by default; one season without it, with a warning.
     season_length : int, optional
         By default what goes with the frequency.
     freq : "infer", pandas alias or offset, or int
@@ -51,6 +53,11 @@ class Baseline(SideBySide):
     freq_ : str, int or offset
     train_end_ : DataFrame
         The id column and ``cutoff``: the last row of each series.
+
+    Notes
+    -----
+    A frame with missing values is refused, except beside a model that takes them (``compare``, ``Ensemble``): then the
+    value one season before stands for each, for "naive" and "drift" the one before it.
 
     Examples
     --------
@@ -131,7 +138,11 @@ class Baseline(SideBySide):
         panel = self._rows_ if history is None else self.read(history)
         return self._frame(panel, panel.last_rows(), steps, with_cutoff=False)
 
-    def _horizon_of(self, horizon: int | None) -> int:
+    def _check_missing(self, panel: Panel) -> None:
+        # Beside a model that takes missing values a reference method takes them too: it fills them as it forecasts.
+        del panel
+
+    def _horizon_of(self, horizon: int | None) -> int | None:
         # A baseline is trained for no horizon, so none is too long for it.
         return super()._horizon_of(None) if horizon is None else check_count("horizon", horizon)
 
@@ -139,6 +150,8 @@ class Baseline(SideBySide):
         panel, before = panel.preceded_by(self._rows_)
         index = WindowIndex(index.series, index.rows + before[index.series])
         season = self.season_length_
+        if np.isnan(panel.values).any():
+            panel = replace(panel, values=seasonal_fill(panel, 1 if self.method in ("naive", "drift") else season))
         # The others look further back than one season.
         length = {"naive": 1, "seasonal_naive": season}.get(self.method)
         rows = np.minimum(index.rows + 1, length) if length else index.rows + 1

@@ -26,6 +26,7 @@ from tsforce.forecasting.parts import (
     check_fitted,
     end_fit,
     horizon_of,
+    reader_of,
     season_length_for,
     targets_of,
     values_of,
@@ -175,8 +176,11 @@ class Ensemble(SideBySide):
         return list(getattr(member, "short_series_", []))
 
     def _read(self, df: Any, inputs: dict[str, tuple[str, ...]]) -> Panel:
+        return reader_of([self])._read(df, inputs)
+
+    def _readers(self) -> list[Forecaster]:
         members = getattr(self, "members_", None) or self._named_members()
-        return next(iter(members.values()))._read(df, inputs)
+        return [reader for member in members.values() for reader in member._readers()]
 
     def _check_missing(self, panel: Panel) -> None:
         for member in self._named_members().values():
@@ -186,7 +190,7 @@ class Ensemble(SideBySide):
         members = [member._inputs() for member in self._named_members().values()]
         return {kind: tuple(dict.fromkeys(name for own in members for name in own[kind])) for kind in INPUT_KINDS}
 
-    def _horizon_of(self, horizon: int | None) -> int:
+    def _horizon_of(self, horizon: int | None) -> int | None:
         own = [member for member in self._named_members().values() if member.horizon is not None]
         return horizon_of(own[0], horizon) if own else super()._horizon_of(horizon)
 

@@ -278,7 +278,11 @@ class NARXForecaster(HasTraining, SideBySide):
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
         # The only target's columns are called y, whatever the user calls it.
         channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
-        layout = LagLayout(resolve_lags(self.lags, horizon, panel, lost, pooled), channels, **given)
+        layout = LagLayout(
+            resolve_lags(self.lags, horizon, panel, lost, pooled=pooled, drop=self.short_series == "drop"),
+            channels,
+            **given,
+        )
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
         context_length = self._resolve_context(layout.reach, layout.reach + (2 * horizon if recurrent else 0))

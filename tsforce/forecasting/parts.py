@@ -15,9 +15,9 @@ from sklearn.exceptions import NotFittedError
 from tsforce.data.frame import last_stamps, read_forecasts
 from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import FloatArray, Panel
-from tsforce.errors import ArgumentTypeError
+from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, warn
 from tsforce.forecasting.arguments import check_count
-from tsforce.scoring.metrics import seasonal_naive_scale
+from tsforce.scoring.metrics import error_scale
 
 if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster
@@ -31,7 +31,9 @@ __all__ = [
     "end_fit",
     "forget",
     "horizon_of",
+    "own_horizon",
     "read_for",
+    "reader_of",
     "score_season_length",
     "season_length_for",
     "targets_of",
@@ -77,7 +79,7 @@ def end_fit(model: Forecaster, panel: Panel, season_length: int, *, rows: Panel 
     rows : Panel, optional
         The last rows of each series that a forecast reads; all by default.
     """
-    scale = seasonal_naive_scale(panel.values, panel.indptr, season_length, panel.lengths)
+    scale = error_scale(panel.values, panel.indptr, season_length, panel.lengths)
     model.freq_ = panel.clock.freq
     model.season_length_ = season_length
     model._naive_scale_ = dict(zip(panel.id_list, scale.tolist(), strict=True))
@@ -112,20 +114,51 @@ def check_fitted(model: Forecaster) -> None:
         raise NotFittedError(f"this {type(model).__name__} is not fitted; call fit(df) first.")
 
 
-def horizon_of(model: Forecaster, horizon: int | None = None) -> int:
-    """Return the steps to forecast: those asked for, else the forecaster's own.
+def horizon_of(model: Forecaster, horizon: int | None = None, *, panel: Panel | None = None) -> int:
+    """Return the steps to forecast: those asked for, else the forecaster's own, else one season.
+
+    Parameters
+    ----------
+    model : Forecaster
+    horizon : int, optional
+    panel : Panel, optional
+        What tells the season of a forecaster that is not fitted.
 
     Raises
     ------
+    ArgumentTypeError
+        If a frame stands in its place.
     ArgumentError
-        If it is not a whole number of at least 1, or neither the call nor the constructor names one.
+        If it is not a whole number of at least 1, or there is nothing to tell it by.
 
     Warns
     -----
     HorizonWarning
-        If they go past the steps that were looked at in training.
+        If they go past the steps that were looked at in training, or nobody said how many.
     """
-    return model._horizon_of(horizon)
+    if hasattr(horizon, "columns"):
+        raise ArgumentTypeError(
+            f"horizon is a {type(horizon).__name__}; expected a whole number of steps. A frame of inputs known over "
+            f"the horizon is given by name, predict(future_df=...), and so is a later context, predict(history=...)."
+        )
+    steps = model._horizon_of(horizon)
+    if steps is not None:
+        return steps
+    season = getattr(model, "season_length_", None)
+    if season is None and panel is not None:
+        season = season_length_for(model, panel)
+    if season is None:
+        raise ArgumentError(f"{model.name} has no horizon of its own; say how many steps with horizon=.")
+    warn(
+        f"no horizon is named: {model.name} forecasts one season, {season} steps; say others with horizon=.",
+        HorizonWarning,
+    )
+    return int(season)
+
+
+def own_horizon(model: Forecaster) -> int | None:
+    """Return the steps that a forecaster gives by default, None if nobody said how many."""
+    return model._horizon_of(None)
 
 
 def season_length_for(model: Forecaster, panel: Panel) -> int:
@@ -139,16 +172,47 @@ def season_length_for(model: Forecaster, panel: Panel) -> int:
 
 
 def read_for(models: Forecaster | Iterable[Forecaster], df: Any) -> Panel:
-    """Return the panel of a long frame with the inputs that any of some forecasters reads; the first names the rest.
+    """Return the panel of a long frame with the inputs that any of some forecasters reads, each picking its own.
 
-    Each forecaster picks its own inputs from it.
+    Missing values stay in it if one of them takes them.
+
+    Raises
+    ------
+    ArgumentError
+        If they differ in the columns of ids, time or target, or in the frequency.
     """
     if isinstance(df, Panel):
         return df
     listed: list[Forecaster] = list(models) if isinstance(models, Iterable) else [models]
     inputs = [model._inputs() for model in listed]
     union = {kind: tuple(dict.fromkeys(name for own in inputs for name in own[kind])) for kind in INPUT_KINDS}
-    return listed[0]._read(df, union)
+    return reader_of(listed)._read(df, union)
+
+
+def reader_of(models: Iterable[Forecaster]) -> Forecaster:
+    """Return who reads the frame that some forecasters share: takes missing values, and knows a frequency, if one does.
+
+    Raises
+    ------
+    ArgumentError
+        If they differ in the columns of ids, time or target, or in the frequency: says who has what.
+    """
+    readers = [reader for model in models for reader in model._readers()]
+
+    def said(model: Forecaster, what: str) -> str:
+        if what == "target_col":
+            return ", ".join(map(str, targets_of(model)))
+        return str(getattr(model, "freq_", model.freq) if what == "freq" else getattr(model, what))
+
+    for what in ("id_col", "time_col", "target_col", "freq"):
+        own = [(model.name, said(model, what)) for model in readers]
+        different = {value for _, value in own} - ({"infer"} if what == "freq" else set())
+        if len(different) > 1:
+            raise ArgumentError(
+                f"the models differ in {what} ({', '.join(f'{name}: {value}' for name, value in own)}); they share one "
+                f"reading of the frame, and one target. Give all of them the same {what}=."
+            )
+    return min(readers, key=lambda model: (not model._takes_missing, said(model, "freq") == "infer"))
 
 
 def targets_of(model: Forecaster) -> tuple[str, ...]:

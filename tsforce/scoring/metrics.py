@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "abs_error",
+    "error_scale",
     "has_scale",
     "mae",
     "mean_in_scales",
@@ -223,13 +224,29 @@ def seasonal_naive_scale(
         return np.bincount(series[rows], weights=differences, minlength=len(lengths)) / counts
 
 
+def error_scale(values: ArrayLike, indptr: ArrayLike, season_length: int, stops: ArrayLike | None = None) -> Floats:
+    """Return what errors of each series are measured by: `seasonal_naive_scale`, of m = 1 where no season fits.
+
+    Parameters and result are those of `seasonal_naive_scale`; NaN where there is no difference from row to row either.
+
+    Examples
+    --------
+    >>> error_scale([1.0, 2.0, 4.0, 5.0, 5.0], [0, 3, 5], season_length=2).tolist()
+    [3.0, 0.0]
+    """
+    scale = seasonal_naive_scale(values, indptr, season_length, stops)
+    if season_length > 1 and np.isnan(scale).any():
+        return np.where(np.isnan(scale), seasonal_naive_scale(values, indptr, 1, stops), scale)
+    return scale
+
+
 def has_scale(scale: ArrayLike) -> NDArray[np.bool_]:
     """Return which series have a scale to divide errors by: finite and above 0.
 
     Parameters
     ----------
     scale : array_like, any shape, original units
-        From `seasonal_naive_scale`.
+        From `error_scale`.
 
     Examples
     --------
@@ -276,7 +293,7 @@ def mean_in_scales(errors: ArrayLike, scale: ArrayLike) -> Floats:
     errors : array_like, (..., C), original units
         NaN where there is none.
     scale : array_like, broadcastable to errors
-        As from `seasonal_naive_scale`.
+        As from `error_scale`.
 
     Returns
     -------

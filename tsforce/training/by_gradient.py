@@ -16,7 +16,7 @@ from tsforce.dynamics.draws import key_of
 from tsforce.dynamics.forcing import Forcing
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.polynomial import Polynomial
-from tsforce.scoring.metrics import has_scale, seasonal_naive_scale
+from tsforce.scoring.metrics import error_scale, has_scale
 from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
@@ -253,7 +253,7 @@ def _train(problem: Problem, learnt: Learnt, model: nn.Module, phase: Phase, key
     scale = None
     if phase.settings.loss_space == "level":
         panel = problem.panel
-        scale = seasonal_naive_scale(panel.values, panel.indptr, problem.season_length, learnt.stops)
+        scale = error_scale(panel.values, panel.indptr, problem.season_length, learnt.stops)
         scale = np.where(has_scale(scale), scale, 1.0)
     first = np.full(problem.panel.n_series, store.first + reach - 1)
     last = learnt.stops - 2

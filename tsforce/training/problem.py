@@ -14,7 +14,7 @@ from tsforce.data.panel import IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.data.transforms import Chain, Transform
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
-from tsforce.scoring.metrics import has_scale, mean_in_scales, seasonal_naive_scale, sum_by
+from tsforce.scoring.metrics import error_scale, has_scale, mean_in_scales, sum_by
 from tsforce.training.closed_loop import Guard
 
 __all__ = ["Learnt", "Problem", "Validation"]
@@ -253,7 +253,7 @@ class Problem:
         which = np.repeat(self.every, count)
         rows = ragged_rows(np.zeros_like(count), count) * horizon + stops[which] - 1
         truth = panel.values[panel.indptr[which][:, None] + rows[:, None] + np.arange(1, horizon + 1)]
-        scale = seasonal_naive_scale(panel.values, panel.indptr, self.season_length, stops)
+        scale = error_scale(panel.values, panel.indptr, self.season_length, stops)
         return Validation(stops, count, WindowIndex(which, rows), truth, scale, np.ones_like(which))
 
     def _long_windows(self, series: IntArray) -> Validation:
@@ -290,7 +290,7 @@ class Problem:
         begins = panel.indptr[:-1]
         parts = [part for a, n in zip(begins, stops, strict=True) for part in (panel.values[a : a + n], apart)]
         joined = np.concatenate(parts[:-1])
-        return np.tile(seasonal_naive_scale(joined, [0, len(joined)], season), (panel.n_series, 1))
+        return np.tile(error_scale(joined, [0, len(joined)], season), (panel.n_series, 1))
 
 
 def _moved_until(values: FloatArray, first: int) -> int:
