@@ -17,7 +17,7 @@
     TsforceWarning             (UserWarning)
     ├── UnusedColumnWarning    columns that no argument names
     ├── FrequencyAliasWarning  an old pandas alias was mapped to the current one
-    ├── DivergenceWarning      training met numbers that are not finite; the last good weights were kept
+    ├── DivergenceWarning      training met numbers that are not finite, or a roll-out ran away
     ├── UnknownCategoryWarning a category of a static column that no fitted series had
     ├── ContextWarning         a forecast starts from values that were not observed, or had to be moved
     ├── ValidationWarning      records are too short to hold out what training is chosen by
@@ -133,7 +133,7 @@ class FrequencyAliasWarning(TsforceWarning):
 
 
 class DivergenceWarning(TsforceWarning):
-    """Training met numbers that are not finite; the last good weights were kept."""
+    """Training met numbers that are not finite and the last good weights were kept, or a roll-out ran away."""
 
 
 class UnknownCategoryWarning(TsforceWarning):

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, backtest, compare
 from tsforce.data.frame import last_stamps
-from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, HorizonWarning, SeriesTooShortError
+from tsforce.errors import ArgumentError, ArgumentTypeError, DivergenceWarning, FrameError, HorizonWarning, SeriesTooShortError
 from tsforce.forecasting.parts import horizon_of
 
 H = 5
@@ -80,6 +80,8 @@ def test_the_frame_holds_forecasts_made_at_each_cutoff_beside_the_truth(df, name
         np.testing.assert_allclose(part[model.name], want, rtol=1e-9)
 
 
+# What is wrecked is what a later window learns from, and says so.
+@pytest.mark.filterwarnings("ignore::tsforce.errors.DivergenceWarning")
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("refit", [False, True, 2])
 # Of the later windows, whose contexts hold the wrecked rows.
@@ -434,7 +436,8 @@ def test_drift_and_naive_horizons_are_first_steps_or_beyond(df):
 def test_diverged_windows_are_counted():
     df = pd.DataFrame({"unique_id": "s", "ds": range(60), "y": 1.3 ** np.minimum(np.arange(60), 40)})
     model = NARXForecaster(20, 1, scope="local", ridge=0.0, mode="open_loop")
-    bt = backtest(model, df, cutoffs=[20, 30])
+    with pytest.warns(DivergenceWarning, match="held there"):
+        bt = backtest(model, df, cutoffs=[20, 30])
     assert bt.exposure_summary()["diverged_share"].item() > 0
 
 

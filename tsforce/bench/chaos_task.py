@@ -39,7 +39,7 @@ last      the same over the last tenth of the horizon
 one-step  NRMSE of forecasts one step ahead of the same targets, the truth before them known
 gap       NRMSE / one-step
 diverged  share of windows with an e above 50; a value that is not finite counts as 1e6
-clipped   share of windows that the roll-out guard held: 10 times the range of what a window shows, around its mean
+clipped   share of windows that ran away and were held by the guard, 10 times the range that a window shows beyond it
 valid     NRMSE on 100 validation windows of other trajectories"""
 
 

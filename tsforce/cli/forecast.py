@@ -116,7 +116,6 @@ def _tell(forecaster: Any, ahead: Any) -> None:
     if left_out:
         notice(f"left out, too short: {len(left_out)} series: {abbreviate(left_out)}.")
     for count, what in (
-        ("clipped_windows", "series were clipped: a forecast left ten times the range of its series"),
         ("clamped_values", "observed values were clamped: a transform cannot take them"),
         ("fallbacks", "series could not be estimated; Naive2 answered for them"),
     ):

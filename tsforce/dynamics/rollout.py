@@ -46,8 +46,9 @@ def rollout(
         False where `future` was not observed: there the own output is fed. All observed by default.
     moment : Moment, optional
         When in training this happens: policies that change or draw need it.
-    bounds : (low, high), each broadcastable to (G, B, C), optional
-        Guard at prediction: outputs are clipped to it before they are returned and fed back. Never in training.
+    bounds : (low, high), each broadcastable to (G, B, H, C), optional
+        Guard at prediction: outputs are clipped to it before they are returned and fed back, and what is no number of
+        numbers repeats the value fed before it. Never in training.
     inputs : (past_exog, future_exog, static, calendar), optional
         What is known beside the target (see ``lags.known_inputs``), where the model's layout has such columns.
 
@@ -100,6 +101,9 @@ def rollout(
         # The context is observed: all of its lag vectors are known at once.
         given = None if known is None else known[:, :, :warm]
         state = model.warm_up(lag_vectors(model.layout, past, length - warm, warm, given), state)
+    if bounds is not None:
+        steps = *past.shape[:2], horizon, past.shape[3]
+        low, high = (side.expand(steps).unbind(dim=2) for side in bounds)
     outputs = []
     # One call rather than one per step.
     now = [None] * horizon if known is None else known[:, :, warm:].unbind(dim=2)
@@ -113,7 +117,9 @@ def rollout(
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
         if bounds is not None:
-            yhat = torch.clamp(yhat, *bounds)
+            yhat = torch.clamp(yhat, low[h], high[h])
+            overflown = yhat.isnan() & x.isfinite().all(dim=2, keepdim=True)
+            yhat = torch.where(overflown, fed[:, :, length + h - 1], yhat)
         outputs.append(yhat)
         if h + 1 == horizon:
             break

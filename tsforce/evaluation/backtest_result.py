@@ -294,9 +294,9 @@ class BacktestResult:
         drift_horizon: first step where the closed-loop error is above twice the one-step error; naive_horizon: first
         step where it is no better than repeating the last value; "> H" if there is none up to H, the last step that was
         measured, and "not measured" where no window has a scale. diverged_share: share of windows with a forecast that
-        is not finite, or further from the series' mean than 10 times its range, both up to the first cutoff.
-        radius_median, radius_max: spectral radius of the one-step map along the closed-loop
-        forecasts, over steps and windows; growth: mean log growth per step of a small error in what is fed, the median
+        is not finite, or 10 times the series' range outside it, wild values aside, as the rows up to the first cutoff
+        show it. radius_median, radius_max: spectral radius of the one-step map along the closed-loop forecasts, over
+        steps and windows; growth: mean log growth per step of a small error in what is fed, the median
         over windows (``Forecaster.companion_at`` says more); above 0 errors grow. NaN for what is no step model with a
         gradient. They are taken of at most 100 windows, spread evenly, and cost a few seconds at most per model.
         """

@@ -14,11 +14,15 @@ from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.side_by_side import forecasts_at
 from tsforce.scoring.metrics import has_scale
+from tsforce.scoring.ranges import usual_range
 
 __all__ = ["Exposure", "measure_exposure"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+
+# Ranges outside what a series showed where a forecast has diverged.
+_FAR = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,19 +136,12 @@ def measure_exposure(
 
 def _diverged(panel: Panel, plan: Plan, yhat: FloatArray) -> Any:
     """Return which windows hold a forecast that is not finite or far outside what the series showed, (W,) bool."""
-    first = plan.first_rows(panel.n_series)
-    present = np.flatnonzero(first >= 0)
-    shown = panel.head(first + 1)
-    starts = shown.indptr[:-1]
-    values = shown.values
-    mean = np.zeros((panel.n_series, panel.n_channels))
-    reach = np.full(mean.shape, np.inf)
-    there = ~np.isnan(values)
-    span = np.fmax.reduceat(values, starts) - np.fmin.reduceat(values, starts)
-    mean[present] = np.add.reduceat(np.where(there, values, 0.0), starts) / np.add.reduceat(there, starts, dtype=int)
-    reach[present] = np.where(span > 0, 10 * span, np.inf)
+    shown = panel.head(plan.first_rows(panel.n_series) + 1)
+    usual = usual_range(shown.values, shown.lengths)
     series = plan.index.series[:, None]
+    low, high = (side[series] for side in usual.bounds(_FAR))
     with np.errstate(invalid="ignore"):
         # A model's own guard may clip at this very bound; rounding must not hide that.
-        far = np.abs(yhat - mean[series]) >= (1 - 1e-9) * reach[series]
+        room = 1e-9 * np.maximum(np.abs(low), np.abs(high))
+        far = (yhat <= low + room) | (yhat >= high - room)
     return (far | ~np.isfinite(yhat)).any(axis=(1, 2))

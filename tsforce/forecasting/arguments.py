@@ -68,6 +68,25 @@ def check_count(name: str, value: Any, *, least: int = 1, other: str = "") -> in
     return int(value)
 
 
+def check_guard(guard: Any) -> float:
+    """Return the factor of the guard of roll-outs; infinite for None or False, which switch it off.
+
+    Raises
+    ------
+    ArgumentError
+        With what is accepted.
+    """
+    if guard is None or (isinstance(guard, (bool, np.bool_)) and not guard):
+        return np.inf
+    number = isinstance(guard, (int, float, np.number)) and not isinstance(guard, (bool, np.bool_))
+    if not number or not 0 < guard < np.inf:
+        raise ArgumentError(
+            f"guard={guard!r}: expected a number above 0, the times of a series' range that a roll-out may leave it "
+            f"by, or None for no guard."
+        )
+    return float(guard)
+
+
 @overload
 def check_number(name: str, value: Any, *, auto: Literal[False], above_zero: bool = False) -> float: ...
 @overload

@@ -11,6 +11,8 @@ import torch
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.data.windows import WindowBatch
 from tsforce.dynamics.companion import companion, map_shape
+from tsforce.dynamics.forcing import ClosedLoop
+from tsforce.dynamics.rollout import rollout
 from tsforce.forecasting.rolling import Part, Rolling
 from tsforce.scoring.cutoffs import even_draw
 from tsforce.training.closed_loop import as_dtype, dtype_of
@@ -55,10 +57,13 @@ def companion_of(rolling: Rolling, panel: Panel, index: WindowIndex, horizon: in
             now = chosen[start : start + at_once]
             model, batch = _windows(rolling, part, now, horizon)
             dtype = dtype_of(model)
-            low, high = part.guard.in_model_units(batch)
+            past, inputs = batch.past.to(dtype), as_dtype(batch.inputs, dtype)
+            with torch.inference_mode():
+                z, fed = rollout(model, past, horizon, ClosedLoop(), inputs=inputs)
+                hold = part.guard.look(z, fed, model, batch)
             maps = companion(
-                model, batch.past.to(dtype), horizon, inputs=as_dtype(batch.inputs, dtype),
-                bounds=(low.to(dtype), high.to(dtype)), looks=max(1, n_maps // len(chosen)),
+                model, past, horizon, inputs=inputs, bounds=None if hold is None else hold.bounds,
+                looks=max(1, n_maps // len(chosen)),
             )  # fmt: skip
             if maps is None:
                 return found

@@ -24,6 +24,7 @@ from tsforce.errors import (
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import (
     check_count,
+    check_guard,
     long_enough,
     resolve_inputs,
     resolve_lags,
@@ -35,6 +36,7 @@ from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.side_by_side import SideBySide
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.fit import LINEAR, Fitted
+from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.ridge import RIDGES, RidgeChoice
 
@@ -115,6 +117,10 @@ class NARXForecaster(HasTraining, SideBySide):
         What matters to training by gradient alone: solver, learning rate, batch size, time limit, validation windows
         ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach inside:
         ``training__learning_rate``.
+    guard : float or None
+        How far a forecast may run away: so many times the range of its series, as training rows and context show it
+        (wild values aside), beyond that range; there it is held, counted and warned of. It is for maps that grow by
+        themselves: a linear one that is stable or integrates is left alone. None or False: no guard.
     short_series : "raise" or "drop"
         What happens to a series with too few rows; dropped ones are listed in ``short_series_``.
     device : "auto" or torch device
@@ -183,6 +189,7 @@ class NARXForecaster(HasTraining, SideBySide):
         ridge: float | str = "auto",
         max_steps: int | None = None,
         training: Any = None,
+        guard: float | bool | None = GUARD,
         short_series: str = "raise",
         device: Any = "auto",
         random_state: int = 0,
@@ -212,6 +219,7 @@ class NARXForecaster(HasTraining, SideBySide):
         self.ridge = ridge
         self.max_steps = max_steps
         self.training = training
+        self.guard = guard
         self.short_series = short_series
         self.device = device
         self.random_state = random_state
@@ -298,7 +306,7 @@ class NARXForecaster(HasTraining, SideBySide):
             transforms = (*transforms, Standardize() if intercept else MeanScale())
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
-            asked.device, coder,
+            asked.device, coder, guard=check_guard(self.guard),
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
 
@@ -361,8 +369,8 @@ class NARXForecaster(HasTraining, SideBySide):
         -------
         DataFrame
             unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon (of several targets,
-            a column <name>-<target> for each). ``attrs`` count the windows that the roll-out guard clipped and the
-            context values that a transform clamped.
+            a column <name>-<target> for each). ``attrs`` count the windows that ran away and were held by the guard and
+            the context values that a transform clamped.
 
         Raises
         ------

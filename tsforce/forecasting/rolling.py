@@ -15,9 +15,17 @@ from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.data.transforms import Chain, Transform
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.forcing import Forcing, OpenLoop
-from tsforce.errors import ContextWarning, SeriesTooShortError, UnseenSeriesError, abbreviate, warn
-from tsforce.training.closed_loop import Guard, forecast_windows
+from tsforce.errors import (
+    ContextWarning,
+    DivergenceWarning,
+    SeriesTooShortError,
+    UnseenSeriesError,
+    abbreviate,
+    warn,
+)
+from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.fit import Fitted
+from tsforce.training.guard import Guard
 from tsforce.training.missing import gaps_of
 from tsforce.training.problem import Problem
 
@@ -102,20 +110,28 @@ class Rolling:
             If a window has no row that the differences leave.
         UnseenSeriesError
             If a series was not fitted, and each has a model of its own.
+
+        Warns
+        -----
+        DivergenceWarning
+            If forecasts leave the range that their series have shown.
         """
         yhat = np.empty((len(index), horizon, panel.n_channels))
         counts = {"clipped_windows": 0, "clamped_values": 0}
+        outside = 0
         for here, part in self.parts(panel, index, horizon):
             store, now = part.store, part.index
-            yhat[here], clipped = forecast_windows(
+            yhat[here], met = forecast_windows(
                 store, self.model, part.guard, now, horizon, groups=part.groups, forcing=forcing
             )
-            clipped &= ~np.isnan(yhat[here]).any(axis=(1, 2)) if self.model.layout.future_exog else True
-            counts["clipped_windows"] += int(clipped.sum())
+            outside += int(met.outside.any(axis=1).sum())
+            counts["clipped_windows"] += int(met.held.any(axis=1).sum())
             last = store.indptr[now.series] + now.rows
             first = np.maximum(last + 1 - self.context_length - store.first, store.indptr[now.series])
             counts["clamped_values"] += store.chain.count_clamped(store.stages, store.indptr, first, last)
         self._warn_of_contexts(panel, index, counts["clamped_values"])
+        if outside:
+            _warn_of_excursions(outside, counts["clipped_windows"], len(index), self.guard.factor)
         return yhat, counts
 
     def joined(self, tail: Panel, panel: Panel, index: WindowIndex) -> tuple[Panel, WindowIndex]:
@@ -188,7 +204,9 @@ class Rolling:
             alone = panel.windows(WindowIndex(series, np.minimum(rows + horizon, panel.lengths[series] - 1)))
             chain = Chain.learn(self.chain.transforms, alone.values, alone.indptr, rows + 1)
             each = WindowIndex(np.arange(len(rows)), rows)
-            guard = Guard.learn(self._store(alone, chain, None), each.series, each.rows + 1)
+            guard = Guard.learn(
+                self._store(alone, chain, None), each.series, each.rows + 1, factor=self.guard.factor
+            )  # fmt: skip
             store = self._store(self._filled(alone, each, chain, guard, None), chain, None)
             yield fresh, Part(store, guard, each, None)
 
@@ -242,3 +260,19 @@ class Rolling:
                 absent = np.isnan(filled[rows])
                 filled[rows] = np.where(absent, yhat, filled[rows])
         return panel
+
+
+def _warn_of_excursions(outside: int, held: int, total: int, factor: float) -> None:
+    """Warn of forecasts that are far outside what their series have shown, held there or not."""
+    left = "the map or its inputs lead there, and they were left as they are"
+    if held == outside:
+        left = "they ran away and were held there"
+    elif held:
+        left = f"{held} of them ran away and were held there"
+    warn(
+        f"{outside} of {total} forecasts go further out than what their series have shown by more than {factor:g} "
+        f"times its range, return from a history at a new level, or are not finite: {left}. Look for wild values in "
+        f"the training rows and the history, or fit again where a level is new; scope='local', a larger ridge or fewer "
+        f"lags tame a model that runs away. If the forecasts are right, guard=None leaves all as they are.",
+        DivergenceWarning,
+    )

@@ -17,7 +17,7 @@ from tsforce.dynamics.models.equation import equation, is_sum
 from tsforce.dynamics.models.families import MLP, Family
 from tsforce.errors import ArgumentError, SeriesTooShortError, check_choice
 from tsforce.forecasting.adapters import check_model
-from tsforce.forecasting.arguments import check_count, resolve_inputs
+from tsforce.forecasting.arguments import check_count, check_guard, resolve_inputs
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, solver_of, store
 from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
@@ -40,6 +40,7 @@ from tsforce.identification.records import (
 )
 from tsforce.identification.simulator import Simulator, warn_of_clipping
 from tsforce.training.fit import Fitted
+from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
 
 __all__ = ["NARXRegressor", "Simulation"]
@@ -58,7 +59,7 @@ class Simulation(NamedTuple):
     y : (n,) or (n, C) float64
         Original units.
     clipped : (S,) bool
-        Records whose simulation met the guard: training mean +- 10 times the training range.
+        Records whose simulation ran away and was held by the guard.
     """
 
     y: FloatArray
@@ -112,6 +113,11 @@ class NARXRegressor(RegressorMixin, HasTraining):
         What matters to training by gradient alone: solver, learning rate, the share of every record that is held out
         ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach inside:
         ``training__learning_rate``.
+    guard : float or None
+        How far a simulation may run away: so many times the range of the outputs, of training and of those it starts
+        from, beyond that range; there it is held, with a warning. It is for maps that grow by themselves: a linear one
+        that is stable or integrates goes wherever inputs send it, and a step from measured outputs is what it is. None
+        or False: no guard.
     device : "auto" or torch device
         "auto" is the CPU.
     random_state : int
@@ -179,6 +185,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         loss: str = "auto",
         max_steps: int | None = None,
         training: Any = None,
+        guard: float | bool | None = GUARD,
         device: Any = "auto",
         random_state: int = 0,
         verbose: bool = False,
@@ -193,6 +200,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         self.loss = loss
         self.max_steps = max_steps
         self.training = training
+        self.guard = guard
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -277,7 +285,8 @@ class NARXRegressor(RegressorMixin, HasTraining):
         context = layout.reach + (2 * horizon if recurrent else 0)
         self._learnt_ = LearntRecord.of(X, targets, context) if len(sizes) == 1 else None
         return Problem(
-            panel, (), None, context, layout, horizon, 1, True, True, asked.device, coder, judged_share=share
+            panel, (), None, context, layout, horizon, 1, True, True, asked.device, coder, judged_share=share,
+            guard=check_guard(self.guard),
         )  # fmt: skip
 
     def _store(self, problem: Problem, asked: Asked, fitted: Fitted) -> None:
@@ -333,10 +342,10 @@ class NARXRegressor(RegressorMixin, HasTraining):
             If `y_init` holds every row, or fewer rows than the output lags reach back over; if it comes through a
             TransformedTargetRegressor, which does not transform it.
         DivergenceWarning
-            If a simulation went as far as ten times the range of the training outputs and was clipped there.
+            If a simulation ran away and was held by the guard.
         """
         simulated = self.simulate(X, y_init, session_sizes)
-        warn_of_clipping("records", simulated.clipped)
+        warn_of_clipping("records", simulated.clipped, self.rolling_.guard.factor)
         return simulated.y
 
     def simulate(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> Simulation:
@@ -388,7 +397,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         X, targets = self._both(X, y)
         sizes = record_sizes(session_sizes, len(X))
         out, clipped = self._simulator.ahead(X, targets, sizes, steps)
-        warn_of_clipping("roll-outs", clipped)
+        warn_of_clipping("roll-outs", clipped, self.rolling_.guard.factor)
         return out[:, 0] if self._one_column_ else out
 
     def score(

@@ -75,10 +75,11 @@ class Simulator:
                 X[ragged_rows(first[some], sizes[some])], sizes[some], [heads[i] for i in some], given + horizon, before
             )
             index = WindowIndex(np.arange(len(some)), rest + given - 1)
-            yhat = np.concatenate([part for part, _ in self._roll(panel, index, horizon)])
+            parts = list(self._roll(panel, index, horizon))
+            yhat, held = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
             own = np.arange(horizon) < left[some, None]
             out[ragged_rows((first + measured)[some], left[some])] = yhat[own] * self.scale + self.mean
-            clipped[some] = (self._at_the_guard(yhat) & own).any(axis=1)
+            clipped[some] = (held & own).any(axis=1)
         return out, clipped
 
     def ahead(self, X: FloatArray, y: FloatArray, sizes: IntArray, steps: int) -> tuple[FloatArray, BoolArray]:
@@ -110,17 +111,17 @@ class Simulator:
         out = np.empty_like(y)
         clipped = []
         series, number = series[number > 0], number[number > 0]
-        for yhat, part in self._roll(panel, WindowIndex(series, rest - 1 + number), horizon):
+        for yhat, held, part in self._roll(panel, WindowIndex(series, rest - 1 + number), horizon):
             own, nth = series[part], number[part]
             out[first[own] + nth + horizon - 1] = yhat[:, -1]
-            clipped.append(self._at_the_guard(yhat).any(axis=1))
+            clipped.append(held.any(axis=1))
         every = WindowIndex(np.arange(len(sizes)), np.full(len(sizes), rest - 1))
-        for yhat, part in self._roll(blank, every, horizon):
+        for yhat, held, part in self._roll(blank, every, horizon):
             # The rows up to the horizon have but one window to be taken from.
             for own, path in zip(every.series[part], yhat, strict=True):
                 most = min(horizon, int(sizes[own]))
                 out[first[own] : first[own] + most] = path[:most]
-            clipped.append(self._at_the_guard(yhat).any(axis=1))
+            clipped.append(held.any(axis=1))
         return out * self.scale + self.mean, np.concatenate(clipped)
 
     def _rested(
@@ -139,8 +140,8 @@ class Simulator:
             before = before._replace(outputs=(before.outputs - self.mean) / self.scale)
         return rested_panel(X, sizes, scaled, rows, rest, names, layout.channels, before), rest
 
-    def _roll(self, panel: Panel, index: WindowIndex, horizon: int) -> Iterator[tuple[FloatArray, slice]]:
-        """Yield forecasts (W, H, C) in model units, chunk by chunk of the windows."""
+    def _roll(self, panel: Panel, index: WindowIndex, horizon: int) -> Iterator[tuple[FloatArray, BoolArray, slice]]:
+        """Yield forecasts (W, H, C) in model units, and which steps (W, H) were held, chunk by chunk of the windows."""
         if len(index) == 0:
             return
         at_once = max(1, _AT_ONCE // (horizon * panel.n_channels))
@@ -148,22 +149,19 @@ class Simulator:
             for start in range(0, len(index), at_once):
                 now = slice(start, start + at_once)
                 some = WindowIndex(index.series[now], index.rows[now])
-                yield forecast_windows(part.store, self.rolling.model, part.guard, some, horizon, groups=None)[0], now
-
-    def _at_the_guard(self, yhat: FloatArray) -> BoolArray:
-        """Return which steps of forecasts (W, H, C) met the guard or are not finite, (W, H)."""
-        guard = self.rolling.guard
-        inside: BoolArray = np.logical_and.reduce((yhat > guard.low) & (yhat < guard.high), axis=2)
-        return ~inside
+                yhat, met = forecast_windows(part.store, self.rolling.model, part.guard, some, horizon, groups=None)
+                yield yhat, met.held, now
 
 
-def warn_of_clipping(what: str, clipped: BoolArray) -> None:
-    """Warn of records or roll-outs that met the guard, if any did."""
+def warn_of_clipping(what: str, clipped: BoolArray, factor: float) -> None:
+    """Warn of records or roll-outs that were held by a guard of some factor, if any were."""
     if clipped.any():
+        how = f"{factor:g} times the range of the training outputs and of those given" if np.isfinite(factor) else "all"
         warn(
-            f"{clipped.sum()} of {len(clipped)} {what} went ten times the range of the training outputs away from "
-            f"their mean and were clipped there: the model is not stable in closed loop, or what it was given is "
-            f"far from what it was fitted to. Fit it with mode='closed_loop', raise ridge, or take fewer lags.",
+            f"{clipped.sum()} of {len(clipped)} {what} ran away, beyond {how}, and were clipped there: the model is "
+            f"not stable in closed loop, or what it was given is far from what it was fitted to. Fit it with "
+            f"mode='closed_loop', raise ridge, or take fewer lags; if it is right out there, widen the guard or switch "
+            f"it off, guard=None.",
             DivergenceWarning,
         )
 

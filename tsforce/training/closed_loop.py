@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tsforce.data.panel import IntArray, WindowIndex, ragged_rows
-from tsforce.data.windows import SeriesStore, WindowBatch
+from tsforce.data.panel import IntArray, WindowIndex
+from tsforce.data.windows import SeriesStore, WindowBatch, WindowInputs
 from tsforce.dynamics.forcing import ClosedLoop, Forcing
-from tsforce.dynamics.lags import Inputs
+from tsforce.dynamics.lags import Inputs, known_inputs
 from tsforce.dynamics.rollout import rollout
+from tsforce.training.guard import Guard, missing_steps
 
-__all__ = ["Guard", "as_dtype", "dtype_of", "forecast_windows"]
+__all__ = ["Excursions", "as_dtype", "dtype_of", "forecast_windows"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,44 +24,19 @@ FloatArray = npt.NDArray[np.float64]
 _CHUNK_BYTES = 8 * 2**20
 
 
-@dataclass(frozen=True, eq=False)
-class Guard:
-    """Bounds of a roll-out at prediction: training mean +- 10 times the training range, per series.
+class Excursions(NamedTuple):
+    """Where roll-outs left the range of their series, see `Guard`.
 
     Attributes
     ----------
-    low, high : (S, C) float64
-        After the transforms, before window scaling. Infinite where the training range is 0: a constant tells no scale.
+    outside : (W, H) bool
+        Steps further out than the series' own range explains; held or not.
+    held : (W, H) bool
+        Steps whose outputs were replaced, by a bound or by the last finite value.
     """
 
-    low: FloatArray
-    high: FloatArray
-
-    @staticmethod
-    def learn(store: SeriesStore, series: IntArray, stops: IntArray, *, pooled: bool = False) -> Guard:
-        """Return the bounds learnt from the rows before `stops` of each series; of all together if `pooled`."""
-        counts = stops - store.first
-        rows = store.values.cpu().numpy()[ragged_rows(store.indptr[series] + store.first, counts)]
-        starts = np.zeros(1, dtype=np.int64) if pooled else np.cumsum(counts) - counts
-        known = ~np.isnan(rows)
-        n_known = np.maximum(np.add.reduceat(known, starts, axis=0, dtype=np.int64), 1)
-        mean = np.add.reduceat(np.where(known, rows, 0.0), starts, axis=0) / n_known
-        # A missing value is neither the largest nor the smallest.
-        span = np.fmax.reduceat(rows, starts, axis=0) - np.fmin.reduceat(rows, starts, axis=0)
-        with np.errstate(over="ignore"):
-            reach = np.where(span > 0, 10 * span, np.inf)
-        guard = Guard(mean - reach, mean + reach)
-        return guard.take(np.zeros(len(series), dtype=np.int64)) if pooled else guard
-
-    def take(self, series: IntArray) -> Guard:
-        """Return the bounds of some series, repeats allowed."""
-        return Guard(self.low[series], self.high[series])
-
-    def in_model_units(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
-        """Return the bounds of each window, (G, B, C)."""
-        low, high = (torch.from_numpy(side).to(batch.past.device)[batch.series] for side in (self.low, self.high))
-        centre, scale = batch.centre[:, :, 0], batch.scale[:, :, 0]
-        return (low - centre) / scale, (high - centre) / scale
+    outside: npt.NDArray[np.bool_]
+    held: npt.NDArray[np.bool_]
 
 
 def dtype_of(model: Any) -> torch.dtype:
@@ -86,8 +61,8 @@ def forecast_windows(
     *,
     groups: IntArray | None,
     forcing: Forcing | None = None,
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Return forecasts in original units, closed loop unless said otherwise, and which windows met the guard.
+) -> tuple[FloatArray, Excursions]:
+    """Return forecasts in original units, closed loop unless said otherwise, and where the guard had a say in them.
 
     Parameters
     ----------
@@ -96,7 +71,7 @@ def forecast_windows(
     model : StepModel
         With a method ``groups(indices)`` if `groups` is given.
     guard : Guard
-        Bounds of the store's series.
+        Of the store's series.
     index : WindowIndex, W windows
     horizon : int
     groups : (S,) int64 or None
@@ -109,11 +84,11 @@ def forecast_windows(
     -------
     yhat : (W, H, C) float64
         Original units, after the cutoff.
-    clipped : (W,) bool
-        Where the guard clipped, or a value is not finite (which it is also where an input is not).
+    excursions : Excursions
+        All False where an input is not known, and so the forecast is NaN.
     """
     yhat = np.empty((len(index), horizon, store.values.shape[1]))
-    clipped = np.zeros(len(index), dtype=bool)
+    met = Excursions(*(np.zeros((len(index), horizon), dtype=bool) for _ in range(2)))
     columns = store.values.shape[1] if store.inputs is None else store.values.shape[1] + store.inputs.width
     window_bytes = 8 * (store.context_length + horizon) * columns
     at_once = max(1, _CHUNK_BYTES // window_bytes)
@@ -121,28 +96,51 @@ def forecast_windows(
     forcing = forcing or ClosedLoop()
     dtype = dtype_of(model)
 
-    def run(part_model: Any, series: IntArray, rows: IntArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-        batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)
-        low, high = guard.in_model_units(batch)
-        bounds = low.to(dtype), high.to(dtype)
+    def roll(part_model: Any, batch: WindowBatch, bounds: tuple[Tensor, Tensor] | None = None) -> Any:
         future = None if batch.future is None else batch.future.to(dtype)
-        z, fed = rollout(
+        return rollout(
             part_model, batch.past.to(dtype), horizon, forcing,
             future=future, future_mask=batch.future_mask, bounds=bounds, inputs=as_dtype(batch.inputs, dtype),
         )  # fmt: skip
-        hit = ((z <= bounds[0][:, :, None]) | (z >= bounds[1][:, :, None])).flatten(start_dim=2).any(dim=2)
-        hit |= ~torch.isfinite(z).flatten(start_dim=2).all(dim=2)
+
+    def run(part_model: Any, series: IntArray, rows: IntArray) -> tuple[FloatArray, Tensor | None, Tensor | None]:
+        batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)
+        z, fed = roll(part_model, batch)
+        hold = guard.look(z, fed, part_model, batch)
+        outside = held = None
+        if hold is not None:
+            outside, held = hold.outside, torch.zeros_like(hold.outside)
+            if hold.bounds is not None:
+                bounded = (hold.bounds[1] < torch.inf).any(dim=(2, 3)) | ~z.isfinite().all(dim=(2, 3))
+                # Whole groups, or some windows of the only one.
+                groups = torch.nonzero(bounded.any(dim=1))[:, 0]
+                windows = torch.nonzero(bounded.any(dim=0))[:, 0]
+                where = groups[:, None], windows
+                own = part_model if len(groups) == len(z) else part_model.groups(groups)
+                low, high = (side[where] for side in hold.bounds)
+                again, _ = roll(own, _some(batch, where), (low, high))
+                held[where] = ((again <= low) | (again >= high) | ~z[where].isfinite()).any(dim=3)
+                z[where] = again
         levels = store.to_levels(z.double(), batch, rows, None if fed is None else fed.double())
-        return levels.cpu().numpy(), hit.cpu().numpy()
+        if hold is not None or not bool(levels.isfinite().all()):
+            missing = missing_steps(known_inputs(model.layout, batch.inputs, horizon), z)
+            levels, repeated = _finite(levels, missing, store.levels(series, rows, 1)[0])
+            outside, held = (repeated if part is None else part | repeated for part in (outside, held))
+        return levels.cpu().numpy(), outside, held
+
+    def note(where: Any, here: Any, found: tuple[FloatArray, Tensor | None, Tensor | None]) -> None:
+        yhat[where] = found[0][here]
+        for room, part in zip(met, found[1:], strict=True):
+            if part is not None:
+                room[where] = part.cpu().numpy()[here]
 
     # A long roll-out of one window is mostly overhead, of which inference mode has a third less.
     with torch.inference_mode():
         if groups is None:
             for start in range(0, len(index), at_once):
                 part = slice(start, start + at_once)
-                levels, hit = run(model, index.series[None, part], index.rows[None, part])
-                yhat[part], clipped[part] = levels[0], hit[0]
-            return yhat, clipped
+                note(part, 0, run(model, index.series[None, part], index.rows[None, part]))
+            return yhat, met
         present, first, count = np.unique(index.series, return_index=True, return_counts=True)
         # Series side by side as groups; ragged counts of windows are padded by repeating the last one.
         series_at_once = max(1, at_once // int(count.max(initial=1)))
@@ -152,7 +150,36 @@ def forecast_windows(
             offsets = np.minimum(np.arange(widest), count[chosen, None] - 1)
             where = first[chosen, None] + offsets
             part_model = model.groups(torch.from_numpy(groups[present[chosen]]))
-            levels, hit = run(part_model, index.series[where], index.rows[where])
             real = np.arange(widest) < count[chosen, None]
-            yhat[where[real]], clipped[where[real]] = levels[real], hit[real]
-    return yhat, clipped
+            note(where[real], real, run(part_model, index.series[where], index.rows[where]))
+    return yhat, met
+
+
+def _some(batch: WindowBatch, where: Any) -> WindowBatch:
+    """Return some windows of a batch."""
+    inputs = None if batch.inputs is None else WindowInputs(*(part[where] for part in batch.inputs))
+    future = None if batch.future is None else batch.future[where]
+    future_mask = None if batch.future_mask is None else batch.future_mask[where]
+    return WindowBatch(
+        batch.past[where], batch.past_mask[where], future, future_mask, batch.series[where],
+        batch.centre[where], batch.scale[where], inputs,
+    )  # fmt: skip
+
+
+def _finite(levels: Tensor, missing: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """Return levels (G, B, H, C) that repeat the last finite value where they overflow, and the steps that do.
+
+    Parameters
+    ----------
+    levels : (G, B, H, C)
+        Original units.
+    missing : (G, B, H) bool
+        Steps that have no input, and stay NaN.
+    last : (G, B, 1, C)
+        Observed at the cutoffs, original units.
+    """
+    lost = ~levels.isfinite() & ~missing[..., None]
+    place = torch.arange(1, levels.shape[2] + 1, device=levels.device)[:, None]
+    source = torch.where(lost, 0, place).cummax(dim=2).values
+    both = torch.cat([last.to(levels), levels], dim=2)
+    return torch.where(lost, both.gather(2, source), levels), lost.any(dim=3)

@@ -15,7 +15,7 @@ from tsforce.data.transforms import Chain, Transform
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.scoring.metrics import error_scale, has_scale, mean_in_scales, sum_by
-from tsforce.training.closed_loop import Guard
+from tsforce.training.guard import GUARD, Guard
 
 __all__ = ["Learnt", "Problem", "Validation"]
 
@@ -177,6 +177,8 @@ class Problem:
         Hold out the last share of each series as one long window, rather than windows of `horizon` steps. Series then
         are records of one system in the same units: while choosing, errors are measured in one scale of all of them,
         and one guard bounds their roll-outs, so that a record at rest has no unit of its own to blow its errors up.
+    guard : float
+        Factor of the guard of roll-outs; infinite: none.
     """
 
     panel: Panel
@@ -191,6 +193,7 @@ class Problem:
     device: torch.device
     coder: InputCoder | None = None
     judged_share: float | None = None
+    guard: float = GUARD
 
     @property
     def rows_lost(self) -> int:
@@ -222,7 +225,7 @@ class Problem:
         chain = Chain.learn(self.transforms, panel.values, panel.indptr, stops)
         coder = None if self.coder is None else self.coder.with_scales_of(panel, stops, pooled=self.pooled)
         store = SeriesStore(panel, chain, self.scaling, self.context_length, self.device, coder)
-        guard = Guard.learn(store, self.every, stops, pooled=self.judged_share is not None)
+        guard = Guard.learn(store, self.every, stops, pooled=self.judged_share is not None, factor=self.guard)
         return Learnt(chain, store, guard, stops, coder)
 
     def n_windows(self, most: int) -> IntArray:

@@ -1,0 +1,177 @@
+"""The guard of roll-outs: which windows ran away, and where they are held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tsforce.data.panel import IntArray, ragged_rows
+from tsforce.data.windows import SeriesStore, WindowBatch
+from tsforce.dynamics.far_out import stays_near
+from tsforce.dynamics.lags import LagLayout, known_inputs
+from tsforce.scoring.ranges import usual_range
+
+__all__ = ["GUARD", "Guard", "Hold", "missing_steps"]
+
+FloatArray = npt.NDArray[np.float64]
+
+# Spans that a roll-out may leave the usual range by.
+GUARD = 10.0
+
+
+class Hold(NamedTuple):
+    """What the guard says of a roll-out of G x B windows.
+
+    Attributes
+    ----------
+    outside : (G, B, H) bool
+        Steps further out than the series' own range explains, or not finite, or far from a context at a new level.
+    bounds : (low, high), (G, B, H, C) each, or None
+        To roll out once more with, infinite where nothing is to be held; None: nothing is, anywhere.
+    """
+
+    outside: Tensor
+    bounds: tuple[Tensor, Tensor] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Guard:
+    """How far roll-outs may go at prediction: `factor` spans beyond what a series usually shows, and all it showed.
+
+    Usual is what ``scoring.ranges.usual_range`` finds in the training rows, and what the window's own context shows:
+    a history at a new level, or of another size, is where its forecasts start from. Held is only what the map itself
+    drives out: not a step that reads observed values alone, unless it is not finite, nor a roll-out of a map that
+    cannot run away (see ``dynamics.far_out.stays_near``), wherever inputs send it.
+
+    Attributes
+    ----------
+    low, high : (S, C) float64
+        Of training rows, after the transforms, before window scaling. Infinite where all of them are 0.
+    span : (S, C) float64
+        High less low of the usual range.
+    factor : float
+        Infinite: no guard.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    span: FloatArray
+    factor: float = GUARD
+
+    @staticmethod
+    def learn(
+        store: SeriesStore, series: IntArray, stops: IntArray, *, pooled: bool = False, factor: float = GUARD
+    ) -> Guard:
+        """Return the guard learnt from the rows before `stops` of each series; of all together if `pooled`."""
+        counts = stops - store.first
+        rows = store.values.cpu().numpy()[ragged_rows(store.indptr[series] + store.first, counts)]
+        usual = usual_range(rows, counts.sum(keepdims=True) if pooled else counts)
+        guard = Guard(*usual.bounds(factor), usual.span, factor)
+        return guard.take(np.zeros(len(series), dtype=np.int64)) if pooled else guard
+
+    def take(self, series: IntArray) -> Guard:
+        """Return the guard of some series, repeats allowed."""
+        return Guard(self.low[series], self.high[series], self.span[series], self.factor)
+
+    def look(self, z: Tensor, share: Tensor | None, model: Any, batch: WindowBatch) -> Hold | None:
+        """Return what is to be held of a roll-out; None if all of it is where it may be.
+
+        Parameters
+        ----------
+        z : (G, B, H, C)
+            Rolled out without bounds, model units.
+        share : (G, B, H, C) or None
+            Share of truth that was fed back.
+        model : StepModel
+            That rolled it out.
+        batch : WindowBatch
+        """
+        if not np.isfinite(self.factor):
+            return None
+        series, device = batch.series.cpu().numpy(), z.device
+        low, high = (torch.from_numpy(side[series]).to(device) for side in (self.low, self.high))
+        centre, scale = batch.centre[:, :, 0], batch.scale[:, :, 0]
+        low, high = ((side - centre) / scale for side in (low, high))
+        # A history at a new level, from which a map may lead straight back to the old one.
+        moved = self._outside(batch.past[:, :, -1:], low, high)
+        if not bool((self._outside(z, low, high) | moved).any()):
+            return None
+        near_low, near_high = self._around_contexts(batch, series)
+        low, high = torch.fmin(low, near_low), torch.fmax(high, near_high)
+        known = known_inputs(model.layout, batch.inputs, z.shape[2])
+        missing = missing_steps(known, z)
+        outside = self._outside(z, low, high) & ~missing
+        astray = moved & self._outside(z, near_low, near_high) & ~missing
+        if not bool((outside | astray).any()):
+            return None
+        lost = ~z.isfinite().all(dim=3) & ~missing
+        hold = outside & (~_from_truth(share, model.layout, outside) | lost)
+        groups = torch.nonzero(hold.any(dim=(1, 2)) & ~lost.any(dim=(1, 2)))[:, 0]
+        if len(groups):
+            # One window speaks for the map of its group.
+            first = hold.any(dim=2).int().argmax(dim=1)[groups]
+            own = model if len(groups) == len(z) else model.groups(groups)
+            past = batch.past[groups, first][:, None].to(z.dtype)
+            now = None if known is None else known[groups, first, :1].to(z.dtype)
+            hold[groups] &= ~stays_near(own, past, now).to(device)[:, None, None]
+        if not bool(hold.any()):
+            return Hold(outside | astray, None)
+        # From its first such step on a window is held, but for what its observed values say.
+        held = (hold.any(dim=2, keepdim=True) & ~_from_truth(share, model.layout, outside)) | hold
+        low, high = (
+            torch.where(held[..., None], side[:, :, None], endless).to(z.dtype)
+            for side, endless in ((low, -torch.inf), (high, torch.inf))
+        )  # fmt: skip
+        return Hold(outside | astray, (low, high))
+
+    @staticmethod
+    def _outside(z: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Return the steps that are not within bounds (G, B, C), (G, B, H); what is no number is not."""
+        low, high = (side.to(z.dtype)[:, :, None] for side in (low, high))
+        # Both comparisons of a number that is within infinite bounds hold; infinities are not within any.
+        inside = (z >= low) & (z <= high) & (z - z == 0)
+        return ~inside.all(dim=3)
+
+    def _around_contexts(self, batch: WindowBatch, series: IntArray) -> tuple[Tensor, Tensor]:
+        """Return bounds (G, B, C) that leave room around the contexts of windows; model units."""
+        groups, windows, length, channels = batch.past.shape
+        past = torch.where(batch.past_mask, batch.past, torch.nan).cpu().numpy().astype(np.float64)
+        counts = np.full(groups * windows, length, dtype=np.int64)
+        usual = usual_range(past.reshape(-1, channels), counts)
+        own = (usual.high - usual.low).reshape(groups, windows, channels)
+        training = self.span[series] / batch.scale[:, :, 0].cpu().numpy()
+        # What varies in neither tells no scale: nothing is far from it.
+        span = np.where(np.isfinite(training), np.fmax(training, own), np.where(own > 0, own, np.inf))
+        near = usual._replace(span=span.reshape(-1, channels)).bounds(self.factor)
+        low, high = (torch.from_numpy(side.reshape(groups, windows, channels)).to(batch.past.device) for side in near)
+        return low, high
+
+
+def missing_steps(known: Tensor | None, z: Tensor) -> Tensor:
+    """Return the steps of a roll-out from the first unknown input on, (G, B, H): where it is missing, so is a forecast.
+
+    Parameters
+    ----------
+    known : (G, B, H, Dk) or None
+        From ``known_inputs``.
+    z : (G, B, H, C)
+    """
+    if known is None:
+        return torch.zeros(z.shape[:3], dtype=torch.bool, device=z.device)
+    return known.isnan().any(dim=3).cummax(dim=2).values
+
+
+def _from_truth(share: Tensor | None, layout: LagLayout, like: Tensor) -> Tensor:
+    """Return the steps that read no own output, (G, B, H): the first after the cutoff, and those fed truth alone."""
+    steps = torch.arange(like.shape[2], device=like.device)
+    if share is None:
+        return (steps == 0).expand(like.shape)
+    own = torch.nn.functional.pad((share < 1).any(dim=3).long().cumsum(dim=2), (1, 0))
+    # Own outputs among the last `reach` fed values before each step.
+    since = (steps - layout.reach).clamp(min=0)
+    return own[:, :, :-1] == own[:, :, since]
