@@ -14,6 +14,7 @@ from tsforce.errors import (
     DivergenceWarning,
     FrameError,
     FutureExogError,
+    HorizonWarning,
     SeriesTooShortError,
     TsforceError,
     UnseenSeriesError,
@@ -150,8 +151,11 @@ def test_a_roll_out_that_explodes_is_counted():
     rng = np.random.default_rng(0)
     y = np.exp(np.arange(60.0) / 4) * (1 + 0.01 * rng.normal(size=60))
     model = build(scope="local", ridge=0, lags=2).fit(days(60, y=y).iloc[:20])
-    with pytest.warns(DivergenceWarning, match="1 of 1 forecasts .* ran away and were held"):
-        fc = model.predict_at(days(60, y=y), [pd.Timestamp("2024-02-25")], H)
+    with (
+        pytest.warns(DivergenceWarning, match="1 of 1 forecasts .* ran away and were held"),
+        pytest.warns(HorizonWarning),
+    ):
+        fc = model.predict_at(days(60, y=y), [pd.Timestamp("2024-02-25")], 30)
     assert fc.attrs["clipped_windows"] == 1
     assert np.isfinite(fc["NARXForecaster"]).all()
 

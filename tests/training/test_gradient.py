@@ -367,7 +367,7 @@ def test_one_pooled_series_can_show_that_training_helps():
 def test_the_run_that_holds_windows_out_chooses_its_ridge_without_them(monkeypatch):
     seen = []
 
-    def spy(p):
+    def spy(p, start):
         seen.append(p.panel.lengths.tolist())
         return RidgeChoice.fixed(1.0, p.panel.n_series)
 

@@ -38,7 +38,7 @@ from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
-from tsforce.training.solvers.ridge import RIDGES, RidgeChoice
+from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 
 __all__ = ["NARXForecaster"]
 
@@ -344,7 +344,10 @@ class NARXForecaster(HasTraining, SideBySide):
 
     @staticmethod
     def _ridge_frame(panel: Panel, choice: RidgeChoice) -> Any:
-        errors = {f"error_at_{ridge:g}": row for ridge, row in zip(RIDGES, choice.errors, strict=True)}
+        tried = [
+            ridge in RIDGES or not np.isnan(row).all() for ridge, row in zip(CANDIDATES, choice.errors, strict=True)
+        ]
+        errors = {f"error_at_{CANDIDATES[i]:g}": choice.errors[i] for i in np.flatnonzero(tried)}
         return series_frame(panel, {"ridge": choice.ridge, "n_windows": choice.n_windows, **errors})
 
     # ---- predict

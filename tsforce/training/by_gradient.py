@@ -122,7 +122,8 @@ def fit_by_gradient(
             n_validation=n_validation, n_trials=n_trials, choose_again=choose_again, random_state=random_state,
             history=history, start_of=start_of,
         )  # fmt: skip
-    start, start_of = None, start_of or warm_start
+    structure, start = start_of, None
+    start_of = start_of or warm_start
     ids = ["all"] if problem.pooled else [str(name) for name in problem.panel.id_list]
     keys = torch.tensor([key_of(random_state, name) for name in ids], dtype=torch.int64, device=problem.device)
     n_groups = len(keys)
@@ -140,7 +141,7 @@ def fit_by_gradient(
             )
         held_out = replace(problem, panel=problem.panel.head(validation.stops))
         learnt = problem.learn(validation.stops)
-        own_ridge = choose_ridge(held_out).ridge if choose_again else ridge
+        own_ridge = choose_ridge(held_out, structure).ridge if choose_again else ridge
         start = start_of(problem, learnt, own_ridge, None)
         model = build(start, keys)
         judge = Judge(problem, learnt, validation)

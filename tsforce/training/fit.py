@@ -182,13 +182,13 @@ def fit_model(
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
     if forcing is not None:
         _check_policy(kind, options, forcing)
-    choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     start_of = _start_of(kind)
+    choice = choose_ridge(problem, start_of) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     if kind.closed_form and forcing == OpenLoop() and options.solver == "auto":
         history.solver = "least squares"
         learnt = problem.learn(problem.panel.lengths)
         model = (start_of or warm_start)(problem, learnt, choice.ridge, None)
-        # The ridge was chosen by linear maps: their errors are no other family's.
+        # Of other families no candidate was rolled out one step ahead.
         if kind == LINEAR and np.isfinite(choice.closed_loop):
             nothing = math.nan
             history.add(

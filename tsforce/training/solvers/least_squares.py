@@ -5,7 +5,7 @@ Moments are kept rather than rows, so that a choice of ridge, a refit or a searc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -17,15 +17,29 @@ from tsforce.data.windows import SeriesStore, WindowBatch
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
+from tsforce.training.solvers.triangle import Triangle
 from tsforce.training.solvers.usable_windows import before_stops
 
-__all__ = ["Gram", "accumulate", "accumulate_rows", "fit_linear", "rows_of", "seen_of", "solve"]
+__all__ = [
+    "Gram",
+    "accumulate",
+    "accumulate_rows",
+    "fit_linear",
+    "lost_digits",
+    "rows_of",
+    "seen_of",
+    "solve",
+    "unexplained",
+]
 
 # Series side by side in the shift path, and bytes of lag vectors at once in the row path.
 _CHUNK = 64
 _CHUNK_BYTES = 32 * 2**20
 # Where one column's sum of squares is this far below another's, what updates leave of it is mostly rounding.
 _CANCELLED = 1e-8
+# Where of a column no more than this share of its variance is left beside the others, moments have lost half of their
+# digits to it.
+_TOLD_APART = 1e-8
 # Past this many steps per lag actually used, moments of all shifts cost more than the rows themselves.
 _SPARSE = 8
 
@@ -42,6 +56,8 @@ class Gram:
     xx : (G, D, D)
         Lower triangle of X'X; the upper one is not to be read.
     xy : (G, D, C)
+    yy : (G, C)
+        Sums of squares of the targets.
     x_sum, y_sum : (G, D), (G, C)
     x_origin, y_origin : (G, D), (G, C)
     rows : (G,)
@@ -49,6 +65,7 @@ class Gram:
 
     xx: Tensor
     xy: Tensor
+    yy: Tensor
     x_sum: Tensor
     y_sum: Tensor
     x_origin: Tensor
@@ -61,6 +78,7 @@ class Gram:
         return Gram(
             self.xx[:, index][:, :, index],
             self.xy[:, index],
+            self.yy,
             self.x_sum[:, index],
             self.y_sum,
             self.x_origin[:, index],
@@ -89,14 +107,23 @@ def solve(gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool) -> l
     Notes
     -----
     Cholesky, never LU. A system that does not factorise (collinear lags at ridge 0) gets ten times the jitter until
-    it does.
+    it does. What that costs in digits says `lost_digits`; ``Triangle`` has them.
     """
+    return [solution for solution, _ in _solved(gram, ridges, intercept=intercept)]
+
+
+def lost_digits(gram: Gram, ridge: float | Tensor, *, intercept: bool) -> Tensor:
+    """Return the groups whose columns moments cannot tell apart with half of their digits, (G,) bool."""
+    ((_, lost),) = _solved(gram, [ridge], intercept=intercept)
+    return lost
+
+
+def _solved(
+    gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool
+) -> list[tuple[tuple[Tensor, Tensor], Tensor]]:
+    """Return what `solve` does, each with what `lost_digits` does."""
     rows = gram.rows[:, None]
-    mean = gram.x_sum / rows
-    second = gram.xx.diagonal(dim1=1, dim2=2) / rows
-    variance = (second - mean**2).clamp(min=0)
-    # What rounding leaves of a constant column's variance is no scale to divide by.
-    std = torch.where(variance > 1e-13 * second, variance.sqrt(), 1.0)
+    mean, std, second = _moments(gram)
     if not bool(torch.isfinite(second).all() and torch.isfinite(gram.xy).all()):
         raise NumericalError("least squares: sums of squares overflow; divide the target by a constant first.")
     scaled, xy = gram.xx, gram.xy
@@ -110,14 +137,28 @@ def solve(gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool) -> l
     for ridge in ridges:
         penalty = torch.as_tensor(ridge, dtype=scaled.dtype, device=scaled.device).expand(len(scaled))
         scaled.diagonal(dim1=1, dim2=2).copy_(plain + torch.where(penalty > 0, penalty, 1e-12 * gram.rows)[:, None])
-        weight = torch.cholesky_solve(xy, _factor(scaled, gram.rows)) / std[:, :, None]
+        factor = _factor(scaled, gram.rows)
+        weight = torch.cholesky_solve(xy, factor) / std[:, :, None]
         if intercept:
             centre = gram.y_origin + gram.y_sum / rows
             bias = centre - torch.einsum("gd,gdc->gc", gram.x_origin + mean, weight)
         else:
             bias = torch.zeros_like(gram.y_sum)
-        solutions.append((weight, bias))
+        pivots = factor.diagonal(dim1=1, dim2=2) ** 2
+        # A constant column is 0, and none that others could be mistaken for.
+        lost = (pivots < _TOLD_APART * (plain + penalty[:, None])).logical_and(plain > _TOLD_APART * rows).any(dim=1)
+        solutions.append(((weight, bias), lost))
     return solutions
+
+
+def _moments(gram: Gram) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean, standard deviation and mean square of the columns, (G, D) each, relative to their origins."""
+    rows = gram.rows[:, None]
+    mean = gram.x_sum / rows
+    second = gram.xx.diagonal(dim1=1, dim2=2) / rows
+    variance = (second - mean**2).clamp(min=0)
+    # What rounding leaves of a constant column's variance is no scale to divide by.
+    return mean, torch.where(variance > 1e-13 * second, variance.sqrt(), 1.0), second
 
 
 def _factor(matrices: Tensor, rows: Tensor) -> Tensor:
@@ -233,7 +274,7 @@ def _pool(parts: list[Gram]) -> Gram:
     """Return the sum over groups of moments that share their origins."""
     sums = {
         name: torch.stack([getattr(part, name).sum(dim=0, keepdim=True) for part in parts]).sum(dim=0)
-        for name in ("xx", "xy", "x_sum", "y_sum", "rows")
+        for name in ("xx", "xy", "yy", "x_sum", "y_sum", "rows")
     }
     return Gram(x_origin=parts[0].x_origin[:1], y_origin=parts[0].y_origin[:1], **sums)
 
@@ -279,6 +320,7 @@ def _shift_moments(
     return Gram(
         xx=xx,
         xy=xy[..., None],
+        yy=(target**2).sum(dim=1, keepdim=True),
         x_sum=x_sum,
         y_sum=target.sum(dim=1, keepdim=True),
         x_origin=offset[:, None].expand(-1, reach),
@@ -302,45 +344,56 @@ def accumulate_rows(
     Parameters as in `accumulate`.
     """
     width, channels = len(layout.columns), len(layout.channels)
-    counts = np.maximum(stops - store.first - layout.reach, 0)
-    first_cutoff = store.first + layout.reach - 1
-    steps = horizon if layout.past_exog else 1
-    at_once = max(1, _CHUNK_BYTES // (8 * (store.context_length + (width + channels) * steps)))
-    members = [np.arange(len(series))] if pooled else [np.array([i]) for i in range(len(series))]
+    members = [series] if pooled else [series[[i]] for i in range(len(series))]
     stops_of = np.zeros(len(store.lengths), dtype=np.int64)
     stops_of[series] = stops
     grams = []
     for chosen in members:
-        which = np.repeat(series[chosen], counts[chosen])
-        cutoffs = ragged_rows(np.full(len(chosen), first_cutoff), counts[chosen])
         zero = store.values.new_zeros
         gram = {
-            "xx": zero(1, width, width), "xy": zero(1, width, channels),
+            "xx": zero(1, width, width), "xy": zero(1, width, channels), "yy": zero(1, channels),
             "x_sum": zero(1, width), "y_sum": zero(1, channels),
             "x_origin": zero(1, width), "y_origin": zero(1, channels),
             "rows": zero(1),
         }  # fmt: skip
-        for start in range(0, len(which), at_once):
-            part = slice(start, start + at_once)
-            batch = store.batch(which[None, part], cutoffs[None, part], horizon=steps)
-            assert batch.future is not None
-            x, y = rows_of(layout, batch, steps)
-            if steps > 1 or store.observed is not None:
-                ends = before_stops(which[part], cutoffs[part], steps, stops_of)
-                inside = torch.from_numpy(ends.T.ravel()).to(x.device) & seen_of(batch)
-                x, y = x[:, inside], y[:, inside]
-                if x.shape[1] == 0:
-                    continue
+        for x, y in _chunks_of_rows(store, chosen, stops_of, layout, horizon):
             gram["rows"] += x.shape[1]
             if intercept and int(gram["rows"]) == x.shape[1]:
                 gram["x_origin"], gram["y_origin"] = x.mean(dim=1), y.mean(dim=1)
             x, y = x - gram["x_origin"][:, None], y - gram["y_origin"][:, None]
             gram["xx"] += x.mT @ x
             gram["xy"] += x.mT @ y
+            gram["yy"] += (y**2).sum(dim=1)
             gram["x_sum"] += x.sum(dim=1)
             gram["y_sum"] += y.sum(dim=1)
         grams.append(Gram(**gram))
     return Gram(*(torch.cat([getattr(gram, field.name) for gram in grams]) for field in fields(Gram)))
+
+
+def _chunks_of_rows(
+    store: SeriesStore, series: IntArray, stops_of: IntArray, layout: LagLayout, horizon: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the training rows of some series, (1, n, D) and (1, n, C), a chunk of lag vectors at a time.
+
+    `stops_of` is of all series of the store.
+    """
+    counts = np.maximum(stops_of[series] - store.first - layout.reach, 0)
+    steps = horizon if layout.past_exog else 1
+    width = len(layout.columns) + len(layout.channels)
+    at_once = max(1, _CHUNK_BYTES // (8 * (store.context_length + width * steps)))
+    which = np.repeat(series, counts)
+    cutoffs = ragged_rows(np.full(len(series), store.first + layout.reach - 1), counts)
+    for start in range(0, len(which), at_once):
+        part = slice(start, start + at_once)
+        batch = store.batch(which[None, part], cutoffs[None, part], horizon=steps)
+        x, y = rows_of(layout, batch, steps)
+        if steps > 1 or store.observed is not None:
+            ends = before_stops(which[part], cutoffs[part], steps, stops_of)
+            inside = torch.from_numpy(ends.T.ravel()).to(x.device) & seen_of(batch)
+            x, y = x[:, inside], y[:, inside]
+            if x.shape[1] == 0:
+                continue
+        yield x, y
 
 
 def rows_of(layout: LagLayout, batch: WindowBatch, steps: int) -> tuple[Tensor, Tensor]:
@@ -379,9 +432,28 @@ def fit_linear(
     list of Linear
         With G = 1 if `pooled`, else G = S in the order of `series`.
     """
+    stops_of = np.zeros(len(store.lengths), dtype=np.int64)
+    stops_of[series] = stops
+
+    def models_of(gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor]) -> list[tuple[Tensor, Tensor]]:
+        solved = _solved(gram, ridges, intercept=intercept)
+        lost = torch.stack([lost for _, lost in solved])
+        found = [solution for solution, _ in solved]
+        mean, std, _ = _moments(gram)
+        for g in torch.nonzero(lost.any(dim=0))[:, 0].tolist():
+            rows = ((x[0], y[0]) for x, y in _chunks_of_rows(store, members[g], stops_of, layout, horizon))
+            y_centre = gram.y_origin[g] + gram.y_sum[g] / gram.rows[g] if intercept else torch.zeros_like(gram.y_sum[g])
+            centre = gram.x_origin[g] + mean[g] if intercept else torch.zeros_like(mean[g])
+            triangle = Triangle(rows, centre, std[g], y_centre, intercept=intercept)
+            own = [i for i in range(len(ridges)) if bool(lost[i, g])]
+            penalties = [float(torch.as_tensor(ridges[i]).expand(len(members))[g]) for i in own]
+            for i, (weight, bias) in zip(own, triangle.solve(penalties), strict=True):
+                found[i][0][g], found[i][1][g] = weight, bias
+        return found
+
     if pooled:
         gram = accumulate(store, series, stops, layout, pooled=True, intercept=intercept, horizon=horizon)
-        return [Linear(layout, *solution) for solution in solve(gram, ridges, intercept=intercept)]
+        return [Linear(layout, *solution) for solution in models_of(gram, [series], ridges)]
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
@@ -389,6 +461,40 @@ def fit_linear(
         gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=intercept, horizon=horizon)
         place = torch.from_numpy(part)
         own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
-        for model, (weight, bias) in zip(models, solve(gram, own, intercept=intercept), strict=True):
+        members = [series[[i]] for i in part]
+        for model, (weight, bias) in zip(models, models_of(gram, members, own), strict=True):
             model.weight[place], model.bias[place] = weight, bias
     return models
+
+
+def unexplained(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    *,
+    pooled: bool,
+    intercept: bool,
+    horizon: int = 1,
+) -> Tensor:
+    """Return what least squares without a penalty leaves of the targets' variance, as moments tell, (G,).
+
+    The mean over targets; parameters as in `accumulate`. Without noise it is their rounding, about 1e-13. A group with
+    fewer than two rows for each weight would tell them by heart, and counts as telling nothing.
+    """
+    left = store.values.new_ones(1 if pooled else len(series))
+    rows = np.maximum(stops - store.first - layout.reach, 0)
+    enough = np.flatnonzero(rows >= 2 * (len(layout.columns) + 1))
+    parts = [enough[part] for part in _by_length(stops[enough])]
+    if pooled:
+        parts = [np.arange(len(series))] if rows.sum() >= 2 * (len(layout.columns) + 1) else []
+    for part in parts:
+        gram = accumulate(store, series[part], stops[part], layout, pooled=pooled, intercept=intercept, horizon=horizon)
+        ((weight, _),) = solve(gram, [0.0], intercept=intercept)
+        mean = gram.y_sum / gram.rows[:, None] if intercept else torch.zeros_like(gram.y_sum)
+        total = gram.yy - mean * gram.y_sum
+        with_y = gram.xy - gram.x_sum[:, :, None] * mean[:, None, :]
+        told = (weight * with_y).sum(dim=1)
+        share = torch.where(total > 0, (total - told).clamp(min=0) / total, 0.0)
+        left[torch.from_numpy(part) if not pooled else slice(None)] = share.mean(dim=1)
+    return left

@@ -19,8 +19,9 @@ from torch import Tensor
 from tsforce.data.panel import IntArray
 from tsforce.errors import ArgumentError
 from tsforce.training.solvers.least_squares import Gram
+from tsforce.training.solvers.triangle import Triangle
 
-__all__ = ["Candidates", "Moments", "Path", "forward", "information"]
+__all__ = ["Candidates", "Moments", "Path", "forward", "forward_by_rows", "information"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -188,7 +189,7 @@ class Moments:
         xx, xy, x_sum = np.zeros((width, width)), np.zeros((width, channels)), np.zeros(width)
         xx[:k, :k] = self.with_others(chosen[:, None], chosen[None])
         xy[:k], x_sum[:k] = self.xy[chosen], self.x_sum[chosen]
-        parts = (xx, xy, x_sum, self.y_sum, np.zeros(width), self.y_origin, np.array(self.rows))
+        parts = (xx, xy, self.yy, x_sum, self.y_sum, np.zeros(width), self.y_origin, np.array(self.rows))
         return Gram(*(torch.from_numpy(part)[None] for part in parts))
 
 
@@ -202,10 +203,13 @@ class Path:
         Their numbers among the candidates.
     left : (1 + K, C) float64
         Share of each target's variance (mean square, without an intercept) that is left after so many terms.
+    rounding : float
+        A share that is none.
     """
 
     order: IntArray
     left: FloatArray
+    rounding: float = _ROUNDING
 
 
 def forward(moments: Moments, most: int, *, ridge: float = 0.0, tolerance: float = 1e-8) -> Path:
@@ -270,6 +274,68 @@ def forward(moments: Moments, most: int, *, ridge: float = 0.0, tolerance: float
     return Path(np.array(order, dtype=np.int64), np.stack(left))
 
 
+def forward_by_rows(
+    moments: Moments, x: Tensor, y: Tensor, most: int, *, ridge: float = 0.0, tolerance: float = 1e-8
+) -> Path:
+    """Return what `forward` does, from a triangle of the rows, which has twice the digits of their moments.
+
+    Parameters
+    ----------
+    moments, most, ridge
+        As in `forward`, which has been here before: centres and scales are taken from it.
+    x, y : (n, D), (n, C)
+        The rows.
+    tolerance : float
+        As in `forward`; its square is what is asked for here.
+
+    Notes
+    -----
+    Modified Gram-Schmidt, each candidate twice. After K terms of M candidates the work is K M^2, beside M^2 a row.
+    """
+    candidates, rows = moments.candidates, max(moments.rows, 1e-300)
+    mean = moments.x_sum / rows if moments.intercept else np.zeros(len(moments.x_sum))
+    number = np.arange(len(mean))
+    second = moments.with_others(number, number) / rows
+    variance = second - mean**2
+    varies = variance > _ROUNDING * second
+    scale = np.sqrt(np.where(varies, variance, 1.0) * rows)
+    place = torch.from_numpy(candidates.place)
+    at_once = max(64, _AT_ONCE // len(candidates.place))
+    parts = ((candidates.products(a)[place].T, b) for a, b in zip(x.split(at_once), y.split(at_once), strict=True))
+    y_centre = torch.from_numpy(moments.y_origin + (moments.y_sum / rows if moments.intercept else 0.0))
+    triangle = Triangle(
+        parts, torch.from_numpy(mean), torch.from_numpy(scale), y_centre, intercept=moments.intercept
+    )  # fmt: skip
+    columns, seen = triangle.x.numpy(), triangle.y.numpy()
+    total = (triangle.y_left.numpy() ** 2).sum(axis=0)
+    told = total > _ROUNDING**2 * rows * moments.y_origin**2
+    unit = np.where(told, np.sqrt(np.where(told, total, 1.0)), np.inf)
+    # A penalty is a row for each column.
+    columns = np.concatenate([columns, math.sqrt(ridge / rows) * np.eye(len(number))])
+    seen = np.concatenate([seen / unit, np.zeros((len(number), len(unit)))])
+    beyond = np.where(told, 1.0, 0.0) - (seen**2).sum(axis=0)
+    full, able = 1.0 + ridge / rows, varies.copy()
+    left = [told.astype(np.float64)]
+    order: list[int] = []
+    for _ in range(min(most, len(number))):
+        alone = (columns**2).sum(axis=0)
+        able &= alone > tolerance**2 * full
+        if not able.any():
+            break
+        gain = np.where(able[:, None], (columns.T @ seen) ** 2 / np.where(able, alone, 1.0)[:, None], 0.0)
+        best = int(np.argmax(gain.sum(axis=1)))
+        if gain[best].sum() <= 0:
+            break
+        axis = columns[:, best] / math.sqrt(alone[best])
+        for _ in range(2):
+            columns = columns - np.outer(axis, axis @ columns)
+            seen = seen - np.outer(axis, axis @ seen)
+        able[best] = False
+        order.append(best)
+        left.append(np.maximum(beyond, 0.0) + (seen**2).sum(axis=0))
+    return Path(np.array(order, dtype=np.int64), np.stack(left), _ROUNDING**2)
+
+
 def information(path: Path, rows: float, n_candidates: int) -> FloatArray:
     """Return the extended Bayesian information criterion of the first 0, 1, ... K terms of a path, (1 + K,).
 
@@ -278,7 +344,7 @@ def information(path: Path, rows: float, n_candidates: int) -> FloatArray:
     more rows than weights.
     """
     channels, count = path.left.shape[1], np.arange(len(path.left))
-    fit = rows * np.log(np.maximum(path.left, _ROUNDING)).sum(axis=1)
+    fit = rows * np.log(np.maximum(path.left, path.rounding)).sum(axis=1)
     looks = np.array([math.log(math.comb(n_candidates, k)) for k in count.tolist()])
     price = channels * count * math.log(max(rows, 1.0)) + 2 * looks
     found: FloatArray = np.where(count + 1 < rows, fit + price, np.inf)

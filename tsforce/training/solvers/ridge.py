@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +14,24 @@ import torch
 from tsforce.data.panel import IntArray
 from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.models.linear import Linear
+from tsforce.scoring.metrics import has_scale
 from tsforce.training.closed_loop import forecast_windows
-from tsforce.training.problem import Problem
-from tsforce.training.solvers.least_squares import fit_linear
+from tsforce.training.problem import Learnt, Problem, Validation
+from tsforce.training.solvers.least_squares import fit_linear, unexplained
 
-__all__ = ["RIDGES", "RidgeChoice", "choose_ridge"]
+__all__ = ["CANDIDATES", "RIDGES", "SMALLER", "RidgeChoice", "choose_ridge"]
 
 FloatArray = npt.NDArray[np.float64]
 
 RIDGES = (1.0, 10.0, 30.0, 100.0, 300.0)
+# For data with hardly any noise.
+SMALLER = (0.0, 1e-6, 1e-3, 0.1)
+CANDIDATES = (*SMALLER, *RIDGES)
+# An error of no more than this share of another is much lower; the lowest of many on few windows is lower by luck.
+# (Of a single window, which has no standard error, the square of it.)
+_MUCH = 0.5
+# Share of the variance one step ahead that is hardly any noise.
+_NOISE = 1e-6
 # Taken where no series has rows to spare for a validation window.
 _FALLBACK = 30.0
 _MOST_WINDOWS = 4
@@ -36,9 +47,10 @@ class RidgeChoice:
         One value per series; all equal for scope="global".
     n_windows : (S,) int64
         Validation windows of each series; one with none took the panel's choice.
-    errors : (5, S) float64
-        Mean absolute closed-loop error over those windows, for each of `RIDGES`; NaN without windows. On original
-        units; of several targets, their mean in seasonal-naive scales.
+    errors : (9, S) float64
+        Mean absolute closed-loop error over those windows, for each of `CANDIDATES`; NaN without windows, and of
+        `SMALLER` ones where they were not tried. On original units; of several targets, their mean in seasonal-naive
+        scales.
     closed_loop, one_step : float
         Mean over series of what the chosen ridges gave there, in seasonal-naive scales; NaN without windows or scales.
     """
@@ -52,24 +64,137 @@ class RidgeChoice:
     @staticmethod
     def fixed(ridge: float, n_series: int) -> RidgeChoice:
         """Return the choice that was none."""
-        nothing = np.full((len(RIDGES), n_series), np.nan)
+        nothing = np.full((len(CANDIDATES), n_series), np.nan)
         return RidgeChoice(np.full(n_series, ridge), np.zeros(n_series, dtype=np.int64), nothing)
 
 
-def _lowest(errors: FloatArray) -> FloatArray:
+# From a problem, what it learnt, a penalty for each series and a model whose structure is kept, or None, to a model.
+Start = Callable[[Problem, Learnt, FloatArray, Any], Any]
+# From a problem, what it learnt and penalties to a model of each.
+_Fit = Callable[[Problem, Learnt, Sequence[float]], list[Any]]
+
+
+def _linear(problem: Problem, learnt: Learnt, ridges: Sequence[float]) -> list[Any]:
+    return list(
+        fit_linear(
+            learnt.store, problem.every, learnt.stops, problem.layout, ridges,
+            pooled=problem.pooled, intercept=problem.intercept, horizon=problem.horizon,
+        )
+    )  # fmt: skip
+
+
+def _fit_by(start: Start) -> _Fit:
+    """Return how models of a structure are fitted: that of the smallest penalty is the others' too."""
+
+    def fit(problem: Problem, learnt: Learnt, ridges: Sequence[float]) -> list[Any]:
+        found: list[Any] = []
+        for ridge in ridges:
+            found.append(start(problem, learnt, np.full(problem.panel.n_series, ridge), found[0] if found else None))
+        return found
+
+    return fit
+
+
+def _lowest(errors: FloatArray, ridges: FloatArray) -> FloatArray:
     """Return for each column the ridge with the lowest error; the fallback where every one diverged."""
-    return np.where(np.isfinite(errors).any(axis=0), np.array(RIDGES)[np.argmin(errors, axis=0)], _FALLBACK)
+    return np.where(np.isfinite(errors).any(axis=0), ridges[np.argmin(errors, axis=0)], _FALLBACK)
 
 
-def choose_ridge(problem: Problem) -> RidgeChoice:
+class _Trial:
+    """Closed-loop errors of candidates on the windows that a problem's series spare.
+
+    Attributes
+    ----------
+    errors : (candidates, S, C)
+        Mean absolute error of each series; NaN where a candidate was not tried.
+    by_window : (candidates, n)
+        Of the windows (or of the parts that a long one is compared by), in scales of the series, mean over targets.
+    group : (n,)
+        Group of each of these.
+    """
+
+    def __init__(self, part: Problem, validation: Validation, fit: _Fit) -> None:
+        self.part, self.validation, self.fit = part, validation, fit
+        self.learnt, self.blocks = part.learn(validation.stops), validation.blocks
+        n_series, n_channels = part.panel.n_series, part.panel.n_channels
+        series = self.blocks.index.series
+        self.group = np.zeros_like(series) if part.pooled else series
+        self.n_groups = 1 if part.pooled else n_series
+        self.errors = np.full((len(CANDIDATES), n_series, n_channels), np.nan)
+        self.by_window = np.full((len(CANDIDATES), len(series)), np.nan)
+        self.models: dict[int, Any] = {}
+        scale = validation.scale[series]
+        self._unit = np.where(has_scale(scale), scale, 1.0)
+
+    def run(self, which: range, groups: IntArray) -> None:
+        """Try some candidates, for some groups."""
+        some = groups if not self.part.pooled else self.part.every
+        whole = len(some) == self.part.panel.n_series
+        part = self.part if whole else self.part.take(some)
+        validation = self.validation if whole else part.validation(_MOST_WINDOWS)
+        learnt = self.learnt if whole else part.learn(validation.stops)
+        here = np.isin(self.blocks.index.series, some)
+        for number, model in zip(which, self.fit(part, learnt, [CANDIDATES[i] for i in which]), strict=True):
+            yhat, _ = forecast_windows(
+                learnt.store, model, learnt.guard, validation.index, validation.horizon, groups=part.groups
+            )
+            self.errors[number, some] = validation.errors(yhat)
+            parts = self.blocks if whole else validation.blocks
+            found = parts.window_errors(np.repeat(yhat, validation.n_blocks, axis=0)) / self._unit[here]
+            known = ~np.isnan(found)
+            total, count = np.where(known, found, 0.0).sum(axis=1), known.sum(axis=1)
+            self.by_window[number, here] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            self.models[number] = model if whole else None
+
+    def hardly_any_noise(self) -> npt.NDArray[np.bool_]:
+        """Return the groups of which a linear map leaves next to nothing one step ahead, (G,)."""
+        part = self.part
+        left = unexplained(
+            self.learnt.store, part.every, self.learnt.stops, part.layout,
+            pooled=part.pooled, intercept=part.intercept, horizon=part.horizon,
+        )  # fmt: skip
+        found: npt.NDArray[np.bool_] = left.cpu().numpy() < _NOISE
+        return found
+
+    def much_lower(self, number: int, other: int) -> npt.NDArray[np.bool_]:
+        """Return the groups whose errors under one candidate are much lower than under another, (G,).
+
+        By more than their standard error in pairs, where there are pairs, and by a share that is not luck.
+        """
+        new, old = self.by_window[number], self.by_window[other]
+        known = np.isfinite(new) & ~np.isnan(old)
+        old = np.where(np.isfinite(old), old, 1e300)
+        group, size = self.group[known], self.n_groups
+        count = np.bincount(group, minlength=size)
+        mean = np.bincount(group, new[known], minlength=size) / np.maximum(count, 1)
+        reference = np.bincount(group, old[known], minlength=size) / np.maximum(count, 1)
+        gain = (old - new)[known]
+        spread = np.bincount(group, (gain - (reference - mean)[group]) ** 2, minlength=size)
+        error = np.sqrt(spread / np.maximum(count - 1, 1) / np.maximum(count, 1))
+        spoilt = np.bincount(self.group[np.isinf(new)], minlength=size) > 0
+        share = np.where(count > 1, _MUCH, _MUCH**2)
+        found: npt.NDArray[np.bool_] = (count > 0) & ~spoilt & (mean < share * reference) & (reference - mean > error)
+        return found
+
+
+def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     """Return the ridge chosen inside the training rows: one per series, or one for all if the problem is pooled.
 
     One fit per candidate on the rows up to ``n - K * horizon``, transforms included, then closed-loop forecasts of the
-    K windows that follow; K = min(4, windows the series has beyond lags + differences + horizon rows).
+    K windows that follow; K = min(4, windows the series has beyond lags + differences + horizon rows). `SMALLER` ones
+    are tried where a linear map leaves next to nothing of the training rows one step ahead (of other families always):
+    data with hardly any noise decide the weights, and a penalty spoils them. One is taken if it is much better than the
+    best of `RIDGES`, and the smaller of two only if it is much better again.
+
+    Parameters
+    ----------
+    problem : Problem
+    start : callable, optional
+        (problem, learnt, ridge (S,), before) -> model, of the family that is to be fitted; linear maps by default.
     """
     n_series = problem.panel.n_series
     n_windows = problem.n_windows(_MOST_WINDOWS)
-    errors = np.full((len(RIDGES), n_series), np.nan)
+    errors = np.full((len(CANDIDATES), n_series), np.nan)
     judged = np.flatnonzero(n_windows > 0)
     if len(judged) == 0:
         return RidgeChoice(np.full(n_series, _FALLBACK), n_windows, errors)
@@ -77,35 +202,58 @@ def choose_ridge(problem: Problem) -> RidgeChoice:
     members = problem.every if problem.pooled else judged
     part = problem.take(members)
     validation = part.validation(_MOST_WINDOWS)
-    learnt = part.learn(validation.stops)
-    found = np.empty((len(RIDGES), len(members), part.panel.n_channels))
-    models = fit_linear(
-        learnt.store, part.every, learnt.stops, part.layout, RIDGES,
-        pooled=part.pooled, intercept=part.intercept, horizon=part.horizon,
-    )  # fmt: skip
-    for number, model in enumerate(models):
-        yhat, _ = forecast_windows(
-            learnt.store, model, learnt.guard, validation.index, validation.horizon, groups=part.groups
-        )
-        found[number] = validation.errors(yhat)
-    errors[:, members] = validation.comparable(found)
+    trial = _Trial(part, validation, _linear if start is None else _fit_by(start))
+    few, all_of_them = len(SMALLER), np.arange(trial.n_groups)
+    standard = np.array(RIDGES)
+    trial.run(range(few, len(CANDIDATES)), all_of_them)
+    found = trial.errors[few:]
+    own = validation.comparable(found)
     # Pooling over series needs errors without units; a scale that is 0 or unknown has no say in it.
     relative = validation.relative(found)
     counts = validation.has_scale & (validation.n_windows > 0)
     together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(RIDGES), np.inf)
-    ridge = np.full(n_series, _lowest(together[:, None])[0])
+    ridge = np.full(n_series, _lowest(together[:, None], standard)[0])
     if not problem.pooled:
-        ridge[judged] = _lowest(errors[:, judged])
+        ridge[judged] = _lowest(own, standard)
+    best = np.full(trial.n_groups, few) if problem.pooled else few + np.searchsorted(RIDGES, ridge[judged])
+    best = few + np.searchsorted(RIDGES, ridge[:1]) if problem.pooled else best
+    clean = np.flatnonzero(trial.hardly_any_noise() if start is None else np.ones(trial.n_groups, dtype=bool))
+    if len(clean):
+        trial.run(range(few), clean)
+        best[clean] = _of_the_smaller(trial, best, clean)
+        taken = np.array(CANDIDATES)[best]
+        if problem.pooled:
+            ridge[:] = taken[0]
+        else:
+            ridge[judged] = taken
+    errors[:, members] = validation.comparable(trial.errors)
     if not counts.any():
         return RidgeChoice(ridge, n_windows, errors)
+    relative = validation.relative(trial.errors)
+    closed = float(relative[best[0] if problem.pooled else best, np.arange(len(members))][counts].mean())
+    if start is not None:
+        return RidgeChoice(ridge, n_windows, errors, closed)
     # The chosen models once more, one step ahead, for the history.
-    best = np.searchsorted(RIDGES, ridge[members[: len(models[0].weight)]])
-    own = torch.arange(len(best))
-    weight, bias = (torch.stack([getattr(m, name) for m in models])[best, own] for name in ("weight", "bias"))
+    picked = [float(r) for r in sorted(set(ridge[members].tolist()))]
+    models = _linear(part, trial.learnt, picked) if len(clean) else [trial.models[few + i] for i in range(len(RIDGES))]
+    choices = picked if len(clean) else list(RIDGES)
+    which = np.searchsorted(choices, ridge[members[: len(models[0].weight)]])
+    place = torch.arange(len(which))
+    weight, bias = (torch.stack([getattr(m, name) for m in models])[which, place] for name in ("weight", "bias"))
     yhat, _ = forecast_windows(
-        learnt.store, Linear(part.layout, weight, bias), learnt.guard, validation.index, validation.horizon,
+        trial.learnt.store, Linear(part.layout, weight, bias), trial.learnt.guard, validation.index, validation.horizon,
         groups=part.groups, forcing=OpenLoop(),
     )  # fmt: skip
-    closed = relative[np.searchsorted(RIDGES, ridge[members]), np.arange(len(members))]
     one = validation.relative(validation.errors(yhat))
-    return RidgeChoice(ridge, n_windows, errors, float(closed[counts].mean()), float(one[counts].mean()))
+    return RidgeChoice(ridge, n_windows, errors, closed, float(one[counts].mean()))
+
+
+def _of_the_smaller(trial: _Trial, best: IntArray, groups: IntArray) -> IntArray:
+    """Return for some groups the number of the candidate that is taken, once the smaller ones were tried."""
+    taken = best[groups].copy()
+    # From the largest down: each has to be much better than what was taken so far.
+    for number in reversed(range(len(SMALLER))):
+        for other in np.unique(taken):
+            better = trial.much_lower(number, int(other))[groups]
+            taken[better & (taken == other)] = number
+    return taken

@@ -18,9 +18,10 @@ from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.jacobians import symmetric_product
-from tsforce.training.solvers.least_squares import Gram, solve
-from tsforce.training.solvers.orthogonal import Candidates, Moments, forward, information
+from tsforce.training.solvers.least_squares import Gram, lost_digits, solve
+from tsforce.training.solvers.orthogonal import Candidates, Moments, Path, forward, forward_by_rows, information
 from tsforce.training.solvers.relabel import Rows, one_step_rows
+from tsforce.training.solvers.triangle import Triangle
 
 __all__ = ["fit_terms", "select_terms"]
 
@@ -34,6 +35,8 @@ _MOST_WINDOWS = 4
 _SPARE = 1.5
 # Errors that are this close to the lowest are as good: it is the lowest of many.
 _SLACK = 1.01
+# A share of the variance that is left where moments no longer decide what is next; candidates that rows are read for.
+_NEARLY_TOLD, _MOST_BY_ROWS = 1e-6, 500
 # Bytes of monomials at once, and values of series that are copied so that candidates are simulated side by side.
 _CHUNK_BYTES = 8 * 2**20
 _MOST_VALUES = 20_000_000
@@ -85,13 +88,22 @@ def select_terms(
     for g in todo.tolist():
         x, y = (torch.from_numpy(part) for part in rows[g])
         moments = Moments(candidates, x, y, intercept=problem.intercept)
-        path = forward(moments, _most(family, len(x)), ridge=float(penalty[g]), tolerance=family.tolerance)
+        path = _path(moments, x, y, _most(family, len(x)), float(penalty[g]), family.tolerance)
         best = len(path.order)
         if family.n_terms == "auto":
             best = int(np.argmin(information(path, moments.rows, len(candidates.terms))))
         kept[g] = path.order[:best]
     indices = _padded([candidates.terms[terms] for terms in kept], columns, family.degree)
     return fit_terms(problem.layout, indices, rows, penalty, intercept=problem.intercept)
+
+
+def _path(moments: Moments, x: Tensor, y: Tensor, most: int, ridge: float, tolerance: float) -> Path:
+    """Return the terms in the order in which forward regression finds them, with the digits that it takes."""
+    path = forward(moments, most, ridge=ridge, tolerance=tolerance)
+    # Of targets that are told nearly to the last, what is left after some terms is less than moments can show.
+    if len(moments.x_sum) > _MOST_BY_ROWS or path.left[-1].min() > _NEARLY_TOLD:
+        return path
+    return forward_by_rows(moments, x, y, most, ridge=ridge, tolerance=tolerance)
 
 
 def _rows(problem: Problem, learnt: Learnt) -> Rows:
@@ -141,7 +153,35 @@ def fit_terms(layout: LagLayout, indices: Tensor, rows: Rows, penalty: Tensor, *
         model = Polynomial(
             layout, indices, model.weight + weight * share[:, None, None], model.bias + bias * share[:, None]
         )
+    lost = lost_digits(_stacked(parts), penalty, intercept=intercept)
+    for g in torch.nonzero(lost)[:, 0].tolist():
+        own = model.groups(slice(g, g + 1))
+        there = (indices[g] <= len(layout.columns)).all(dim=1)
+        weight, bias = _by_rows(own, parts[g], *rows[g], ridge=float(penalty[g]), intercept=intercept)
+        model.weight[g] = torch.where(there[:, None], weight, 0.0)
+        model.bias[g] = bias
     return model
+
+
+def _by_rows(
+    model: Polynomial, gram: Gram, x: FloatArray, y: FloatArray, *, ridge: float, intercept: bool
+) -> tuple[Tensor, Tensor]:
+    """Return weight (K, C) and bias (C,) of the terms of a model of one group, from rows rather than moments."""
+    rows = gram.rows[0]
+    mean = gram.x_sum[0] / rows
+    variance = gram.xx[0].diagonal() / rows - mean**2
+    scale = torch.where(variance > 0, variance.clamp(min=0).sqrt(), 1.0)
+    centre = gram.x_origin[0] + mean if intercept else torch.zeros_like(mean)
+    targets = torch.from_numpy(y)
+    at_once = max(1, _CHUNK_BYTES // (8 * len(mean) * model.indices.shape[2]))
+    parts = (
+        (model.monomials(now[None])[0], answers)
+        for now, answers in zip(torch.from_numpy(x).split(at_once), targets.split(at_once), strict=True)
+    )  # fmt: skip
+    y_centre = targets.mean(dim=0) if intercept else torch.zeros_like(targets[0])
+    triangle = Triangle(parts, centre, scale, y_centre, intercept=intercept)
+    ((weight, bias),) = triangle.solve([ridge])
+    return weight, bias
 
 
 def _stacked(grams: list[Gram]) -> Gram:
@@ -167,8 +207,9 @@ def _moments_of(model: Polynomial, x: FloatArray, y: FloatArray, *, intercept: b
         symmetric_product(both, total)
         sums += both.sum(dim=1)
     total = total.tril() + total.tril(-1).mT
+    squares = total.diagonal(dim1=1, dim2=2)[:, most:]
     return Gram(
-        total[:, :most, :most], total[:, :most, most:], sums[:, :most], sums[:, most:], origin[:, 0, :most],
+        total[:, :most, :most], total[:, :most, most:], squares, sums[:, :most], sums[:, most:], origin[:, 0, :most],
         origin[:, 0, most:], torch.tensor([float(len(x))], dtype=torch.float64),
     )  # fmt: skip
 
