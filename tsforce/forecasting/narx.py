@@ -11,7 +11,7 @@ import numpy as np
 from tsforce.data.frame import series_frame
 from tsforce.data.future import read_future
 from tsforce.data.panel import Panel, WindowIndex
-from tsforce.data.transforms import Difference, MeanScale, Standardize, check_transforms
+from tsforce.data.transforms import Difference, MeanScale, Standardize, Transform, check_transforms
 from tsforce.data.windows import check_window_scaling
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family
@@ -35,6 +35,7 @@ from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.side_by_side import SideBySide
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
+from tsforce.training.constant import grows
 from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
@@ -117,6 +118,9 @@ class NARXForecaster(HasTraining, SideBySide):
         What matters to training by gradient alone: solver, learning rate, batch size, time limit, validation windows
         ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach inside:
         ``training__learning_rate``.
+    intercept : "auto", True or False
+        Whether least squares fits a constant. "auto": yes, but after a seasonal difference (``Difference(d)``, d >= 2)
+        only of series that grow, by a test of the mean of what was differenced; else it is a drift for nothing.
     guard : float or None
         How far a forecast may run away: so many times the range of its series, as training rows and context show it
         (wild values aside), beyond that range; there it is held, counted and warned of. It is for maps that grow by
@@ -189,6 +193,7 @@ class NARXForecaster(HasTraining, SideBySide):
         ridge: float | str = "auto",
         max_steps: int | None = None,
         training: Any = None,
+        intercept: bool | str = "auto",
         guard: float | bool | None = GUARD,
         short_series: str = "raise",
         device: Any = "auto",
@@ -219,6 +224,7 @@ class NARXForecaster(HasTraining, SideBySide):
         self.ridge = ridge
         self.max_steps = max_steps
         self.training = training
+        self.intercept = intercept
         self.guard = guard
         self.short_series = short_series
         self.device = device
@@ -297,18 +303,29 @@ class NARXForecaster(HasTraining, SideBySide):
         if coder is not None and recurrent:
             coder = replace(coder, warm_up=context_length - layout.reach)
         series = long_enough(panel, layout, lost, pooled=pooled, drop=self.short_series == "drop")
-        # A seasonal difference has mean zero already; an intercept there is a drift that the data rarely want.
-        intercept = not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms)
         kept = panel if len(series) == panel.n_series else panel.take(series)
+        intercept = self._resolve_intercept(kept, transforms, pooled)
         closed = (asked.kind, asked.mode) == (LINEAR, "open_loop") and asked.options.solver == "auto"
         if not pooled and scaling is None and isinstance(asked.kind, Family) and not closed:
             # Gradient steps need units of about 1; least squares does not care.
-            transforms = (*transforms, Standardize() if intercept else MeanScale())
+            transforms = (*transforms, Standardize() if np.all(intercept) else MeanScale())
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
             asked.device, coder, guard=check_guard(self.guard),
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
+
+    def _resolve_intercept(self, panel: Panel, transforms: tuple[Transform, ...], pooled: bool) -> Any:
+        """Return whether least squares fits an intercept: for all, or for each series where each has its own model."""
+        asked = self.intercept
+        if isinstance(asked, (bool, np.bool_)):
+            return bool(asked)
+        check_choice("intercept", asked, ("auto",))
+        # Seasonal differences have mean zero but for growth, and a drift for nothing costs more than it gives.
+        if not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms):
+            return True
+        found = grows(panel, transforms)
+        return bool(found.mean() >= 0.5) if pooled else found
 
     def _resolve_scaling(self, pooled: bool) -> str | None:
         if isinstance(self.window_scaling, str) and self.window_scaling == "auto":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ from tsforce.identification.records import (
     rows_to_skip,
     standard,
 )
-from tsforce.identification.simulator import Simulator, warn_of_clipping
+from tsforce.identification.simulator import Simulation, Simulator, warn_of_clipping
 from tsforce.training.fit import Fitted
 from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
@@ -49,21 +49,6 @@ FloatArray = npt.NDArray[np.float64]
 
 # A network for one dynamic system: smooth, and small enough for Levenberg-Marquardt.
 _MLP = MLP((16,), "tanh")
-
-
-class Simulation(NamedTuple):
-    """What a model says of some records, and where it left the range of what it has learnt from.
-
-    Attributes
-    ----------
-    y : (n,) or (n, C) float64
-        Original units.
-    clipped : (S,) bool
-        Records whose simulation ran away and was held by the guard.
-    """
-
-    y: FloatArray
-    clipped: npt.NDArray[np.bool_]
 
 
 def _n_validation(value: Any) -> int:
@@ -114,10 +99,9 @@ class NARXRegressor(RegressorMixin, HasTraining):
         ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach inside:
         ``training__learning_rate``.
     guard : float or None
-        How far a simulation may run away: so many times the range of the outputs, of training and of those it starts
-        from, beyond that range; there it is held, with a warning. It is for maps that grow by themselves: a linear one
-        that is stable or integrates goes wherever inputs send it, and a step from measured outputs is what it is. None
-        or False: no guard.
+        How far a simulation may run away: so many times the range of the outputs beyond that range; there it is held,
+        with a warning. It is for maps that grow by themselves: a linear one that is stable or integrates goes wherever
+        inputs send it, and a step from measured outputs is what it is. None or False: no guard.
     device : "auto" or torch device
         "auto" is the CPU.
     random_state : int
@@ -345,7 +329,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
             If a simulation ran away and was held by the guard.
         """
         simulated = self.simulate(X, y_init, session_sizes)
-        warn_of_clipping("records", simulated.clipped, self.rolling_.guard.factor)
+        warn_of_clipping("records", simulated.clipped, self._rolling_.guard.factor)
         return simulated.y
 
     def simulate(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> Simulation:
@@ -397,7 +381,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         X, targets = self._both(X, y)
         sizes = record_sizes(session_sizes, len(X))
         out, clipped = self._simulator.ahead(X, targets, sizes, steps)
-        warn_of_clipping("roll-outs", clipped, self.rolling_.guard.factor)
+        warn_of_clipping("roll-outs", clipped, self._rolling_.guard.factor)
         return out[:, 0] if self._one_column_ else out
 
     def score(
@@ -445,7 +429,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
             )
         heads = [targets[f : f + n] for f, n in zip(first, given, strict=True)]
         yhat, clipped = self._simulator.simulate(inputs, sizes, heads)
-        warn_of_clipping("records", clipped)
+        warn_of_clipping("records", clipped, self._rolling_.guard.factor)
         weight = None if weight is None else weight[scored]
         return float(r2_score(targets[scored], yhat[scored], sample_weight=weight))
 

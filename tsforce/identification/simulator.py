@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from tsforce.identification.record_starts import Before
 from tsforce.identification.records import rested_panel
 from tsforce.training.closed_loop import forecast_windows
 
-__all__ = ["Simulator", "warn_of_clipping"]
+__all__ = ["Simulation", "Simulator", "warn_of_clipping"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -23,6 +24,21 @@ BoolArray = npt.NDArray[np.bool_]
 _AT_ONCE = 2**22
 # Records this many times as long as the shortest are no longer simulated beside it, where it is padded to their length.
 _ALIKE = 2
+
+
+class Simulation(NamedTuple):
+    """What a model says of some records, and where it left the range of what it has learnt from.
+
+    Attributes
+    ----------
+    y : (n,) or (n, C) float64
+        Original units.
+    clipped : (S,) bool
+        Records whose simulation ran away and was held by the guard.
+    """
+
+    y: FloatArray
+    clipped: BoolArray
 
 
 @dataclass(frozen=True, eq=False)

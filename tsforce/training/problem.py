@@ -168,8 +168,8 @@ class Problem:
     horizon, season_length : int
     pooled : bool
         One model for all series (scope="global"), else one per series.
-    intercept : bool
-        Whether closed forms fit one.
+    intercept : bool or (S,) bool
+        Whether closed forms fit one: of all series, or of each where each has a model of its own.
     device : torch.device
     coder : InputCoder or None
         Static codes and calendar, where there are inputs; their scales are learnt with the rest.
@@ -189,7 +189,7 @@ class Problem:
     horizon: int
     season_length: int
     pooled: bool
-    intercept: bool
+    intercept: bool | npt.NDArray[np.bool_]
     device: torch.device
     coder: InputCoder | None = None
     judged_share: float | None = None
@@ -211,13 +211,19 @@ class Problem:
         return np.array(sorted(self.every, key=lambda i: str(self.panel.id_list[i])), dtype=np.int64)
 
     @property
+    def most_have_intercepts(self) -> bool:
+        """Whether closed forms that have one or none for all fit one."""
+        return bool(np.mean(self.intercept) >= 0.5)
+
+    @property
     def groups(self) -> IntArray | None:
         """The model's group of each series; None if there is one for all."""
         return None if self.pooled else self.every
 
     def take(self, series: IntArray) -> Problem:
         """Return the problem of some series."""
-        return replace(self, panel=self.panel.take(series))
+        intercept = self.intercept if isinstance(self.intercept, bool) else self.intercept[series]
+        return replace(self, panel=self.panel.take(series), intercept=intercept)
 
     def learn(self, stops: IntArray) -> Learnt:
         """Return what the rows before `stops` teach."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -420,12 +421,13 @@ def fit_linear(
     ridges: Sequence[float | Tensor],
     *,
     pooled: bool,
-    intercept: bool,
+    intercept: bool | npt.NDArray[np.bool_],
     horizon: int = 1,
 ) -> list[Linear]:
     """Return the linear models of the given rows, one for each ridge, from one Gram.
 
-    Parameters as in `accumulate` and `solve`; a ridge that is a tensor has one value per series.
+    Parameters as in `accumulate` and `solve`; a ridge that is a tensor has one value per series, and so has an
+    intercept that is an array.
 
     Returns
     -------
@@ -435,7 +437,9 @@ def fit_linear(
     stops_of = np.zeros(len(store.lengths), dtype=np.int64)
     stops_of[series] = stops
 
-    def models_of(gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor]) -> list[tuple[Tensor, Tensor]]:
+    def models_of(
+        gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor], intercept: bool
+    ) -> list[tuple[Tensor, Tensor]]:
         solved = _solved(gram, ridges, intercept=intercept)
         lost = torch.stack([lost for _, lost in solved])
         found = [solution for solution, _ in solved]
@@ -452,18 +456,22 @@ def fit_linear(
         return found
 
     if pooled:
-        gram = accumulate(store, series, stops, layout, pooled=True, intercept=intercept, horizon=horizon)
-        return [Linear(layout, *solution) for solution in models_of(gram, [series], ridges)]
+        one = bool(np.all(intercept))
+        gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon)
+        return [Linear(layout, *solution) for solution in models_of(gram, [series], ridges, one)]
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
-    for part in _by_length(stops):
-        gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=intercept, horizon=horizon)
-        place = torch.from_numpy(part)
-        own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
-        members = [series[[i]] for i in part]
-        for model, (weight, bias) in zip(models, models_of(gram, members, own), strict=True):
-            model.weight[place], model.bias[place] = weight, bias
+    flags = np.broadcast_to(intercept, len(series))
+    for one in (True, False):
+        some = np.flatnonzero(flags == one)
+        for part in (some[own] for own in _by_length(stops[some])):
+            gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=one, horizon=horizon)
+            place = torch.from_numpy(part)
+            own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
+            members = [series[[i]] for i in part]
+            for model, (weight, bias) in zip(models, models_of(gram, members, own, one), strict=True):
+                model.weight[place], model.bias[place] = weight, bias
     return models
 
 

@@ -151,7 +151,7 @@ class _Trial:
         part = self.part
         left = unexplained(
             self.learnt.store, part.every, self.learnt.stops, part.layout,
-            pooled=part.pooled, intercept=part.intercept, horizon=part.horizon,
+            pooled=part.pooled, intercept=part.most_have_intercepts, horizon=part.horizon,
         )  # fmt: skip
         found: npt.NDArray[np.bool_] = left.cpu().numpy() < _NOISE
         return found

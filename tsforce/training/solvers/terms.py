@@ -75,7 +75,7 @@ def select_terms(
     rows = _rows(problem, learnt)
     penalty = torch.from_numpy(ridge[:1] if problem.pooled else ridge)
     if chosen is not None:
-        return fit_terms(problem.layout, chosen.indices, rows, penalty, intercept=problem.intercept)
+        return fit_terms(problem.layout, chosen.indices, rows, penalty, intercept=problem.most_have_intercepts)
     columns = len(problem.layout.columns)
     candidates = Candidates(columns, family.degree)
     kept: list[IntArray] = [np.empty(0, dtype=np.int64)] * len(rows)
@@ -87,14 +87,14 @@ def select_terms(
         todo = np.setdiff1d(todo, list(simulated))
     for g in todo.tolist():
         x, y = (torch.from_numpy(part) for part in rows[g])
-        moments = Moments(candidates, x, y, intercept=problem.intercept)
+        moments = Moments(candidates, x, y, intercept=problem.most_have_intercepts)
         path = _path(moments, x, y, _most(family, len(x)), float(penalty[g]), family.tolerance)
         best = len(path.order)
         if family.n_terms == "auto":
             best = int(np.argmin(information(path, moments.rows, len(candidates.terms))))
         kept[g] = path.order[:best]
     indices = _padded([candidates.terms[terms] for terms in kept], columns, family.degree)
-    return fit_terms(problem.layout, indices, rows, penalty, intercept=problem.intercept)
+    return fit_terms(problem.layout, indices, rows, penalty, intercept=problem.most_have_intercepts)
 
 
 def _path(moments: Moments, x: Tensor, y: Tensor, most: int, ridge: float, tolerance: float) -> Path:
@@ -227,7 +227,7 @@ def _by_simulation(
         return {}
     every = _rows(inner, judge.learnt)
     moments = [
-        Moments(candidates, *(torch.from_numpy(part) for part in every[g]), intercept=problem.intercept)
+        Moments(candidates, *(torch.from_numpy(part) for part in every[g]), intercept=problem.most_have_intercepts)
         for g in judge.groups
     ]  # fmt: skip
     own = penalty[torch.from_numpy(judge.groups)]
@@ -248,7 +248,7 @@ def _by_simulation(
             copies["xx"] *= mask[:, :, None] * mask[:, None]
             copies["xy"] *= mask[..., None]
             copies["x_sum"] *= mask
-            ((weight, bias),) = solve(Gram(**copies), [own.repeat(count)], intercept=problem.intercept)
+            ((weight, bias),) = solve(Gram(**copies), [own.repeat(count)], intercept=problem.most_have_intercepts)
             found.append(judge(Polynomial(problem.layout, indices.repeat(count, 1, 1), weight, bias), count))
         return np.concatenate(found)
 
