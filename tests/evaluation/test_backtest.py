@@ -10,7 +10,14 @@ from sklearn.exceptions import NotFittedError
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, backtest, compare
 from tsforce.data.frame import last_stamps
-from tsforce.errors import ArgumentError, ArgumentTypeError, DivergenceWarning, FrameError, HorizonWarning, SeriesTooShortError
+from tsforce.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DivergenceWarning,
+    FrameError,
+    HorizonWarning,
+    SeriesTooShortError,
+)
 from tsforce.forecasting.parts import horizon_of
 
 H = 5
