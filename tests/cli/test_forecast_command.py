@@ -578,3 +578,40 @@ def test_months_as_whole_numbers_are_told_and_the_option_that_is_named_reads_the
     assert "--time-format '%Y%m'" in message
     result = done("months.csv", *HORIZON, *QUICK, "--time-format", "%Y%m")
     assert table(result.stdout)["ds"].tolist() == list(pd.date_range("2025-01-01", periods=4, freq="MS"))
+
+
+def peaked_csv(name, *, zoned=True):
+    """Write five weeks of hours across a change of the clock with a peak at 8 of local time."""
+    stamps = pd.date_range("2024-03-10", periods=24 * 35, freq="h", tz="Europe/Berlin")
+    written = [s.isoformat() if zoned else s.tz_localize(None).isoformat() for s in stamps]
+    pd.DataFrame({"ds": written, "y": 10.0 + 5 * (stamps.hour == 8)}).to_csv(name, index=False)
+
+
+@pytest.mark.parametrize("zoned", [True, False])
+def test_with_a_zone_the_hours_of_a_csv_file_are_local_across_a_change_of_the_clock(zoned):
+    peaked_csv("load.csv", zoned=zoned)
+    hours = ["--horizon", "24", "--lags", "1", "--calendar", "hour", "--mode", "open_loop", "--tz", "Europe/Berlin"]
+    ahead = pd.read_csv(io.StringIO(done("load.csv", *hours).stdout))
+    local = pd.to_datetime(ahead["ds"], utc=True).dt.tz_convert("Europe/Berlin").dt.hour
+    assert ahead["linear-local"].round(1).tolist() == [10 + 5 * (hour == 8) for hour in local]
+
+
+def test_without_a_zone_stamps_of_several_offsets_are_told_and_calendar_features_are_refused():
+    peaked_csv("load.csv")
+    message = failed("load.csv", "--horizon", "4", "--lags", "1", "--calendar", "hour", "--mode", "open_loop")
+    assert "load.csv: the stamps have several offsets from UTC" in message
+    assert "--tz='Europe/Berlin'" in message
+    assert "are read as UTC; --tz Europe/Berlin" in done("load.csv", "--horizon", "4", "--lags", "1", *QUICK[2:]).stderr
+
+
+@pytest.mark.parametrize(
+    ("zone", "fragment"), [("Mars/North", "no such zone"), ("Europe/London", "a local time that is none or two there")]
+)
+def test_a_zone_that_is_none_or_does_not_fit_is_an_error(zone, fragment):
+    peaked_csv("load.csv", zoned=False)
+    assert fragment in failed("load.csv", *HORIZON, *QUICK, "--tz", zone)
+
+
+def test_whole_numbers_have_no_zone():
+    pd.DataFrame({"ds": range(60), "y": range(60)}).to_csv("steps.csv", index=False)
+    assert "column 'ds' holds int64, which has no zone" in failed("steps.csv", *HORIZON, *QUICK, "--tz", "UTC")

@@ -145,6 +145,9 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--time-format", help="Such as '%d/%m/%Y %H:%M'.  [default: ISO 8601 (2024-12-31), or whole numbers]"
             ),
+            click.option(
+                "--tz", help="Zone of the stamps, such as Europe/Berlin: hours, days and --calendar go by its clock."
+            ),
             click.option("--encoding", default="utf-8", show_default=True, help="Of a csv file."),
         ),
     )

@@ -21,7 +21,7 @@ __all__ = ["as_options", "blamed_on", "check_targets", "draw", "notice", "read",
 _ARGUMENTS = (
     "id_col", "time_col", "target_col", "past_exog", "future_exog", "static", "freq", "horizon", "season_length",
     "lags", "mode", "model", "transform", "calendar", "exog_lags", "short_series", "n_windows", "step_size", "refit",
-    "train_size", "sep", "decimal", "thousands", "time_format", "encoding", "method",
+    "train_size", "sep", "tz", "decimal", "thousands", "time_format", "encoding", "method",
 )  # fmt: skip
 
 
@@ -95,6 +95,7 @@ def read(path: Path, options: dict[str, Any], *, inputs_only: bool = False) -> t
     from tsforce.data.files import read_table
     from tsforce.data.panel import Columns
     from tsforce.data.text_cells import TextForm
+    from tsforce.data.zones import in_zone
 
     given = {name: options[name] for name in ("past_exog", "static")} if not inputs_only else {}
     columns = Columns(
@@ -109,6 +110,18 @@ def read(path: Path, options: dict[str, Any], *, inputs_only: bool = False) -> t
         table = read_table(path, columns, TextForm(**form))
     if table.unused and not inputs_only:
         notice(f"{path}: not used: {abbreviate(table.unused, limit=12)}.")
+    time = options["time_col"]
+    with blamed_on(path, has_lines=table.has_lines):
+        if options["tz"] is not None and time in table.frame:
+            ids = table.frame.get(options["id_col"])
+            table.frame[time] = in_zone(table.frame[time], ids, options["tz"])
+        elif table.several_offsets and options.get("calendar"):
+            raise ArgumentError(
+                "the stamps have several offsets from UTC, as in summer and winter, and calendar= wants the hours of "
+                "one zone. Say which: tz='Europe/Berlin', or tz='UTC'."
+            )
+        elif table.several_offsets:
+            notice(f"{path}: stamps of several offsets are read as UTC; --tz Europe/Berlin makes local ones of them.")
     method = options["fill_gaps"]
     if method is None or inputs_only:
         return table.frame, table.has_lines

@@ -72,7 +72,7 @@ def calendar_values(stamps: Any, names: tuple[str, ...]) -> FloatArray:
     Parameters
     ----------
     stamps : DatetimeIndex of length N
-        Read by the wall clock of their own zone.
+        Read by the wall clock of their own zone; a panel's is that of training.
     names : tuple of str
         "hour", "dayofweek" (Monday 0), "month", "quarter", "hourofweek": one indicator per value. "timeofday",
         "dayofmonth", "dayofyear", "weekofyear": sines and cosines of the first harmonics. "weekend", "monthstart",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,12 @@ def as_pandas_long(df: Any, id_col: str, time_col: str, target_col: str) -> tupl
     Raises
     ------
     ArgumentTypeError
-        If `df` is none of these.
+        If `df` is none of these, or several columns are to be the id or the time.
     """
+    names: tuple[tuple[str, Any], ...] = ("id_col", id_col), ("time_col", time_col)
+    for argument, name in names:
+        if isinstance(name, (list, tuple)) and not (isinstance(name, tuple) and name in getattr(df, "columns", ())):
+            raise ArgumentTypeError(_one_name(argument, name))
     if _is_polars(df, "df"):
         return _from_polars(df), "polars"
     numbered = isinstance(df, pd.Series) and pd.api.types.is_integer_dtype(df.index.dtype)
@@ -67,6 +72,13 @@ def as_pandas_long(df: Any, id_col: str, time_col: str, target_col: str) -> tupl
         elif isinstance(kind, pd.ArrowDtype) and kind.kind == "M":
             df = df.assign(**{time_col: pd.DatetimeIndex(df[time_col])})
     return df, "pandas"
+
+
+def _one_name(argument: str, names: Sequence[str]) -> str:
+    """Return what to say of several names where one is expected."""
+    join = " + '/' + ".join(f"df[{name!r}].astype(str)" for name in names)
+    how = f" Join the columns, and say id_col='unique_id': df['unique_id'] = {join}." if argument == "id_col" else ""
+    return f"{argument}={names!r}: expected the name of one column.{how}"
 
 
 def long_first(df: Any, id_col: str, time_col: str, target_col: str) -> list[str]:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from tsforce.data.panel import Columns
 from tsforce.data.sorted_rows import counted
-from tsforce.data.text_cells import TextForm, categories_or_numbers, ids, numbers, stamps
+from tsforce.data.text_cells import TextForm, categories_or_numbers, have_several_offsets, ids, numbers, stamps
 from tsforce.errors import ArgumentError, DatasetNotFoundError, FrameError, MissingExtraError, abbreviate
 
 __all__ = ["Table", "check_writable", "read_table", "write_table"]
@@ -51,11 +51,14 @@ class Table:
     unused : tuple of str
         Columns of the file that nobody asked for.
     has_lines : bool
+    several_offsets : bool
+        Whether the stamps were text with several offsets from UTC, as in summer and winter: they are stamps of UTC now.
     """
 
     frame: Any
     unused: tuple[str, ...]
     has_lines: bool
+    several_offsets: bool = False
 
 
 def read_table(path: Path, columns: Columns, form: TextForm | None = None) -> Table:
@@ -161,7 +164,8 @@ def _from_csv(raw: bytes, columns: Columns, form: TextForm) -> Table:
             frame[name] = numbers(cells[name], form, spot, faults, flags=name not in columns.targets)
     if faults:
         raise FrameError(faults)
-    return Table(pd.DataFrame(frame), _unused(header, columns), True)
+    several = columns.time in place and have_several_offsets(cells[columns.time])
+    return Table(pd.DataFrame(frame), _unused(header, columns), True, several)
 
 
 def _decode(raw: bytes, form: TextForm) -> str:
@@ -352,6 +356,7 @@ def _from_parquet(raw: bytes, columns: Columns, form: TextForm) -> Table:
         return f"row {row}"
 
     faults: list[str] = []
+    several = False
     for name in frame.columns:
         column = frame[name]
         if name == columns.id or name in columns.static or not _is_text(column):
@@ -360,11 +365,12 @@ def _from_parquet(raw: bytes, columns: Columns, form: TextForm) -> Table:
         cells = column.astype(object).where(column.notna(), "").astype(str)
         if name == columns.time:
             frame[name] = stamps(cells, form, spot, faults)
+            several = have_several_offsets(cells)
         else:
             frame[name] = numbers(cells, form, spot, faults, flags=name not in columns.targets)
     if faults:
         raise FrameError(faults)
-    return Table(frame, _unused(names, columns), False)
+    return Table(frame, _unused(names, columns), False, several)
 
 
 def _is_text(column: Any) -> bool:

@@ -17,8 +17,17 @@ from tsforce.data.convert import as_pandas_long, in_kind, long_first
 from tsforce.data.frequency import Clock, check_freq, infer_offset
 from tsforce.data.gaps_and_duplicates import duplicate_faults, input_faults, target_faults, time_faults
 from tsforce.data.panel import Columns, FloatArray, IntArray, Panel, WindowIndex, ragged_rows
-from tsforce.data.read_columns import check_names, read_ids, read_input, read_stamps, read_static, read_target
+from tsforce.data.read_columns import (
+    check_names,
+    check_result_names,
+    read_ids,
+    read_input,
+    read_stamps,
+    read_static,
+    read_target,
+)
 from tsforce.data.sorted_rows import SortedRows, place
+from tsforce.data.zones import as_learnt
 from tsforce.errors import (
     ArgumentError,
     FrameError,
@@ -56,6 +65,7 @@ def read_panel(
     future_exog: Sequence[str] = (),
     static: Sequence[str] = (),
     missing_allowed: bool = False,
+    learnt: Any = None,
 ) -> Panel:
     """Return the panel of a long frame, sorted by series and time, leading NaN of the target trimmed.
 
@@ -74,6 +84,8 @@ def read_panel(
         Columns of inputs: known up to the cutoff, known over the horizon, constant within each series.
     missing_allowed : bool
         Whether the target may be NaN between observed values: such rows are kept.
+    learnt : dtype, optional
+        Of the stamps that a model was fitted to: others are converted to its zone.
 
     Returns
     -------
@@ -110,6 +122,7 @@ def read_panel(
     if id_col in sound:
         codes, ids = read_ids(df[id_col], faults)
     stamps = read_stamps(df[time_col], offset, faults) if time_col in sound else None
+    stamps = as_learnt(stamps, learnt, time_col, faults)
     observed = [read_target(df[name], faults) for name in targets if name in sound]
     single = [name for name in names if names.count(name) == 1]
     found = [read_input(df[name], faults) for name in (*past_exog, *future_exog) if len(df) and name in single]
@@ -254,8 +267,15 @@ def write_forecasts(
         Kept in ``frame.attrs`` under the same keys, such as the number of clipped windows (pandas only).
     scenarios : sequence of str, optional
         Names for as many equal parts of the windows: the column ``scenario`` in front.
+
+    Raises
+    ------
+    ArgumentError
+        If two columns would have one name.
     """
-    horizon = yhat.shape[1]
+    horizon, columns, written = yhat.shape[1], panel.columns, forecast_columns(name, panel.columns.targets)
+    own = ["scenario"] * (scenarios is not None) + ["cutoff"] * with_cutoff + ["horizon"]
+    check_result_names({"id_col": columns.id, "time_col": columns.time}, own, written)
     channels = np.asarray(yhat).reshape(len(index) * horizon, -1)
     ticks = panel.ticks(index.series[:, None], index.rows[:, None] + np.arange(1, horizon + 1))
     data = {} if scenarios is None else {"scenario": np.repeat(list(scenarios), len(channels) // len(scenarios))}
@@ -266,7 +286,7 @@ def write_forecasts(
     if with_cutoff:
         data["cutoff"] = stamps_at(panel, index).repeat(horizon)
     data["horizon"] = np.tile(np.arange(1, horizon + 1), len(index))
-    for column, values in zip(forecast_columns(name, panel.columns.targets), channels.T, strict=True):
+    for column, values in zip(written, channels.T, strict=True):
         data[column] = np.ascontiguousarray(values)
     frame = pd.DataFrame(data, copy=False)
     frame.attrs.update(counts or {})

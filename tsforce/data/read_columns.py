@@ -5,6 +5,7 @@ A conversion stands in a message only after it was tried on the column and worke
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,18 @@ from tsforce.data.column_repairs import number_repair, numbers_as_dates, succeed
 from tsforce.data.frequency import is_finer, spelt
 from tsforce.data.panel import Columns, IntArray
 from tsforce.data.sorted_rows import counted, place
-from tsforce.errors import abbreviate
+from tsforce.errors import ArgumentError, abbreviate
 
-__all__ = ["check_names", "no_frame", "read_ids", "read_input", "read_stamps", "read_static", "read_target"]
+__all__ = [
+    "check_names",
+    "check_result_names",
+    "no_frame",
+    "read_ids",
+    "read_input",
+    "read_stamps",
+    "read_static",
+    "read_target",
+]
 
 
 def no_frame(df: Any, columns: Columns) -> str:
@@ -68,6 +78,37 @@ def check_names(df: pd.DataFrame, columns: Columns) -> list[str]:
     if len(df) == 0:
         faults.append("the frame has no rows; expected at least one row per series.")
     return faults
+
+
+def check_result_names(given: dict[str, str], own: list[str], forecasts: Sequence[str]) -> None:
+    """Raise if two columns of a result would have one name.
+
+    Parameters
+    ----------
+    given : dict
+        The user's columns, by the argument that names them.
+    own : list of str
+        Those that every such result has.
+    forecasts : sequence of str
+        Those of the forecasts.
+
+    Raises
+    ------
+    ArgumentError
+        With what to rename.
+    """
+    for argument, name in given.items():
+        if name in own:
+            raise ArgumentError(
+                f"{argument}={name!r}: forecasts have a column {name!r} of their own. Rename yours, and say "
+                f"{argument}='my_{name}': df = df.rename(columns={{{name!r}: 'my_{name}'}})."
+            )
+    taken = [name for name in forecasts if name in own or name in given.values()]
+    if taken:
+        raise ArgumentError(
+            f"a model is named {abbreviate(taken)}, as a column of its forecasts, which has another meaning; give it "
+            f"another alias=."
+        )
 
 
 def _empty_rows(column: pd.Series, absent: Any) -> str:

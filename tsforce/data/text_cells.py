@@ -25,6 +25,7 @@ __all__ = [
     "TextForm",
     "categories_or_numbers",
     "formats_of",
+    "have_several_offsets",
     "ids",
     "number_pattern",
     "numbers",
@@ -210,6 +211,13 @@ def stamps(cells: Any, form: TextForm, spot: Spot, faults: list[str]) -> Any:
         )
         return None
     return _iso(text, spot, faults)
+
+
+def have_several_offsets(cells: Any) -> bool:
+    """Return whether stamps as text have several offsets from UTC."""
+    text = cells.str.strip()
+    zoned = text[text.str.contains(OFFSET, regex=True)]
+    return bool(zoned.str.extract(r"([Zz]|[+-][0-9:]+)$")[0].nunique() > 1)
 
 
 def _are_days(text: Any) -> bool:

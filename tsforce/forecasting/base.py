@@ -82,7 +82,8 @@ class Forecaster(BaseEstimator):
         future_df : DataFrame, optional
             Long frame with the ``future_exog`` columns of those steps, for a forecaster that has any.
         history : DataFrame, optional
-            Long frame that replaces what the forecaster saw last; nothing is learnt from it.
+            Long frame that replaces what the forecaster saw last; nothing is learnt from it. Stamps with a zone are
+            read, and forecast, in the zone of training.
 
         Returns
         -------
@@ -417,6 +418,7 @@ class Forecaster(BaseEstimator):
             target_col=self._targets(),
             freq=freq,
             missing_allowed=self._takes_missing,
+            learnt=self.train_end_["cutoff"].dtype if hasattr(self, "train_end_") else None,
             **inputs,
         )
 
