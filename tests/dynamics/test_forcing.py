@@ -76,7 +76,8 @@ def test_the_inverse_sigmoid_starts_below_one_and_has_a_half_at_half_time():
 
 
 def test_cycles_are_on_and_off_in_turn_for_ever():
-    assert [Cyclic(3)(e, 5) for e in (0, 2, 3, 5, 6, 600, 603)] == [1, 1, 0, 0, 1, 1, 0]
+    assert [Cyclic(3)(e, 5) for e in (0, 1, 2, 3, 4, 5, 6, 600, 603)] == [1, 1, 1, 0, 0, 0, 1, 1, 0]
+    assert [Cyclic()(e, 5) for e in range(4)] == [1, 0, 1, 0]
 
 
 BAD = [

@@ -91,6 +91,13 @@ def test_a_pushforward_needs_no_truth_and_feeds_what_a_closed_loop_feeds():
     torch.testing.assert_close(got, rollout(MODEL, PAST, H, ClosedLoop())[0], rtol=0, atol=0)
 
 
+def test_a_growing_length_settles_when_it_is_whole_and_a_drawn_one_is_settled_from_the_first():
+    steps = [Moment(step, 100, 0, KEYS) for step in (0, 30, 60, 99)]
+    for kind, want in (("growing", [False, False, True, True]), ("random", [True] * 4)):
+        policy = RollOutLength(ClosedLoop(), kind)
+        assert [bool(policy.settled(10, now, steps[-1]).all()) for now in steps] == want
+
+
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 def test_a_roll_out_is_a_plain_loop(policy):
     got, share = rollout(MODEL, PAST, H, policy, future=FUTURE, moment=MOMENT)
@@ -342,6 +349,7 @@ def test_input_noise_of_zero_is_open_loop():
         (lambda: GeneralizedTeacherForcing(-0.1), "alpha=-0.1"),
         (lambda: GeneralizedTeacherForcing("high"), "alpha='high'"),
         (lambda: InputNoise(-1), "sigma=-1"),
+        (lambda: InputNoise(float("inf")), "sigma=inf"),
         (lambda: InputNoise(kind="pink"), "'white', 'random_walk'"),
         (lambda: ProfessorForcing(weight=-1), "weight=-1: expected a number of at least 0"),
         (lambda: ProfessorForcing(learning_rate=0), "learning_rate=0: expected a number above 0"),
