@@ -170,34 +170,36 @@ def as_frame(ids, lengths, first, seed):
     rng = np.random.default_rng(seed)
     ds = [np.arange(start, start + rows) for rows, start in zip(lengths, first, strict=True)]
     n = sum(lengths)
-    y, u = rng.normal(size=(2, n))
-    return pd.DataFrame({"unique_id": np.repeat(ids, lengths), "ds": np.concatenate(ds), "y": y, "u": u})
+    y, u, v = rng.normal(size=(3, n))
+    return pd.DataFrame({"unique_id": np.repeat(ids, lengths), "ds": np.concatenate(ds), "y": y, "u": u, "v": v})
 
 
 def test_a_panel_is_followed_by_the_rows_that_come_after_its_last_ones():
     own = as_frame(["a", "b", "c"], (5, 4, 3), (1, 3, 2), 0)  # ends 5, 6, 4
     # In another order: b repeats two rows, d is not known, a goes on, c is not there.
     later = as_frame(["b", "d", "a"], (5, 2, 3), (5, 1, 6), 1)
-    joined = read_panel(own, future_exog=["u"]).followed_by(read_panel(later, future_exog=["u"]))
+    joined = read_panel(own, future_exog=["u", "v"]).followed_by(read_panel(later, future_exog=["u", "v"]))
     assert joined.id_list == ["a", "b"]
     assert joined.lengths.tolist() == [8, 7]
     assert joined.ticks(np.array([0, 1]), np.array([0, 0])).tolist() == [1, 3]
-    for column, array in (("y", joined.values), ("u", joined.inputs)):
+    for column, array in (("y", joined.values[:, 0]), ("u", joined.inputs[:, 0]), ("v", joined.inputs[:, 1])):
         a = [*own[column][:5], *later[column][7:10]]
         b = [*own[column][5:9], *later[column][2:5]]
-        assert array[:, 0].tolist() == [*a, *b]
+        assert array.tolist() == [*a, *b]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_rows_that_were_all_seen_before_add_none(rows):
     frames = (as_frame(["a"], (length,), (2,), seed) for seed, length in enumerate((3, rows)))
-    own, later = (read_panel(df, future_exog=["u"]) for df in frames)
+    own, later = (read_panel(df, future_exog=["u", "v"]) for df in frames)
     assert loop_over(own.followed_by(later)) == loop_over(own)
 
 
-def test_rows_missing_before_the_ones_that_follow_are_counted():
+@pytest.mark.parametrize("step", [1, 3])
+def test_rows_missing_before_the_ones_that_follow_are_counted(step):
     frames = (as_frame(["a"], (3,), (first,), 0) for first in (2, 7))  # the first one ends at 4
-    own, later = (read_panel(df, future_exog=["u"]) for df in frames)
+    frames = (df.assign(ds=step * df["ds"]) for df in frames)
+    own, later = (read_panel(df, freq=step, future_exog=["u", "v"]) for df in frames)
     with pytest.raises(ArgumentError, match="'a': 2 rows are missing"):
         own.followed_by(later)
 

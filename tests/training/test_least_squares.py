@@ -12,6 +12,7 @@ from tests.makers import make_frame
 from tests.reference import ridge_rows
 from tsforce import NARXForecaster
 from tsforce.data.frame import read_panel
+from tsforce.data.inputs import InputCoder
 from tsforce.data.transforms import Chain, Difference, Log
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout, TargetFeature
@@ -66,6 +67,25 @@ def test_moments_stop_before_the_stops():
     for i in range(3):
         store.values[store.indptr[i] + stops[i] : store.indptr[i + 1]] = float("nan")
     after = accumulate(store, every, stops, LagLayout((1, 2, 3)), pooled=False, intercept=True)
+    for name in FIELDS:
+        assert torch.equal(getattr(before, name), getattr(after, name))
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_rows_of_later_steps_stop_before_the_stops(horizon):
+    df = make_frame((60, 45, 80)).assign(x=np.arange(185.0) % 7)
+    panel = read_panel(df, past_exog=["x"])
+    chain = Chain.learn((), panel.values, panel.indptr, panel.lengths)
+    coder = InputCoder.learn(panel, panel.lengths, (), pooled=False)
+    store, every, stops = SeriesStore(panel, chain, None, 6, coder=coder), np.arange(3), np.array([50, 40, 70])
+    layout = LagLayout((1, 3), past_exog=(("x", (1,)),))
+    before = accumulate_rows(store, every, stops, layout, pooled=False, intercept=True, horizon=horizon)
+    for i in range(3):
+        store.values[store.indptr[i] + stops[i] : store.indptr[i + 1]] = 1e9
+    after = accumulate_rows(store, every, stops, layout, pooled=False, intercept=True, horizon=horizon)
+    # Every origin with a complete lag vector gives its first step; the last ones lack later steps.
+    origins = stops - 3
+    assert before.rows.tolist() == (origins * horizon - horizon * (horizon - 1) // 2).tolist()
     for name in FIELDS:
         assert torch.equal(getattr(before, name), getattr(after, name))
 
