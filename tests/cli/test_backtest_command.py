@@ -101,6 +101,7 @@ def test_several_models_are_compared_on_the_same_windows(named):
     result = done("air.csv", *WINDOWS, *QUICK, *named, "--out", "s.parquet", "--forecasts", "f.parquet")
     same(pd.read_parquet("s.parquet"), expected.scores())
     same(pd.read_parquet("f.parquet"), expected.frame)
+    assert " ".join(expected.verdict.split()) in " ".join(result.stdout.split())
     # The best comes first.
     lines = [line.split()[0] for line in result.stdout.splitlines() if line.strip()]
     order = [name for name in lines[:6] if name in ("naive", "naive2", "linear-local")]

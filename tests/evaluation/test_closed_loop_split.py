@@ -8,8 +8,8 @@ import pytest
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from tests.forecasting.test_inputs import frame
-from tests.makers import make_frame
-from tsforce import Baseline, ClosedLoopSplit, Ensemble, Forecaster, NARXForecaster, backtest
+from tests.makers import make_frame, sysid_record
+from tsforce import Baseline, ClosedLoopSplit, Ensemble, Forecaster, NARXForecaster, NARXRegressor, backtest
 from tsforce.data.frame import last_stamps
 from tsforce.errors import ArgumentError, ArgumentTypeError
 
@@ -161,3 +161,34 @@ def test_a_rolling_training_window_keeps_the_last_rows_before_each_cutoff(freq):
         assert rolled.tolist() == sorted(last)
     with pytest.raises(ArgumentError, match="train_size=0"):
         next(ClosedLoopSplit(4, train_size=0).split(df))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, lambda a: pd.DataFrame(a, columns=["u"])])
+def test_a_measured_record_is_cut_in_time_for_the_regressor(kind):
+    u, y = sysid_record(300)
+    inputs, model = kind(u[:, None]), NARXRegressor(2, 2, mode="open_loop")
+    cv = ClosedLoopSplit(40, 3, step_size=30, train_size=120)
+    folds = [(train[[0, -1]].tolist(), len(train), test[[0, -1]].tolist()) for train, test in cv.split(inputs, y)]
+    assert folds == [([80, 199], 120, [200, 239]), ([110, 229], 120, [230, 269]), ([140, 259], 120, [260, 299])]
+    search = GridSearchCV(model, {"output_lags": [1, 2]}, cv=cv, error_score="raise").fit(inputs, y)
+    want = [
+        model.fit(u[a : a + 120, None], y[a : a + 120]).score(u[b : b + 40, None], y[b : b + 40])
+        for a, b in ((80, 200), (110, 230), (140, 260))
+    ]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"][1], np.mean(want))
+    assert search.best_params_ == {"output_lags": 2}
+    several = np.repeat([0, 1], 150)
+    with pytest.raises(ArgumentError, match=r"groups name 2 records.*LeaveOneGroupOut\(\)"):
+        next(cv.split(inputs, y, several))
+    with pytest.raises(
+        ArgumentError, match="n_windows=9 with step_size=40 and horizon=40 take 361 rows, and the record"
+    ):
+        next(ClosedLoopSplit(40, 9).split(inputs, y))
+
+
+def test_what_cannot_be_cut_is_named():
+    with pytest.raises(ArgumentTypeError, match=r"ndarray without a y.*search.fit\(X, y\)"):
+        next(ClosedLoopSplit(4).split(np.zeros((40, 1))))
+    for freq in (None, "D"):
+        with pytest.raises(ArgumentError, match=r"a fold has no window: n_windows=20.*no more than n_windows=9 fit"):
+            next(ClosedLoopSplit(4, 20).split(make_frame((40,), freq=freq)))

@@ -10,7 +10,7 @@ from scipy.stats import wilcoxon
 from tests.makers import make_frame
 from tsforce import Baseline, Curriculum, NARXForecaster, Training, backtest, compare_modes
 from tsforce.errors import ArgumentError, ArgumentTypeError
-from tsforce.evaluation.compare_modes import paired_test
+from tsforce.evaluation.paired import paired_test
 
 MODES = ["open_loop", "closed_loop", "auto"]
 

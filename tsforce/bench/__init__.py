@@ -15,7 +15,7 @@ from tsforce.bench.sysid_bench import SYSID_COLUMNS, run_sysid, summarise_sysid,
 from tsforce.bench.sysid_recipes import SYSID_MODELS, SYSID_MODES, SysidModel, sysid_models
 from tsforce.bench.sysid_task import SYSID_SCORES, SysidTask
 from tsforce.dynamics.threads import get_threads, set_threads
-from tsforce.evaluation.compare_modes import paired_test
+from tsforce.evaluation.paired import paired_test
 
 __all__ = [
     "CHAOS_COLUMNS",

@@ -28,7 +28,7 @@ from tsforce.bench.ledger import (
     what_is_set,
 )
 from tsforce.dynamics.threads import get_threads
-from tsforce.evaluation.compare_modes import paired_test
+from tsforce.evaluation.paired import paired_test
 from tsforce.forecasting.arguments import check_number
 from tsforce.forecasting.base import Forecaster
 

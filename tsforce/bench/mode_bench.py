@@ -14,7 +14,7 @@ import pandas as pd
 
 from tsforce.data.datasets import Competition
 from tsforce.dynamics.threads import get_threads
-from tsforce.evaluation.compare_modes import paired_test
+from tsforce.evaluation.paired import paired_test
 from tsforce.forecasting.base import Forecaster
 from tsforce.scoring.metrics import mae, seasonal_naive_scale, smape
 

@@ -104,7 +104,9 @@ def backtest(
             steps = result.by_horizon()
         words = result.exposure_report()
     found = result.scores()
-    show(scores(found, f"{file}: horizon {horizon}, closed loop", [as_options(note) for note in result.notes]))
+    said = [result.verdict] if len(models) > 1 else []
+    notes = [*said, *map(as_options, result.notes)]
+    show(scores(found, f"{file}: horizon {horizon}, closed loop", notes))
     show(horizons(steps))
     tell(words)
     for table, path in ((found, out), (result.frame, forecasts), (steps, by_horizon)):

@@ -16,6 +16,8 @@ from tsforce.data.panel import IntArray, Panel
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.evaluation.backtest_windows import Plan
 from tsforce.evaluation.forcing_response import MOST_WINDOWS, RATIOS, Measured
+from tsforce.evaluation.narrow_table import narrow_table, wrapped
+from tsforce.evaluation.paired import pairs_of, rank, say_winner
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
@@ -26,6 +28,12 @@ __all__ = ["BacktestResult", "Judged"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+
+# What print shows of `scores`.
+_SHOWN = {
+    "model": "model", "mase": "MASE", "smape": "sMAPE", "mae": "MAE", "rmse": "RMSE", "n_series": "series",
+    "n_windows": "windows",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +158,14 @@ class BacktestResult:
         )
 
     def __repr__(self) -> str:
-        lines = [
+        n_series = len(np.unique(self._plan.index.series))
+        head = (
             f"BacktestResult: {abbreviate(self._models)}, closed loop, horizon {self.horizon}, "
-            f"{len(self._plan.index)} windows of {len(np.unique(self._plan.index.series))} series, "
-            f"aligned by {self.align}"
-        ]
-        return "\n".join([*lines, self.scores().to_string(index=False), *self.notes])
+            f"{len(self._plan.index)} windows of {n_series} series, aligned by {self.align}"
+        )
+        said = [self.verdict] if len(self._models) > 1 else []
+        table = narrow_table(self.scores(), _SHOWN)
+        return "\n".join([wrapped(head), table, *map(wrapped, [*said, *self.notes])])
 
     # ---- scores
 
@@ -260,6 +270,46 @@ class BacktestResult:
             table["n_windows"] = count
             tables.append(pd.DataFrame(table))
         return pd.concat(tables, ignore_index=True)
+
+    # ---- who is best
+
+    def ranking(self, metric: str = "mase") -> pd.DataFrame:
+        """Return the models, lowest error first, and whether each differs from the first by more than chance.
+
+        Columns: model, the metric, and those of the paired test against the first model: median_difference (this model
+        minus the first), share_better, p, p_holm (Wilcoxon's signed-rank test, two-sided; Holm 1979).
+
+        Parameters
+        ----------
+        metric : "mase", "smape", "mae" or "rmse"
+            As in `scores`.
+
+        Notes
+        -----
+        Pairs are series, if there are 6 or more; else windows, of which those are left out that overlap with a later
+        one of their series. Windows of one series are not independent altogether: take a p close to .05 for none.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, compare
+        >>> from tsforce.datasets import load
+        >>> both = [Baseline("naive"), Baseline("seasonal_naive")]
+        >>> result = compare(both, load("airpassengers"), horizon=12, n_windows=8)
+        >>> result.ranking()[["model", "share_better"]].to_numpy().tolist()
+        [['seasonal_naive', 0.0], ['naive', 0.0]]
+        """
+        check_choice("metric", metric, ("mase", "smape", "mae", "rmse"))
+        pairs = pairs_of(self._plan.index, self.horizon)
+        count = int(pairs.group.max()) + 1
+        errors = {name: self._grouped(name, pairs.group, count)[metric][pairs.chosen] for name in self._models}
+        return rank(self.scores().set_index("model")[metric], errors, metric)
+
+    @property
+    def verdict(self) -> str:
+        """Which model has the lowest MASE (MAE where there is none), and whether that is more than chance, in words."""
+        metric = "mase" if self.scores()["mase"].notna().any() else "mae"
+        pairs = pairs_of(self._plan.index, self.horizon)
+        return say_winner(self.ranking(metric), metric, len(pairs.chosen), pairs.what)
 
     # ---- exposure
 

@@ -15,56 +15,21 @@ from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
+from tsforce.evaluation.narrow_table import narrow_table
+from tsforce.evaluation.paired import paired_test
 from tsforce.forecasting.arguments import check_count, check_mode
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import horizon_of, score_season_length
 
-__all__ = ["ModeComparison", "compare_modes", "paired_test"]
+__all__ = ["ModeComparison", "compare_modes"]
 
 FloatArray = npt.NDArray[np.float64]
 
-
-def paired_test(errors: dict[str, FloatArray], reference: str) -> pd.DataFrame:
-    """Return for each mode whether its errors differ from the reference's, series by series.
-
-    Parameters
-    ----------
-    errors : dict of mode -> (S,) array
-        One error per series, the same series in the same order.
-    reference : str
-        The mode to compare with.
-
-    Returns
-    -------
-    DataFrame
-        mode, median_difference (mode minus reference), share_better (of series), p (Wilcoxon's signed-rank test,
-        two-sided), p_holm (Holm 1979, over the modes compared). NaN for the reference; 1 where no series differs.
-    """
-    from scipy.stats import wilcoxon
-
-    rows = []
-    for mode, values in errors.items():
-        difference = _ranked(values) - _ranked(errors[reference])
-        usable = difference[~np.isnan(difference)]
-        median, share, p = np.nan, np.nan, np.nan
-        if len(usable):
-            median, share = float(np.median(usable)), float(np.mean(usable < 0))
-            if mode != reference:
-                p = float(wilcoxon(usable).pvalue) if np.any(usable != 0) else 1.0
-        rows.append((mode, median, share, p))
-    table = pd.DataFrame(rows, columns=["mode", "median_difference", "share_better", "p"])
-    others = table.index[table["p"].notna()]
-    order = table.loc[others, "p"].sort_values().index
-    adjusted, worst = pd.Series(np.nan, index=table.index), 0.0
-    for rank, row in enumerate(order):
-        worst = max(worst, min(1.0, (len(order) - rank) * float(table.loc[row, "p"])))
-        adjusted[row] = worst
-    return table.assign(p_holm=adjusted)
-
-
-def _ranked(errors: FloatArray) -> FloatArray:
-    """Return errors with a large number where a forecast diverged: the test ranks, and that is worst."""
-    return np.where(np.isposinf(errors), 1e12, errors)
+# What print shows of `summary`.
+_SHOWN = {
+    "mode": "mode", "mase_mean": "MASE", "mase_min": "lowest", "mase_max": "highest", "one_step": "one-step",
+    "gap": "gap", "diverged_share": "diverged", "share_better": "better", "p_holm": "p",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +70,7 @@ class ModeComparison:
         return table.reset_index().merge(self.tests, on="mode")
 
     def __repr__(self) -> str:
-        return f"ModeComparison against {self.reference!r}\n{self.summary().to_string(index=False)}"
+        return f"ModeComparison against {self.reference!r}\n{narrow_table(self.summary(), _SHOWN)}"
 
     def plot(self, ax: Any = None) -> Any:
         """Return a figure of the closed-loop error at each step for each mode (extra ``plot``).
