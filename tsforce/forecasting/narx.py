@@ -109,7 +109,8 @@ class NARXForecaster(HasTraining, SideBySide):
         alone.
     ridge : "auto" or float
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 10, 30, 100, 300 the one with the lowest
-        closed-loop error on the last windows of the training rows, per series for scope="local".
+        closed-loop error on the last windows of the training rows, per series for scope="local"; 0, 1e-6, .001 or .1
+        where data with hardly any noise are forecast much better with it.
     max_steps : int, optional
         Steps of training by AdamW. By default 100 for a linear model per series and 300 for a pooled one; 300 and
         1000 for "mlp"; 200 and 500 for recurrent networks. Iterations of Levenberg-Marquardt, in each phase: 100 one
