@@ -10,7 +10,7 @@ import tsforce
 from tests.data.test_frame_errors import faults_of, repairs_in, typed
 from tsforce import NARXForecaster, fill_gaps
 from tsforce.data.frame import panel_to_frame, read_panel
-from tsforce.errors import FrameError
+from tsforce.errors import ArgumentError, FrameError
 
 NAN = float("nan")
 
@@ -248,3 +248,24 @@ def test_gaps_are_filled_with_inputs_within_their_series():
     (fault,) = faults_of(df, past_exog=["x"])
     assert tsforce.fill_gaps is fill_gaps
     pd.testing.assert_frame_equal(typed(df, [fault]), both(DAYS))
+
+
+@pytest.mark.parametrize("kind", ["stamps", "steps", "polars"])
+def test_a_stray_stamp_far_away_asks_for_no_millions_of_rows(kind):
+    stamps = [pd.Timestamp("1970-01-01"), *pd.date_range("2024-01-01", periods=20, freq="min")]
+    df = both(pd.DatetimeIndex(stamps) if kind != "steps" else [0, *range(28_401_120, 28_401_140)])
+    if kind == "polars":
+        df = pytest.importorskip("polars").DataFrame(df.to_dict("list"))
+    freq = 1 if kind == "steps" else "min"
+    with pytest.raises(ArgumentError, match="fill_gaps would add 56,802,238 rows") as caught:
+        fill_gaps(df, freq)
+    message = str(caught.value)
+    assert "28,401,119 rows of series 'a', from" in message
+    assert "max_added=56802238" in message
+
+
+def test_the_limit_on_added_rows_is_the_users():
+    df = both(DAYS).drop(index=[3, 4, 5, 17])
+    pd.testing.assert_frame_equal(fill_gaps(df, max_added=4), both(DAYS))
+    with pytest.raises(ArgumentError, match="would add 4 rows at freq='D', more than max_added=3"):
+        fill_gaps(df, max_added=3)

@@ -28,6 +28,7 @@ def fill_gaps(
     id_col: str = "unique_id",
     time_col: str = "ds",
     target_col: str = "y",
+    max_added: int = 10_000_000,
 ) -> Any:
     """Return the frame with the rows that are missing between each series' first and last one, with values.
 
@@ -47,6 +48,8 @@ def fill_gaps(
         value of the phase is known, "interpolate". A number: that value for the target, "ffill" for other columns.
         Columns that hold no numbers are always filled with the value before.
     id_col, time_col, target_col : str
+    max_added : int
+        Most rows that may be added: a single stamp of 1970 asks for millions.
 
     Returns
     -------
@@ -56,7 +59,8 @@ def fill_gaps(
     Raises
     ------
     ArgumentTypeError, ArgumentError
-        If `df`, `freq` or `method` is none of these; if the frequency has no season and `method` is "seasonal".
+        If `df`, `freq` or `method` is none of these; if the frequency has no season and `method` is "seasonal"; if more
+        rows than `max_added` are missing.
     FrameError
         If the frame cannot be read, its frequency not be told, or for stamps that are there twice or off the grid.
 
@@ -85,6 +89,7 @@ def fill_gaps(
             f"one, such as 'h', 'D' or 'MS'. Write method='interpolate'."
         )
     _check_number(method, frame[target_col])
+    _check_size(rows, clock, ticks, max_added)
     grid, stamps = _Grid.over(rows, clock, ticks)
     # Every row that is added starts as a copy of the one before it, whatever its columns hold.
     filled = frame.iloc[grid.source].reset_index(drop=True)
@@ -115,6 +120,22 @@ def _check_number(method: Any, target: pd.Series) -> None:
     raise ArgumentError(
         f"method={method!r} does not fit column {target.name!r} of {target.dtype}; expected a whole number in its "
         f"range. Write one, or make room for it: df[{target.name!r}] = df[{target.name!r}].astype('float64')."
+    )
+
+
+def _check_size(rows: SortedRows, clock: Clock, ticks: IntArray, max_added: int) -> None:
+    """Raise if more rows are missing than may be added."""
+    gaps = np.where(rows.same, np.diff(ticks) // clock.step - 1, 0)
+    # In floating point no sum runs over.
+    missing = float(gaps.astype(np.float64).sum())
+    if missing <= max_added:
+        return
+    k = int(np.argmax(gaps))
+    raise ArgumentError(
+        f"fill_gaps would add {missing:,.0f} rows at freq={spelt(clock.freq)}, more than max_added={max_added:,}; the "
+        f"widest gap is {gaps[k]:,} rows of series {str(rows.ids[rows.codes[k]])!r}, from {rows.stamps[k]} to "
+        f"{rows.stamps[k + 1]}. Correct or drop a stamp that is far from the others, or say a coarser freq=; or, if "
+        f"all of them are wanted, max_added={missing:.0f}."
     )
 
 

@@ -15,6 +15,7 @@ from tsforce.forecasting.arguments import check_count, distinct, is_whole
 from tsforce.identification.record_starts import Before
 
 __all__ = [
+    "check_clock",
     "check_order",
     "check_weight",
     "column_names",
@@ -246,6 +247,51 @@ def column_names(
             f"..., nameless inputs are x0, x1 ...); expected a name for each. Rename some, or name y."
         )
     return names, channels
+
+
+def check_clock(X: Any, y: Any, sizes: IntArray) -> None:
+    """Raise an ArgumentError if the index of X or y says that rows are missing, out of order, or no rows of one time.
+
+    Parameters
+    ----------
+    X, y : array-like, (n, ...)
+        Only indexes are looked at: of time or of fractions for order and steps, any two against each other.
+    sizes : (S,) int64
+        Rows of each record; nothing is asked of where one ends and the next begins.
+    """
+    # Lists have a method of that name.
+    own, other = (getattr(rows, "index", None) for rows in (X, y))
+    kinds = [getattr(getattr(index, "dtype", None), "kind", "") for index in (own, other)]
+    if own is not None and other is not None and kinds[0] == kinds[1] != "" and not own.equals(other):
+        k = int(np.flatnonzero(np.asarray(own != other))[0])
+        raise ArgumentError(
+            f"X and y are of different rows: row {k} is {own[k]!r} in the index of X and {other[k]!r} in that of y. "
+            f"Give y the rows of X, y = y.loc[X.index]; or, if they belong together as they stand, y.to_numpy()."
+        )
+    for name, index, kind in (("X", own, kinds[0]), ("y", other, kinds[1])):
+        if index is None or kind not in ("m", "M", "f"):
+            continue
+        # Ticks of one unit, whatever it is: only their ratios are looked at.
+        ticks = np.asarray(index.asi8 if kind in "mM" else index, dtype=np.float64)
+        step, end = np.diff(ticks), np.cumsum(sizes)[:-1] - 1
+        within = np.ones(len(step), dtype=bool)
+        within[end] = False
+        back = np.flatnonzero(within & ~(step > 0))
+        if len(back):
+            raise ArgumentError(
+                f"the index of {name} goes back {len(back)} times, first from {index[back[0]]!r} to "
+                f"{index[back[0] + 1]!r}; expected rows in the order of time. Sort them, X = X.sort_index() and "
+                f"y = y.sort_index(); or, where another record begins there, give session_sizes=."
+            )
+        usual = float(np.median(step[within])) if within.any() else 0.0
+        wide = np.flatnonzero(within & (step > 1.5 * usual))
+        if len(wide):
+            raise ArgumentError(
+                f"the index of {name} says that rows are missing in {len(wide)} places, first between "
+                f"{index[wide[0]]!r} and {index[wide[0] + 1]!r}; lags count rows, which have to be one step apart. "
+                f"Fill them in, or make records of the stretches with session_sizes=; or, if no row is missing, drop "
+                f"the index, X = X.reset_index(drop=True)."
+            )
 
 
 def check_order(argument: str, y: Any, names: Sequence[str]) -> None:

@@ -25,6 +25,7 @@ from tsforce.forecasting.training_options import HasTraining, takes_old_names, t
 from tsforce.identification.linear_part import LinearPart, linear_part_of
 from tsforce.identification.record_starts import LearntRecord, usable_starts, warn_of_other_units
 from tsforce.identification.records import (
+    check_clock,
     check_order,
     check_weight,
     column_names,
@@ -220,7 +221,8 @@ class NARXRegressor(RegressorMixin, HasTraining):
         Raises
         ------
         ArgumentError
-            If a parameter is not accepted, `session_sizes` do not add up to n, or columns of X and y share a name.
+            If a parameter is not accepted, `session_sizes` do not add up to n, columns of X and y share a name, or an
+            index says that rows are missing, out of order, or others in y than in X.
         ValueError
             scikit-learn's, for X or y that are no finite numbers in two dimensions.
         SeriesTooShortError
@@ -246,10 +248,11 @@ class NARXRegressor(RegressorMixin, HasTraining):
         output_lags = offsets("output_lags", self.output_lags, least=1)
         input_lags = tuple(lag + delay for lag in offsets("input_lags", self.input_lags, least=0))
         share = held_out_share(training_of(self.training).validation)
-        given_y = y
+        given_X, given_y = X, y
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
         targets = numbers("y", y)
         sizes = record_sizes(session_sizes, len(X))
+        check_clock(given_X, given_y, sizes)
         reach = max(*output_lags, *input_lags)
         if sizes.max() <= reach:
             raise SeriesTooShortError(
