@@ -270,6 +270,22 @@ def test_the_adversary_alone_teaches_a_damped_oscillator_to_go_on():
     assert error() < 0.3 * start
 
 
+def test_the_term_is_in_units_of_the_loss():
+    """It adds the same share to a loss of any size."""
+    shares, losses = [], []
+    for loss in ("mae", "mse"):
+        plain, heard = History("plain"), History("heard")
+        settings = Settings(max_steps=1, batch_size=6, learning_rate=1e-12, looks=1, loss=loss)
+        fit(problem((60,)), OpenLoop(), history=plain, settings=settings)
+        fit(problem((60,)), FIXED, history=heard, settings=settings)
+        without, with_term = (next(r.loss for r in h.records if np.isfinite(r.loss)) for h in (plain, heard))
+        shares.append(with_term / without)
+        losses.append(without)
+    assert losses[1] < 0.9 * losses[0]
+    assert shares[0] > 1.01
+    assert shares[1] == pytest.approx(shares[0], rel=1e-6)
+
+
 def test_a_regressor_is_refused():
     with pytest.raises(
         ArgumentError, match="a regressor that is fitted on rows does not have; use a model with a gradient"
