@@ -221,7 +221,7 @@ def test_forecasts_do_not_depend_on_empty_rows_before_a_series(scope):
         ({"a": [3.0] * 12, "b": [NAN, *[5.0] * 11]}, [3, 5]),
     ],
 )
-@pytest.mark.parametrize("dtype", ["object", "category", "str"])
+@pytest.mark.parametrize("dtype", ["object", "category", "string"])
 def test_a_series_whose_static_value_is_missing_is_kept(town, expected, dtype):
     column = pd.Series([*town["a"], *town["b"]])
     df = both(DAYS, town=column if column.dtype.kind == "f" else column.astype(dtype))

@@ -70,7 +70,9 @@ def as_pandas_long(df: Any, id_col: str, time_col: str, target_col: str) -> tupl
         if isinstance(kind, pd.PeriodDtype):
             df = df.assign(**{time_col: df[time_col].dt.to_timestamp(how="start")})
         elif isinstance(kind, pd.ArrowDtype) and kind.kind == "M":
-            df = df.assign(**{time_col: pd.DatetimeIndex(df[time_col])})
+            # Dates have no unit; pandas 2 would make nanoseconds of any.
+            stamps = pd.DatetimeIndex(df[time_col]).as_unit(getattr(kind.pyarrow_dtype, "unit", "s"))
+            df = df.assign(**{time_col: stamps})
     return df, "pandas"
 
 

@@ -65,7 +65,7 @@ def in_zone(column: pd.Series, ids: pd.Series | None, zone: str) -> pd.Series:
     """
     try:
         pd.Timestamp(0, tz=zone)
-    except (KeyError, ValueError, TypeError, OSError):
+    except Exception:  # Each library of zones has its own.
         raise ArgumentError(f"tz={zone!r}: no such zone; write for example 'Europe/Berlin' or 'UTC'.") from None
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return column.dt.tz_convert(zone)
@@ -74,7 +74,7 @@ def in_zone(column: pd.Series, ids: pd.Series | None, zone: str) -> pd.Series:
     number = np.zeros(len(column), dtype=np.int64) if ids is None else pd.factorize(ids)[0]
     try:
         return column.groupby(number).transform(lambda s: s.dt.tz_localize(zone, ambiguous="infer"))
-    except ValueError as error:
+    except Exception as error:  # Of pytz under pandas 2, else a ValueError.
         raise ArgumentError(
             f"tz={zone!r}: {column.name!r} holds a local time that is none or two there, where the clock is changed "
             f"({error}). Write the stamps with their offsets from UTC."
