@@ -956,10 +956,10 @@ GAP_FAULTS = {
     ),
     "negative": (ONE.astype({"y": "uint8"}), {"method": -1}, ArgumentError, r"\.astype\('float64'\)"),
     "no season": (
-        ONE.assign(ds=pd.date_range("2024-01-01", periods=6, freq="15min")),
+        ONE.assign(ds=pd.date_range("2024-01-01", periods=6, freq="YS")),
         {"method": "seasonal"},
         ArgumentError,
-        "method='seasonal': freq='15min' has no season.*method='interpolate'",
+        "method='seasonal': freq='YS-JAN' has no season.*method='interpolate'",
     ),
     "one column, named twice": (
         ONE.set_index("ds"),
