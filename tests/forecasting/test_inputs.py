@@ -280,6 +280,39 @@ def test_scenarios_at_once_equal_each_alone():
         model.predict(future_df={})
 
 
+@pytest.mark.parametrize("none", [0, []])
+@pytest.mark.parametrize("scope", ["global", "local"])
+def test_without_lags_a_forecast_is_the_regression_on_inputs(none, scope):
+    df, future = frame(), after(frame())
+    settings = {"scope": scope, "window_scaling": None, "ridge": 0.0, "mode": "open_loop"}
+    model = NARXForecaster(H, lags=none, future_exog=["price", "promo"], **grouped(settings)).fit(df)
+    assert model.lags_ == ()
+    got = model.predict(future_df=future[["unique_id", "ds", "price", "promo"]])["NARXForecaster"]
+    columns, want = ["price", "promo"], []
+    for name in df["unique_id"].unique():
+        # The first row is a context: a roll-out has a cutoff.
+        own = [df[df["unique_id"] == n].iloc[1:] for n in (df["unique_id"].unique() if scope == "global" else [name])]
+        rows = pd.concat(own)
+        by_hand = Ridge(0.0).fit(rows[columns].astype(float), rows["y"])
+        want.append(by_hand.predict(future[future["unique_id"] == name][columns].astype(float)))
+    np.testing.assert_allclose(got, np.concatenate(want), rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["linear", "polynomial", "mlp", Ridge()])
+@pytest.mark.parametrize("mode", ["open_loop", "closed_loop"])
+def test_every_kind_forecasts_without_lags(kind, mode):
+    df = frame()
+    model = NARXForecaster(H, lags=0, model=kind, mode=mode, max_steps=2, **EVERYTHING).fit(df)
+    found = model.predict(future_df=after(df)[["unique_id", "ds", "price", "promo"]])
+    assert np.isfinite(found["NARXForecaster"]).all()
+    assert len(backtest(model, df, n_windows=2).frame) == 3 * 2 * H
+
+
+def test_without_lags_and_inputs_there_is_nothing_to_read():
+    with pytest.raises(ArgumentError, match=r"lags=0 reads nothing .* expected lags of at least 1, or inputs"):
+        NARXForecaster(H, lags=0).fit(frame())
+
+
 def test_the_order_of_future_rows_and_columns_beside_them_do_not_matter():
     df = frame()
     model = build(**EVERYTHING).fit(df)

@@ -557,11 +557,10 @@ def test_searches_in_parallel(backend):
 # ---- what is refused
 
 FIT = {
-    "output_lags 0": ({"output_lags": 0}, {}, r"output_lags=0: .*at least 1, for 1\.\.L"),
     "output_lags negative": ({"output_lags": -1}, {}, "output_lags=-1"),
     "output_lags with 0": ({"output_lags": [0, 1]}, {}, r"output_lags=\[0, 1\].*numbers of at least 1"),
     "output_lags twice": ({"output_lags": [1, 1]}, {}, r"output_lags=\[1, 1\].*distinct"),
-    "output_lags none": ({"output_lags": []}, {}, r"output_lags=\[\]"),
+    "output_lags 0 in a list": ({"output_lags": [0]}, {}, r"output_lags=\[0\]: .* L for 1\.\.L \(0: none"),
     "output_lags text": ({"output_lags": "auto"}, {}, "output_lags='auto'"),
     "output_lags fraction": ({"output_lags": 1.5}, {}, "output_lags=1.5"),
     "input_lags 0": ({"input_lags": 0}, {}, "input_lags=0: .*input_delay"),

@@ -107,10 +107,11 @@ def _tell(forecaster: Any, ahead: Any) -> None:
     if hasattr(forecaster, "lags_"):
         lags, kept = forecaster.lags_, forecaster.kept_mode_
         whole = len(lags) > 3 and lags == tuple(range(lags[0], lags[-1] + 1))
+        said = f"{lags[0]}-{lags[-1]}" if whole else ",".join(map(str, lags)) or "none"
         modes = {kept} if isinstance(kept, str) else set(kept.values())
         notice(
-            f"{forecaster.name}: lags {f'{lags[0]}-{lags[-1]}' if whole else ','.join(map(str, lags))}, season length "
-            f"{forecaster.season_length_}, trained {' or '.join(sorted(map(str, modes)))}."
+            f"{forecaster.name}: lags {said}, season length {forecaster.season_length_}, trained "
+            f"{' or '.join(sorted(map(str, modes)))}."
         )
     left_out = getattr(forecaster, "short_series_", [])
     if left_out:

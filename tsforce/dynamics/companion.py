@@ -62,17 +62,17 @@ class _WarmListener(_Listener):
         return self.model.warm_up(x, state)
 
 
-def _reach(layout: LagLayout) -> int:
-    """Return how many fed values one step reads."""
-    return max((*layout.lags, *(feature.reach for feature in layout.features)))
-
-
 def _parts(state: Any) -> tuple[Tensor, ...] | None:
     """Return a state as a tuple of tensors; None if it is none."""
     if state is None:
         return ()
     parts = state if isinstance(state, tuple) else (state,)
     return parts if all(isinstance(part, Tensor) for part in parts) else None
+
+
+def _fed_steps(layout: LagLayout) -> int:
+    """Return how many fed steps the map has; of a model that reads none, the last one, which it forgets."""
+    return max(1, layout.target_reach)
 
 
 def map_shape(model: StepModel, past: Tensor) -> tuple[int, int]:
@@ -91,7 +91,7 @@ def map_shape(model: StepModel, past: Tensor) -> tuple[int, int]:
     """
     state = _parts(model.init_state(past)) or ()
     rows = past.shape[3] + sum(part.shape[2] for part in state)
-    return rows, rows + (_reach(model.layout) - 1) * past.shape[3]
+    return rows, rows + (_fed_steps(model.layout) - 1) * past.shape[3]
 
 
 def companion(
@@ -139,7 +139,7 @@ def companion(
     listener = _WarmListener(model) if isinstance(model, WarmsUp) else _Listener(model)
     with torch.no_grad():
         yhat, _ = rollout(listener, past, horizon, ClosedLoop(), bounds=bounds, inputs=inputs)
-    reach, length = _reach(model.layout), past.shape[2]
+    reach, length = _fed_steps(model.layout), past.shape[2]
     fed = torch.cat([past, yhat], dim=2)
     steps = []
     for h, (x, state) in enumerate(listener.heard):
@@ -216,7 +216,7 @@ def linearise(model: StepModel, past: Tensor, known: Tensor | None = None) -> tu
     """
     if _parts(model.init_state(past)) != ():
         return None
-    reach, channels = _reach(model.layout), past.shape[3]
+    reach, channels = model.layout.target_reach, past.shape[3]
     fed = past[:, :, past.shape[2] - reach :]
     at = _Step(fed, lag_vector(model.layout, fed, reach, known), (), False)
     rows = _derivatives(model, at, by_known=True)

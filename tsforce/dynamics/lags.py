@@ -51,7 +51,7 @@ class LagLayout:
     Attributes
     ----------
     lags : tuple of int
-        Positive offsets of the target, ascending.
+        Positive offsets of the target, ascending. None: a map of inputs alone.
     channels : tuple of str
         Names of the C targets.
     features : tuple of TargetFeature
@@ -71,9 +71,14 @@ class LagLayout:
 
     @property
     def reach(self) -> int:
-        """Steps before the one to be predicted that one lag vector reads."""
+        """Steps before the one to be predicted that one lag vector reads; 1 at least, for a roll-out has a cutoff."""
         offsets = (lag for _, lags in (*self.past_exog, *self.future_exog) for lag in lags)
-        return max((*self.lags, *(f.reach for f in self.features), *offsets))
+        return max(1, self.target_reach, *offsets)
+
+    @property
+    def target_reach(self) -> int:
+        """The same of the target alone; 0 if nothing that is fed back is read."""
+        return max((*self.lags, *(f.reach for f in self.features)), default=0)
 
     @property
     def has_inputs(self) -> bool:
@@ -87,8 +92,8 @@ class LagLayout:
 
     @property
     def is_contiguous(self) -> bool:
-        """Whether the lags leave no step out."""
-        return self.lags[-1] - self.lags[0] + 1 == len(self.lags)
+        """Whether there are lags, and they leave no step out."""
+        return bool(self.lags) and self.lags[-1] - self.lags[0] + 1 == len(self.lags)
 
     @property
     def blocks(self) -> dict[str, tuple[str, ...]]:

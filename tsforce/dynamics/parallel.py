@@ -125,5 +125,5 @@ def parallel_rollout(
 
 def passes_for(layout: LagLayout, horizon: int) -> int:
     """Return a number of passes that is exact under any policy: ``ceil(H / smallest lag read)``."""
-    smallest = min((*layout.lags, *(1 for _ in layout.features)))
+    smallest = min((*layout.lags, *(1 for _ in layout.features), horizon))
     return math.ceil(horizon / smallest)

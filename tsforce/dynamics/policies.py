@@ -255,7 +255,7 @@ class InputNoise(OpenLoop):
         moment = needed(self, moment)
         _, windows, _, channels = past.shape
         steps = normal(moment.keys.to(past.device), (10, moment.step, step), windows, lags, channels)
-        walk = self.sigma / math.sqrt(lags) * steps.cumsum(dim=2)
+        walk = self.sigma / math.sqrt(max(1, lags)) * steps.cumsum(dim=2)
         return walk.flatten(start_dim=2).to(past.dtype)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "distinct",
     "is_whole",
     "long_enough",
+    "output_lags_of",
     "resolve_exog_lags",
     "resolve_inputs",
     "resolve_lags",
@@ -38,17 +39,30 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def distinct(values: Any, least: int) -> tuple[int, ...]:
-    """Return whole numbers, ascending; none of them if one is less than `least`, comes twice, or is no such number.
+def distinct(values: Any, least: int) -> tuple[int, ...] | None:
+    """Return whole numbers, ascending; None if one is less than `least`, comes twice, or is no such number.
 
     Examples
     --------
-    >>> distinct([3, 1], 1), distinct([3, 3], 1), distinct("31", 1)
-    ((1, 3), (), ())
+    >>> distinct([3, 1], 1), distinct([], 1), distinct([3, 3], 1), distinct("31", 1)
+    ((1, 3), (), None, None)
     """
-    listed = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        return None
+    listed = list(values)
     good = all(is_whole(value) and value >= least for value in listed) and len(set(listed)) == len(listed)
-    return tuple(sorted(int(value) for value in listed)) if good else ()
+    return tuple(sorted(int(value) for value in listed)) if good else None
+
+
+def output_lags_of(value: Any) -> tuple[int, ...] | None:
+    """Return lags of the target, ascending: an int L stands for 1..L, and so 0 for none; None if they are no lags.
+
+    Examples
+    --------
+    >>> output_lags_of(2), output_lags_of([12, 1]), output_lags_of(0), output_lags_of([0])
+    ((1, 2), (1, 12), (), None)
+    """
+    return distinct(range(1, int(value) + 1) if is_whole(value) and value >= 0 else value, 1)
 
 
 def check_count(name: str, value: Any, *, least: int = 1, other: str = "") -> int:
@@ -224,15 +238,19 @@ def check_mode(mode: Any) -> str | Forcing:
     return mode if isinstance(mode, Forcing) else check_choice("mode", mode, MODES)
 
 
-def resolve_lags(lags: Any, horizon: int, panel: Panel, lost: int, *, pooled: bool, drop: bool) -> tuple[int, ...]:
-    """Return the lags, ascending.
+def resolve_lags(
+    lags: Any, horizon: int, panel: Panel, lost: int, *, pooled: bool, drop: bool, has_inputs: bool
+) -> tuple[int, ...]:
+    """Return the lags, ascending; none of them where the target is to follow from inputs alone.
 
     Parameters
     ----------
     lags : "auto", int or sequence of int
         "auto": ``4 * horizon``, at most half the rows of the shortest series (pooled: of the 10 % quantile) after
         `lost` rows of differences, at least 1; of series that are too short for that, none has a say if they are to be
-        left out (`drop`). An int L: 1..L. A sequence: exactly those.
+        left out (`drop`). An int L: 1..L. A sequence: exactly those. 0, or an empty one: none.
+    has_inputs : bool
+        Whether anything beside the target is read, without which there must be a lag.
     """
     if isinstance(lags, str) and lags == "auto":
         lengths = panel.lengths
@@ -241,11 +259,16 @@ def resolve_lags(lags: Any, horizon: int, panel: Panel, lost: int, *, pooled: bo
             lengths = fitted
         rows = float(np.quantile(lengths, 0.1)) if pooled else float(lengths.min())
         return tuple(range(1, max(1, min(4 * horizon, int(rows - lost) // 2)) + 1))
-    found = distinct(range(1, int(lags) + 1) if is_whole(lags) else lags, 1)
-    if not found:
+    found = output_lags_of(lags)
+    if found is None:
         raise ArgumentError(
-            f"lags={lags!r}: expected 'auto', a whole number L for 1..L, or a list of distinct whole numbers of at "
-            f"least 1."
+            f"lags={lags!r}: expected 'auto', a whole number L for 1..L (0: none), or a list of distinct whole numbers "
+            f"of at least 1."
+        )
+    if not found and not has_inputs:
+        raise ArgumentError(
+            f"lags={lags!r} reads nothing of the target, and there are no inputs for it to follow from: expected "
+            f"lags of at least 1, or inputs (future_exog, past_exog, calendar, static)."
         )
     return found
 

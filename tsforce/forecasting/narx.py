@@ -61,7 +61,8 @@ class NARXForecaster(HasTraining, SideBySide):
         H, the steps that training looks at and ``predict`` gives by default.
     lags : "auto", int or sequence of int
         An int L means 1..L, a sequence exactly those. "auto" is ``4 * horizon``, at most half the rows of the shortest
-        series (scope="global": of the 10 % quantile) after differences, at least 1.
+        series (scope="global": of the 10 % quantile) after differences, at least 1. 0 or []: none, a regression on
+        inputs alone.
     model : "linear", "polynomial", "mlp", "gru", "lstm", "encoder_decoder", a family of ``tsforce.models``, a regressor
         A linear map; a polynomial of degree 2, whose terms are chosen one after the other; beside a linear map, a
         perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state takes in the context first);
@@ -293,11 +294,11 @@ class NARXForecaster(HasTraining, SideBySide):
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
         # The only target's columns are called y, whatever the user calls it.
         channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
-        layout = LagLayout(
-            resolve_lags(self.lags, horizon, panel, lost, pooled=pooled, drop=self.short_series == "drop"),
-            channels,
-            **given,
-        )
+        read = resolve_lags(
+            self.lags, horizon, panel, lost,
+            pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None,
+        )  # fmt: skip
+        layout = LagLayout(read, channels, **given)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
         context_length = self._resolve_context(layout.reach, layout.reach + (2 * horizon if recurrent else 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -417,10 +417,10 @@ def _check_sizes(session_sizes: Any, n_outputs: int, n_inputs: int) -> IntArray:
 
 def _largest_lag(model: Any) -> int:
     lags = [getattr(model, name, None) for name in ("output_lags_", "input_lags_")]
-    known = [int(np.max(own)) for own in lags if own is not None and np.size(own)]
-    if not known:
+    if all(own is None for own in lags):
         raise ArgumentError(
             f"skip=None takes the model's largest lag, and {type(model).__name__} has neither output_lags_ nor "
             f"input_lags_; expected skip=, the number of measured rows that the simulation starts on."
         )
-    return max(known)
+    known = (own.values() if isinstance(own, Mapping) else [own] for own in lags if own is not None)
+    return int(max((np.max(each, initial=0) for own in known for each in own), default=0))

@@ -258,6 +258,8 @@ def frequency_response(model: Any, frequencies: Any = None, *, dt: float = 1.0, 
 def _roots(a: FloatArray) -> ComplexArray:
     """Return the eigenvalues of the companion matrix, (p C,)."""
     p, channels, _ = a.shape
+    if p == 0:
+        return np.empty(0, dtype=np.complex128)
     companion = np.eye(p * channels, k=-channels)
     companion[:channels] = a.transpose(1, 0, 2).reshape(channels, -1)
     return np.linalg.eigvals(companion).astype(np.complex128)
@@ -387,7 +389,7 @@ def _linear_part(model: Any, at: Any) -> tuple[FloatArray, FloatArray]:
             f"coefficients (a, b) by lag.{of_pipeline(model)}"
         )
     a, b = (part[:, None, None] if part.ndim == 1 else part for part in (a, b))
-    if a.ndim != 3 or b.ndim != 3 or a.shape[1:] != (b.shape[1], b.shape[1]) or not len(a) or not len(b):
+    if a.ndim != 3 or b.ndim != 3 or a.shape[1:] != (b.shape[1], b.shape[1]) or not len(b):
         raise ArgumentError(
             f"coefficients of shapes {a.shape} and {b.shape}: expected a (p,) and b (q,), or (p, C, C) and (q, C, m)."
         )

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from tsforce.data.frequency import Clock
 from tsforce.data.panel import Columns, IntArray, Panel, ragged_rows
-from tsforce.errors import ArgumentError, abbreviate
-from tsforce.forecasting.arguments import check_count, distinct, is_whole
+from tsforce.errors import ArgumentError, SeriesTooShortError, abbreviate
+from tsforce.forecasting.arguments import check_count
 from tsforce.identification.record_starts import Before
 
 __all__ = [
     "check_clock",
+    "check_lengths",
     "check_order",
     "check_weight",
     "column_names",
@@ -23,7 +24,6 @@ __all__ = [
     "horizon_of",
     "measured_starts",
     "numbers",
-    "offsets",
     "record_panel",
     "record_sizes",
     "rested_panel",
@@ -60,18 +60,6 @@ def horizon_of(value: Any, reach: int, longest: int) -> int:
     return check_count("horizon", value, other="'auto'")
 
 
-def offsets(name: str, value: Any, *, least: int) -> tuple[int, ...]:
-    """Return lags, ascending; an int L stands for L of them from `least` on."""
-    found = distinct(range(least, least + int(value)) if is_whole(value) else value, least)
-    if not found:
-        meaning = "1..L" if least else "input_delay..input_delay + L - 1"
-        raise ArgumentError(
-            f"{name}={value!r}: expected a whole number L of at least 1, for {meaning}, or a list of distinct whole "
-            f"numbers of at least {least}."
-        )
-    return found
-
-
 def numbers(name: str, y: Any) -> FloatArray:
     """Return outputs as (n, C) float64."""
     try:
@@ -96,6 +84,15 @@ def record_sizes(session_sizes: Any, n_rows: int) -> IntArray:
             f"order, that add up to the {n_rows} rows of X."
         )
     return sizes.astype(np.int64)
+
+
+def check_lengths(sizes: IntArray, reach: int) -> None:
+    """Raise a SeriesTooShortError unless a record has a row whose lags, the largest of them `reach`, are all in it."""
+    if sizes.max() <= reach:
+        raise SeriesTooShortError(
+            f"n_samples={sizes.sum()}, the longest record has {sizes.max()}: the largest lag, {reach}, needs at least "
+            f"{reach + 1} rows in one record; lower output_lags, input_lags or input_delay, or give more rows."
+        )
 
 
 def rows_to_skip(skip: Any, reach: int) -> int:

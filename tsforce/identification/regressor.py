@@ -22,10 +22,12 @@ from tsforce.forecasting.learning import Asked, draws, learn, resolve, solver_of
 from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import HasTraining, takes_old_names, training_of
+from tsforce.identification.asked_lags import check_output_lags, lags_by_input, said_lags
 from tsforce.identification.linear_part import LinearPart, linear_part_of
 from tsforce.identification.record_starts import LearntRecord, usable_starts, warn_of_other_units
 from tsforce.identification.records import (
     check_clock,
+    check_lengths,
     check_order,
     check_weight,
     column_names,
@@ -33,7 +35,6 @@ from tsforce.identification.records import (
     horizon_of,
     measured_starts,
     numbers,
-    offsets,
     record_panel,
     record_sizes,
     rows_to_skip,
@@ -44,7 +45,7 @@ from tsforce.training.fit import Fitted
 from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
 
-__all__ = ["NARXRegressor", "Simulation"]
+__all__ = ["NARXRegressor"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -70,13 +71,15 @@ class NARXRegressor(RegressorMixin, HasTraining):
     Parameters
     ----------
     output_lags : int or sequence of int
-        Earlier outputs that are read: an int L means 1..L, a sequence exactly those.
-    input_lags : int or sequence of int
+        Earlier outputs that are read: an int L means 1..L, a sequence exactly those. 0 or []: none, so that outputs
+        follow from inputs alone (a finite impulse response).
+    input_lags : int or sequence of int, or one of these for each input
         Inputs that are read: an int L means ``input_delay .. input_delay + L - 1``, a sequence those offsets, each
-        `input_delay` further back; 0 is the same row. An ARX model (na, nb, nk) is ``(output_lags, input_lags,
-        input_delay)``.
-    input_delay : int
-        Rows after which an input shows at the earliest.
+        `input_delay` further back; 0 is the same row. Each input has its own by a list of them, ``[[1, 2], [12]]``, or
+        a dict of name -> lags; ``[1, 12]`` is both lags of every input. An ARX model (na, nb, nk) is ``(output_lags,
+        input_lags, input_delay)``.
+    input_delay : int, or one for each input
+        Rows after which an input shows at the earliest: its dead time. A list, or a dict by name, gives each its own.
     model : "linear", "polynomial", "mlp", "gru", "lstm", a family of ``tsforce.models`` or a regressor
         "mlp" is ``tsforce.models.MLP((16,), "tanh")``, a small smooth network. Any estimator with ``fit`` and
         ``predict`` will do: clones of it are fitted.
@@ -114,7 +117,9 @@ class NARXRegressor(RegressorMixin, HasTraining):
     ----------
     model_ : StepModel
         On standardised outputs (``y_mean_``, ``y_scale_``) and inputs.
-    output_lags_, input_lags_ : tuple of int
+    output_lags_ : tuple of int
+    input_lags_ : tuple of int, or dict of name -> tuple of int
+        Delays included; a dict if they are not the same for every input (nameless ones are x0, x1 ...).
     output_names_ : (C,) tuple of str
         Columns of y, or the name of a Series; without names y, or y0, y1 ... Output axes are in their order.
     horizon_ : int
@@ -162,7 +167,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         output_lags: Any = 2,
         input_lags: Any = 2,
         *,
-        input_delay: int = 0,
+        input_delay: Any = 0,
         model: Any = "linear",
         mode: Any = "auto",
         horizon: int | str = "auto",
@@ -244,28 +249,23 @@ class NARXRegressor(RegressorMixin, HasTraining):
 
     def _build(self, X: Any, y: Any, session_sizes: Any, asked: Asked) -> Problem:
         """Return what is to be learnt from which records, and set what is known of their columns."""
-        delay = check_count("input_delay", self.input_delay, least=0)
-        output_lags = offsets("output_lags", self.output_lags, least=1)
-        input_lags = tuple(lag + delay for lag in offsets("input_lags", self.input_lags, least=0))
+        output_lags = check_output_lags(self.output_lags)
         share = held_out_share(training_of(self.training).validation)
         given_X, given_y = X, y
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
         targets = numbers("y", y)
         sizes = record_sizes(session_sizes, len(X))
         check_clock(given_X, given_y, sizes)
-        reach = max(*output_lags, *input_lags)
-        if sizes.max() <= reach:
-            raise SeriesTooShortError(
-                f"n_samples={len(X)}, the longest record has {sizes.max()}: the largest lag, {reach}, needs at least "
-                f"{reach + 1} rows in one record; lower output_lags, input_lags or input_delay, or give more rows."
-            )
-        horizon = horizon_of(self.horizon, reach, int(sizes.max()))
         names, channels = column_names(getattr(self, "feature_names_in_", ()), X.shape[1], given_y, targets.shape[1])
-        self.input_lags_, self.output_names_, self._one_column_ = input_lags, channels, y.ndim == 1
+        input_lags = lags_by_input(self.input_lags, self.input_delay, names)
+        reach = LagLayout(output_lags, channels, future_exog=tuple(input_lags.items())).reach
+        check_lengths(sizes, reach)
+        horizon = horizon_of(self.horizon, reach, int(sizes.max()))
+        self.input_lags_, self.output_names_, self._one_column_ = said_lags(input_lags), channels, y.ndim == 1
         self.x_mean_ = X.mean(axis=0)
         self.y_mean_, self.y_scale_ = standard(targets)
         panel = record_panel(X, (targets - self.y_mean_) / self.y_scale_, sizes, names, channels)
-        coder, read = resolve_inputs(panel, dict.fromkeys(names, input_lags), (), pooled=True)
+        coder, read = resolve_inputs(panel, input_lags, (), pooled=True)
         layout = LagLayout(output_lags, channels, **read)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
@@ -346,7 +346,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
             check_choice("y_init", y_init, ("rest",))
         elif y_init is not None:
             warn_of_other_units()
-            heads = usable_starts(heads, sizes, max(self.output_lags_))
+            heads = usable_starts(heads, sizes, self.model_.layout.target_reach)
         elif len(sizes) == 1 and self._learnt_ is not None:
             before = self._learnt_.before(X)
         y, clipped = self._simulator.simulate(X, sizes, heads, before)

@@ -202,7 +202,7 @@ class Sensitivities:
         self.gram = roll_outs.truth.new_zeros(groups, width, width)
         # Derivatives of the last steps: as many as lags can reach, and enough to be multiplied in one go.
         step_bytes = 8 * groups * windows * channels * width
-        self.slots = min(horizon, max(1 + self.layout.lags[-1], _BLOCK_BYTES // step_bytes))
+        self.slots = min(horizon, max(1 + self.layout.target_reach, _BLOCK_BYTES // step_bytes))
         self.ring = roll_outs.truth.new_empty(groups, self.slots, windows, channels, width)
         root = roll_outs.root
         self.even = bool((root == root.flatten()[0]).all())
@@ -369,7 +369,7 @@ class RollOuts:
         closed = partials is not None and not layout.features
         groups, windows, horizon, channels = self.truth.shape
         width = 1 + n_parameters(model)
-        steps = 1 + min(layout.lags[-1], horizon) if closed else horizon
+        steps = 1 + min(layout.target_reach, horizon) if closed else horizon
         at_once = max(1, _CHUNK_BYTES // (8 * groups * channels * (width + starts * channels) * steps))
         total = self.truth.new_zeros(groups, width, width)
         parts = []

@@ -218,7 +218,7 @@ class _Solver:
                 f"initial_outputs='free': {found}; use initial_outputs='measured', or mode='closed_loop' with a model "
                 f"that has no state of its own."
             )
-        values, rows = self.store.values, max(layout.lags[-1], *(f.reach for f in layout.features), 1)
+        values, rows = self.store.values, max(1, layout.target_reach)
         windows, own = int(np.minimum(self.most, self.cutoffs.totals).max()), rows * values.shape[1]
         most = _MOST_BYTES // (8 * len(self.keys) * own * (1 + self.theta.shape[1] + own))
         if windows > most:
