@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.makers import grouped, make_frame, wreck_after
 from tsforce import ClosedLoop, Curriculum, Difference, Forecaster, Log, NARXForecaster, OpenLoop, Training
+from tsforce.datasets import load
 from tsforce.forcing import InverseSigmoid
 
 MODES = ["open_loop", "closed_loop", "curriculum", "auto", Curriculum(InverseSigmoid(), gradient="detach")]
@@ -150,7 +153,8 @@ def test_progress_shows_both_errors_and_the_gap(df, capsys):
 
 
 def test_random_state_changes_the_draws(df):
-    a, b = (build(model="mlp", random_state=s).fit(df, mode="curriculum").predict() for s in (0, 1))
+    # Every step is taken: on held-out rows none need be better than the start, which draws nothing.
+    a, b = (build(model="mlp", random_state=s, validation=False).fit(df, mode="curriculum").predict() for s in (0, 1))
     assert not np.allclose(a["NARXForecaster"], b["NARXForecaster"], rtol=1e-9)
 
 
@@ -159,3 +163,55 @@ def test_a_time_limit_ends_training_and_leaves_a_model_that_forecasts(df):
     assert 0 < model.history_.frame["step"].max() < 100_000
     assert model.history_.frame["seconds"].max() < 20
     assert np.isfinite(model.predict()["NARXForecaster"]).all()
+
+
+def test_a_lone_phase_stays_at_the_start_where_no_look_is_better_and_says_so():
+    df = load("airpassengers")
+    model = NARXForecaster(12, 24, scope="local").fit(df, mode="curriculum")
+    looks = model.history_.frame.query("run == 'choose'")
+    start = looks["closed_loop"].iloc[0]
+    assert (looks["closed_loop"].iloc[1:] > start).all()
+    assert model.mode_ == "curriculum"
+    assert model.kept_mode_ == {"airpassengers": "open_loop"}
+    (note,) = model.history_.notes
+    assert note == (
+        "curriculum: no look was better, so that the start, open loop by least squares, was kept; closed-loop "
+        f"validation error {start:.4g} at the start, {start:.4g} kept."
+    )
+    plain = NARXForecaster(12, 24, scope="local").fit(df, mode="open_loop")
+    np.testing.assert_allclose(model.predict()["NARXForecaster"], plain.predict()["NARXForecaster"], rtol=1e-6)
+
+
+def test_what_a_lone_phase_keeps_is_no_worse_than_its_start_in_any_model(df):
+    model = build(scope="local", learning_rate=0.02).fit(df, mode="closed_loop")
+    kept = sum(mode == "open_loop" for mode in model.kept_mode_.values())
+    (note,) = [text for text in model.history_.notes if text.startswith("closed_loop: ")]
+    start, best = (float(part.split()[0]) for part in re.split("validation error |at the start, ", note)[1:])
+    assert best <= start
+    assert (f"{kept} of 3 models kept the start" in note) == (kept > 0)
+
+
+def test_the_history_says_why_each_run_ended_and_hides_none():
+    df = load("airpassengers")
+    model = NARXForecaster(12, 24, scope="local").fit(df, mode="closed_loop")
+    runs = model.history_.runs.set_index("run")
+    looks = model.history_.frame.query("run == 'choose'")
+    best = looks.loc[looks["closed_loop"].idxmin()]
+    assert runs.loc["choose", ["closed_loop", "at_step"]].tolist() == [best["closed_loop"], str(best["step"])]
+    assert runs["ended"].tolist() == ["no better look for long", "the steps chosen"]
+    assert runs.loc["final", "steps"] == best["step"]
+    shown = str(model.history_)
+    assert max(len(line) for line in shown.splitlines()[2:]) <= 100
+    for text in ("no better look for long", "the steps chosen", "learns from all rows, those held out too"):
+        assert text in shown
+    short = NARXForecaster(12, 24, scope="local", max_steps=2).fit(df, mode="closed_loop")
+    assert short.history_.runs["ended"][0] == "all steps taken"
+    late = NARXForecaster(12, 24, scope="local", training=Training(time_limit=1e-9)).fit(df, mode="closed_loop")
+    assert late.history_.runs["ended"][0] == "time limit"
+
+
+def test_of_several_models_each_reason_is_counted(df):
+    model = build(scope="local", max_steps=60).fit(df, mode="closed_loop")
+    ended = model.history_.runs["ended"][0]
+    counts = [int(n) for n in re.findall(r"\((\d+)\)", ended)]
+    assert ended in ("all steps taken", "no better look for long") or sum(counts) == 3

@@ -26,6 +26,9 @@ class TrainingHistory:
         as nothing was held out.
     solver : str
         What trained the model.
+    runs : DataFrame
+        One row per run and mode: run, mode, steps (taken by the longest), closed_loop (the lowest mean validation error
+        at a look; NaN for the final run, which learns from the rows that were held out), at_step, and why it ended.
     notes : tuple of str
         What was chosen and why; where training diverged.
     """
@@ -34,6 +37,13 @@ class TrainingHistory:
         self.solver = history.solver
         self.notes = tuple(history.notes)
         self.frame: Any = pd.DataFrame([asdict(record) for record in history.records], columns=_COLUMNS)
+        self.runs: Any = pd.DataFrame(
+            [
+                _run_of(part, history.ends.get((str(run), str(mode)), {}))
+                for (run, mode), part in self.frame.groupby(["run", "mode"], sort=False)
+            ],
+            columns=["run", "mode", "steps", "closed_loop", "at_step", "ended"],
+        )
 
     def plot(self, ax: Any = None) -> Any:
         """Return a figure of both validation errors and the forcing ratio over training (extra ``plot``).
@@ -48,9 +58,26 @@ class TrainingHistory:
 
     def __repr__(self) -> str:
         lines = [f"TrainingHistory: {self.solver}", *self.notes]
-        if len(self.frame):
-            lines.append(self.frame.tail(5).to_string(index=False))
+        if len(self.runs):
+            lines.append(self.runs.to_string(index=False, na_rep="-"))
+        if "final" in self.runs["run"].tolist():
+            lines.append("The final run learns from all rows, those held out too: nothing is left to validate it on.")
         return "\n".join(lines)
+
+
+def _run_of(looks: Any, ends: dict[str, int]) -> dict[str, Any]:
+    """Return the row of a run: its lowest error, and why it ended for how many models."""
+    known = looks["closed_loop"].notna()
+    best = looks.loc[looks["closed_loop"].idxmin()] if known.any() else None
+    several = len(ends) > 1
+    return {
+        "run": looks["run"].iloc[0],
+        "mode": looks["mode"].iloc[0],
+        "steps": int(looks["step"].max()),
+        "closed_loop": None if best is None else best["closed_loop"],
+        "at_step": "-" if best is None else str(best["step"]),
+        "ended": ", ".join(f"{why} ({count})" if several else why for why, count in ends.items()) or "-",
+    }
 
 
 class ProgressLine:

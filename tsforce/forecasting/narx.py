@@ -151,7 +151,7 @@ class NARXForecaster(HasTraining, SideBySide):
     mode_ : str or Forcing
         The mode it was trained in.
     kept_mode_ : str, or dict of id -> str for scope="local"
-        The mode whose weights were kept; differs from ``mode_`` for "auto".
+        The mode whose weights were kept: "open_loop" where none was better than that; the others are tried by "auto".
     history_ : TrainingHistory
         ``frame``: per look the forced loss, one-step and closed-loop validation error, forcing ratio, learning rate.
     ridge_ : DataFrame

@@ -82,6 +82,7 @@ def fit_by_gradient(
     *,
     n_validation: int,
     n_trials: int = 0,
+    may_stay: bool = False,
     choose_again: bool = False,
     random_state: int,
     history: History,
@@ -107,6 +108,8 @@ def fit_by_gradient(
     n_trials : int
         mode="auto": this many of the last phases are alternatives, each from the weights before all of them (open
         loop), which stay unless one shows that it is better.
+    may_stay : bool
+        Whether the first phase may keep its start where no look is better; else it takes its best step.
     choose_again : bool
         Whether `ridge` was chosen on all rows: then the run that holds windows out chooses its own on the rest.
     random_state : int
@@ -119,8 +122,8 @@ def fit_by_gradient(
     if not problem.pooled and problem.panel.n_series > _CHUNK:
         return _in_chunks(
             problem, ridge, build, phases,
-            n_validation=n_validation, n_trials=n_trials, choose_again=choose_again, random_state=random_state,
-            history=history, start_of=start_of,
+            n_validation=n_validation, n_trials=n_trials, may_stay=may_stay, choose_again=choose_again,
+            random_state=random_state, history=history, start_of=start_of,
         )  # fmt: skip
     structure, start = start_of, None
     start_of = start_of or warm_start
@@ -147,7 +150,7 @@ def fit_by_gradient(
         judge = Judge(problem, learnt, validation)
         n_judged = np.bincount(judge.unit, minlength=n_groups)
         start_error = judge(model)[0]
-        steps, best_error, replays = _choose(problem, learnt, model, phases, keys, judge, n_trials, history)
+        steps, best_error, replays = _choose(problem, learnt, model, phases, keys, judge, n_trials, may_stay, history)
     elif n_trials:
         # Nothing can show that a trial is better than what it starts from.
         steps[-n_trials:] = 0
@@ -213,6 +216,7 @@ def _choose(
     keys: Tensor,
     judge: Judge,
     n_trials: int,
+    may_stay: bool,
     history: History,
 ) -> tuple[IntArray, FloatArray, list[FloatArray | None]]:
     """Return the steps of each phase for each group, (P, G), the closed-loop validation error of what was kept, (G,),
@@ -227,10 +231,10 @@ def _choose(
     first_trial = len(phases) - n_trials
     for number, part in enumerate(phases[:first_trial]):
         # A phase may keep its start where that is what a phase before it, or open loop by least squares, has kept.
-        may_stay = number > 0 or n_trials > 0
-        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge, keep_start=may_stay))
+        stays = may_stay or number > 0 or n_trials > 0
+        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge, keep_start=stays))
         looks[number] = done.closed_loop
-        moved = (done.best_step > 0) | (not may_stay)
+        moved = (done.best_step > 0) | (not stays)
         steps[number] = np.where(moved, done.best_step, 0)
         error = np.where(moved, done.error, error)
     if n_trials == 0 or (np.bincount(judge.unit, minlength=len(keys)) < 2).all():

@@ -141,6 +141,8 @@ def _rounds(
                 for old, new, one, key in zip(rows, fresh, first, keys, strict=True)]  # fmt: skip
         models.append(blank.fit_rows(rows))
         _record(history, models[-1], number, forcing, name, moment, began, judge)
+    if total:
+        history.stopped("final" if judge is None else "choose", name, {"all rounds taken": len(keys)})
     return models
 
 

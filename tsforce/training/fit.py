@@ -201,11 +201,14 @@ def fit_model(
     build = partial(kind.build, dtype=torch.float64) if options.by_squares else kind.build
     fit = fit_by_gradient(
         problem, choice.ridge, build, phases,
-        n_validation=options.windows(problem.pooled, n_series), n_trials=n_trials, choose_again=ridge is None,
-        random_state=options.random_state, history=history, start_of=start_of,
+        n_validation=options.windows(problem.pooled, n_series), n_trials=n_trials, may_stay=len(phases) == 1,
+        choose_again=ridge is None, random_state=options.random_state, history=history, start_of=start_of,
     )  # fmt: skip
     if n_trials == 0:
-        return Fitted(fit.model, fit.learnt, history, choice, [phases[-1].name] * n_groups)
+        stayed = (fit.steps == 0).all(axis=0)
+        if np.isfinite(fit.best_error).any():
+            history.notes.append(_what_alone_was_kept(fit, phases[-1].name, int(stayed.sum())))
+        return Fitted(fit.model, fit.learnt, history, choice, np.where(stayed, "open_loop", phases[-1].name).tolist())
     trials = np.array([part.name for part in phases[-n_trials:]])
     taken = fit.steps[-n_trials:] > 0
     kept = np.where(taken.any(axis=0), trials[taken.argmax(axis=0)], "open_loop").tolist()
@@ -311,6 +314,18 @@ def _plan(kind: Family, mode: str | Forcing, options: Options, *, pooled: bool) 
         return [phase(PRESETS[name], name) for name in trials], len(trials)
     share = 1.0 if options.by_squares else 0.5
     return [phase(PRESETS[name], name, share) for name in ("open_loop", *trials)], len(trials)
+
+
+def _what_alone_was_kept(fit: GradientFit, name: str, n_stayed: int) -> str:
+    known = np.isfinite(fit.start_error) & np.isfinite(fit.best_error)
+    start, best = (float(e[known].mean()) if known.any() else np.nan for e in (fit.start_error, fit.best_error))
+    errors_said = f"closed-loop validation error {start:.4g} at the start, {best:.4g} kept"
+    if n_stayed == 0:
+        return f"{name}: {errors_said}."
+    who = "the start, open loop by least squares, was kept"
+    if len(fit.start_error) > 1:
+        who = f"{n_stayed} of {len(fit.start_error)} models kept {who.replace(', was kept', '')}"
+    return f"{name}: no look was better, so that {who}; {errors_said}."
 
 
 def _what_was_kept(fit: GradientFit | RoundFit, kept: list[str]) -> str:

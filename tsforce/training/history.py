@@ -62,6 +62,8 @@ class History:
         What was chosen and why; where training diverged.
     n_diverged : int
         Models, counted per run, that met numbers that are not finite.
+    ends : dict of (run, mode) -> dict of reason -> int
+        Why training stopped: how many models for each reason.
     on_record : callable, optional
         Called with each record as it is made.
     """
@@ -70,6 +72,7 @@ class History:
     records: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     n_diverged: int = 0
+    ends: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
     on_record: Callable[[Record], None] | None = None
 
     def extend_with_mean(self, parts: list[tuple[History, int]]) -> None:
@@ -95,6 +98,15 @@ class History:
                 self.records.append(replace(longest, **mean, seconds=seconds))
         self.notes += [note for part, _ in parts for note in part.notes]
         self.n_diverged += sum(part.n_diverged for part, _ in parts)
+        for part, _ in parts:
+            for run, reasons in part.ends.items():
+                self.stopped(*run, reasons)
+
+    def stopped(self, run: str, mode: str, reasons: dict[str, int]) -> None:
+        """Count why the models of a run stopped."""
+        own = self.ends.setdefault((run, mode), {})
+        for reason, count in reasons.items():
+            own[reason] = own.get(reason, 0) + count
 
     def add(self, record: Record) -> None:
         """Append a record and hand it on."""

@@ -207,18 +207,29 @@ class Looks:
         """Train until the steps planned are taken, every group has stopped, or the time is up; return the outcome."""
         self._stop(learner, 0)
         self._look(learner, 0)
-        step, limit = 0, self.pace.time_limit
+        step, limit, why = 0, self.pace.time_limit, "all steps taken"
         while step < self.pace.max_steps and bool(learner.active.any()):
             learner.advance(step, self)
             step += 1
             self._stop(learner, step)
             late = limit is not None and self.seconds > limit
-            last = step == self.pace.max_steps or late or learner.over(step, self) or not bool(learner.active.any())
+            settled = learner.over(step, self)
+            last = step == self.pace.max_steps or late or settled or not bool(learner.active.any())
+            if step < self.pace.max_steps and (late or settled):
+                why = "time limit" if late else "nothing changed any more"
             if step % self.pace.every == 0 or last:
                 self._look(learner, step)
             if last:
                 break
-        return self._end(learner.diverged.cpu().numpy())
+        diverged = learner.diverged.cpu().numpy()
+        reasons = np.full(len(diverged), why, dtype=object)
+        if self.watch.stop_at is not None:
+            reasons[self.watch.stop_at <= step] = "the steps chosen"
+        reasons[self._waited >= self.pace.patience] = "no better look for long"
+        reasons[diverged] = "diverged"
+        counts = {reason: int((reasons == reason).sum()) for reason in dict.fromkeys(reasons)}
+        self.watch.history.stopped(self.watch.run, self.lesson.mode, counts)
+        return self._end(diverged)
 
     def _stop(self, learner: Learner, step: int) -> None:
         """Stop the groups that were to take so many steps."""
