@@ -80,6 +80,7 @@ def backtest(
     from tsforce import compare
     from tsforce.dynamics.threads import set_threads
     from tsforce.evaluation.backtest_windows import lacking_windows
+    from tsforce.evaluation.narrow_table import wrapped
     from tsforce.forecasting.parts import read_for
     from tsforce.plotting import plot_horizon
     from tsforce.report import horizons, scores, show, tell
@@ -105,7 +106,7 @@ def backtest(
         words = result.exposure_report()
     found = result.scores()
     said = [result.verdict] if len(models) > 1 else []
-    notes = [*said, *map(as_options, result.notes)]
+    notes = [wrapped(text) for text in (*said, *map(as_options, result.notes))]
     show(scores(found, f"{file}: horizon {horizon}, closed loop", notes))
     show(horizons(steps))
     tell(words)
