@@ -62,6 +62,7 @@ REGRESSOR = SKLEARN | {
     "predict_ahead",
     "score",
     "simulate",
+    "update",
 }
 OF_A_REGRESSOR = {
     "history_",

@@ -23,6 +23,7 @@ __all__ = [
     "held_out_share",
     "horizon_of",
     "measured_starts",
+    "n_held_out",
     "numbers",
     "record_panel",
     "record_sizes",
@@ -51,6 +52,11 @@ def held_out_share(value: Any) -> float | None:
             f"validation={value!r}: expected 'auto', False or a share of the rows, above 0 and below 1."
         )
     return float(value)
+
+
+def n_held_out(value: Any) -> int:
+    """Return how many windows of each record ``Training.validation`` holds out: one long one, or none."""
+    return 0 if held_out_share(value) is None else 1
 
 
 def horizon_of(value: Any, reach: int, longest: int) -> int:

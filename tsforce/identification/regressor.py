@@ -34,6 +34,7 @@ from tsforce.identification.records import (
     held_out_share,
     horizon_of,
     measured_starts,
+    n_held_out,
     numbers,
     record_panel,
     record_sizes,
@@ -41,6 +42,7 @@ from tsforce.identification.records import (
     standard,
 )
 from tsforce.identification.simulator import Simulation, Simulator, warn_of_clipping
+from tsforce.identification.updating import HasUpdate, Learner
 from tsforce.training.fit import Fitted
 from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
@@ -53,12 +55,7 @@ FloatArray = npt.NDArray[np.float64]
 _MLP = MLP((16,), "tanh")
 
 
-def _n_validation(value: Any) -> int:
-    """Return how many windows of each record ``Training.validation`` holds out: one long one, or none."""
-    return 0 if held_out_share(value) is None else 1
-
-
-class NARXRegressor(RegressorMixin, HasTraining):
+class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
     """A model of a dynamic system: each output from earlier outputs and from inputs, simulated by ``predict``.
 
     Rows of X (inputs) and y (outputs) are in time order, one time step apart. ``predict(X)`` simulates: it feeds the
@@ -240,7 +237,7 @@ class NARXRegressor(RegressorMixin, HasTraining):
         """
         forget(self)
         kind = _MLP if isinstance(self.model, str) and self.model == "mlp" else check_model(self.model)
-        asked = resolve(self, kind, mode, _n_validation)
+        asked = resolve(self, kind, mode, n_held_out)
         problem = self._build(X, y, session_sizes, asked)
         asked = replace(asked, options=replace(asked.options, solver=solver_of(asked, problem.layout)))
         fitted = learn(problem, asked, name=type(self).__name__, verbose=self.verbose)
@@ -287,6 +284,8 @@ class NARXRegressor(RegressorMixin, HasTraining):
         one = replace(panel, ids=panel.ids[:1], indptr=rows, start=panel.start[:1])
         whole = replace(problem, panel=one)
         self._rolling_ = Rolling.of(replace(fitted, learnt=whole.learn(one.lengths)), whole)
+        ridge, solver = self.ridge_, training_of(self.training).solver
+        self._learner_ = Learner.of(self._rolling_, panel, ridge, self.kept_mode_, solver)
         store(self, asked, fitted)
 
     def depends_on_seed(self, mode: Any = None) -> bool:

@@ -78,6 +78,11 @@ class Guard:
         """Return the guard of some series, repeats allowed."""
         return Guard(self.low[series], self.high[series], self.span[series], self.factor)
 
+    def joined(self, other: Guard) -> Guard:
+        """Return the guard of series that have been where either says."""
+        low, high = np.fmin(self.low, other.low), np.fmax(self.high, other.high)
+        return Guard(low, high, np.fmax(self.span, other.span), self.factor)
+
     def look(self, z: Tensor, share: Tensor | None, model: Any, batch: WindowBatch) -> Hold | None:
         """Return what is to be held of a roll-out; None if all of it is where it may be.
 

@@ -25,6 +25,7 @@ __all__ = [
     "Gram",
     "accumulate",
     "accumulate_rows",
+    "chunks_of_rows",
     "fit_linear",
     "lost_digits",
     "rows_of",
@@ -357,7 +358,7 @@ def accumulate_rows(
             "x_origin": zero(1, width), "y_origin": zero(1, channels),
             "rows": zero(1),
         }  # fmt: skip
-        for x, y in _chunks_of_rows(store, chosen, stops_of, layout, horizon):
+        for x, y in chunks_of_rows(store, chosen, stops_of, layout, horizon):
             gram["rows"] += x.shape[1]
             if intercept and int(gram["rows"]) == x.shape[1]:
                 gram["x_origin"], gram["y_origin"] = x.mean(dim=1), y.mean(dim=1)
@@ -371,7 +372,7 @@ def accumulate_rows(
     return Gram(*(torch.cat([getattr(gram, field.name) for gram in grams]) for field in fields(Gram)))
 
 
-def _chunks_of_rows(
+def chunks_of_rows(
     store: SeriesStore, series: IntArray, stops_of: IntArray, layout: LagLayout, horizon: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the training rows of some series, (1, n, D) and (1, n, C), a chunk of lag vectors at a time.
@@ -445,7 +446,7 @@ def fit_linear(
         found = [solution for solution, _ in solved]
         mean, std, _ = _moments(gram)
         for g in torch.nonzero(lost.any(dim=0))[:, 0].tolist():
-            rows = ((x[0], y[0]) for x, y in _chunks_of_rows(store, members[g], stops_of, layout, horizon))
+            rows = ((x[0], y[0]) for x, y in chunks_of_rows(store, members[g], stops_of, layout, horizon))
             y_centre = gram.y_origin[g] + gram.y_sum[g] / gram.rows[g] if intercept else torch.zeros_like(gram.y_sum[g])
             centre = gram.x_origin[g] + mean[g] if intercept else torch.zeros_like(mean[g])
             triangle = Triangle(rows, centre, std[g], y_centre, intercept=intercept)

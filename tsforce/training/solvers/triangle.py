@@ -16,6 +16,8 @@ __all__ = ["Triangle"]
 
 # Rows that are factorised at once, at least, in widths of the triangle.
 _AT_ONCE = 4
+# A scaled column that varies by less is a constant and its rounding.
+_CONSTANT = 1e-10
 
 
 class Triangle:
@@ -44,31 +46,46 @@ class Triangle:
         self, rows: Iterable[tuple[Tensor, Tensor]], centre: Tensor, scale: Tensor, y_centre: Tensor, *, intercept: bool
     ) -> None:
         self.centre, self.scale, self.y_centre, self.intercept = centre, scale, y_centre, intercept
-        first, width = int(intercept), len(centre)
-        size = first + width + len(y_centre)
-        r, waiting, self.n_rows = centre.new_zeros(0, size), [centre.new_zeros(0, size)], 0
+        size = int(intercept) + len(centre) + len(y_centre)
+        self._r, self.n_rows = centre.new_zeros(size, size), 0
+        self.add(rows)
+
+    def add(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Take in more rows, as the constructor does: the triangle is that of all of them."""
+        first, width, size = int(self.intercept), len(self.centre), len(self._r)
+        r, waiting = self._r, [self._r[:0]]
         for x, y in rows:
             ones = x.new_ones(len(x), first)
-            waiting.append(torch.cat([ones, (x - centre) / scale, y - y_centre], dim=1))
+            waiting.append(torch.cat([ones, (x - self.centre) / self.scale, y - self.y_centre], dim=1))
             self.n_rows += len(x)
             if sum(map(len, waiting)) >= _AT_ONCE * size:
                 r, waiting = _triangular(torch.cat([r, *waiting])), [waiting[0]]
         r = _triangular(torch.cat([r, *waiting]))
-        r = torch.cat([r, r.new_zeros(max(0, size - len(r)), size)])
-        self._head = r[:first]
+        self._r, self._head = r, r[:first]
         body = r[first : first + width]
         self.x, self.y = body[:, first : first + width], body[:, first + width :]
         self.y_left = r[first:, first + width :]
 
-    def solve(self, ridges: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
+    def solve(self, ridges: Sequence[float], *, again: bool = False) -> list[tuple[Tensor, Tensor]]:
         """Return weight (D, C) and bias (C,) for each ridge, as ``least_squares.solve`` does.
 
         Columns that the others make up are told from rounding as by numpy's ``lstsq``, and share their weight.
+
+        Parameters
+        ----------
+        ridges : sequence of float
+        again : bool
+            Penalise in standard deviations of all rows, which those added after the first moved away from `scale`.
         """
-        u, s, vt = torch.linalg.svd(self.x)
+        spread = torch.ones_like(self.scale)
+        if again:
+            own = ((self.x**2).sum(dim=0) / max(self.n_rows, 1)).sqrt()
+            spread = torch.where(own > _CONSTANT, own, spread)
+        u, s, vt = torch.linalg.svd(self.x / spread)
         seen = u.mT @ self.y
         kept = s > torch.finfo(s.dtype).eps * max(self.n_rows, len(s)) * s.amax()
-        return [self._levels(vt.mT @ (torch.where(kept, s / (s**2 + ridge), 0.0)[:, None] * seen)) for ridge in ridges]
+        solved = (vt.mT @ (torch.where(kept, s / (s**2 + ridge), 0.0)[:, None] * seen) for ridge in ridges)
+        return [self._levels(weight / spread[:, None]) for weight in solved]
 
     def _levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weight and bias of the columns as they are, from those of scaled ones."""

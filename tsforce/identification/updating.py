@@ -1,0 +1,149 @@
+"""Least squares that goes on: what was learnt from all rows so far, to which later ones are added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from tsforce.data.panel import Panel
+from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.models.linear import Linear
+from tsforce.dynamics.models.polynomial import Polynomial
+from tsforce.errors import ArgumentError
+from tsforce.forecasting.rolling import Rolling
+from tsforce.identification.record_starts import Before, LearntRecord
+from tsforce.identification.records import record_panel, record_sizes
+from tsforce.training.guard import Guard
+from tsforce.training.solvers.least_squares import chunks_of_rows
+from tsforce.training.solvers.triangle import Triangle
+
+__all__ = ["HasUpdate", "Learner"]
+
+
+class HasUpdate:
+    """The part of NARXRegressor that takes in later rows."""
+
+    model_: Any
+    _learner_: Learner | None
+    _learnt_: LearntRecord | None
+    _rolling_: Rolling
+
+    def update(self, X: Any, y: Any, session_sizes: Any = None) -> Self:
+        """Take in rows that came after those learnt from, without a look at these: least squares on all of them.
+
+        Weights are those of a fit on all rows with the same terms, in the units of the first fit (``y_mean_``,
+        ``y_scale_``), which for a linear model at ``ridge=0`` is any fit on all rows.
+
+        Parameters
+        ----------
+        X : array-like, (n, F)
+        y : array-like, (n,) or (n, C)
+        session_sizes : array-like, (S,), optional
+            Rows of each new record. By default the rows go on where the record ended that was learnt from, and their
+            lags reach back into it; where there were several records, they are one more.
+
+        Returns
+        -------
+        NARXRegressor
+            Itself.
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError
+            If the model is no linear map or polynomial whose weights are least squares: those that were trained on
+            their own outputs, networks and regressors are fitted again.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tsforce import NARXRegressor
+        >>> u = np.random.default_rng(0).normal(size=(300, 1))
+        >>> y = np.append(0.0, 0.5 * u[:-1, 0]) + np.random.default_rng(1).normal(size=300)
+        >>> model = NARXRegressor(1, 1, input_delay=1, mode="open_loop").fit(u[:200], y[:200])
+        >>> at_once = NARXRegressor(1, 1, input_delay=1, mode="open_loop").fit(u, y)
+        >>> model.update(u[200:], y[200:]).equation() == at_once.equation()
+        True
+        """
+        check_is_fitted(self, "model_")
+        if self._learner_ is None:
+            raise ArgumentError(
+                "update takes in rows for linear models and polynomials in mode='open_loop' (or kept so by 'auto'), "
+                "whose weights are least squares; this model was trained otherwise. Fit it again: fit(X_all, y_all)."
+            )
+        X, targets = self._both(X, y)  # type: ignore[attr-defined]
+        sizes, rolling = record_sizes(session_sizes, len(X)), self._rolling_
+        learnt, self._learnt_ = self._learnt_, None
+        if session_sizes is None and learnt is not None:
+            end = learnt.end
+            X, targets = np.concatenate([end.inputs, X]), np.concatenate([end.outputs, targets])
+            sizes = np.array([len(X)])
+            self._learnt_ = replace(learnt, digest="", end=Before(*(part[-len(end.inputs) :] for part in (X, targets))))
+        layout = self.model_.layout
+        scaled = (targets - self.y_mean_) / self.y_scale_  # type: ignore[attr-defined]
+        panel = record_panel(X, scaled, sizes, tuple(name for name, _ in layout.future_exog), layout.channels)
+        self.model_ = self._learner_.add(rolling, panel)
+        new = Guard.learn(
+            _store(rolling, panel), np.arange(len(sizes)), sizes, pooled=True, factor=rolling.guard.factor
+        )
+        guard = rolling.guard.joined(new.take(np.zeros(1, dtype=np.int64)))
+        self._rolling_ = replace(rolling, model=self.model_, guard=guard)
+        return self
+
+
+class Learner:
+    """The rows that a linear map or polynomial of one group was fitted to by least squares, as a triangle.
+
+    Its size is that of the terms squared, however many rows it stands for.
+
+    Parameters
+    ----------
+    rolling : Rolling
+        With the model, and how inputs are read.
+    panel : Panel
+        The records that were learnt from, in model units.
+    ridge : float
+    """
+
+    def __init__(self, rolling: Rolling, panel: Panel, ridge: float) -> None:
+        self.ridge = ridge
+        model = rolling.model
+        width, channels = model.weight.shape[1:]
+        ones, zeros = model.weight.new_ones(width), model.weight.new_zeros
+        self._triangle = Triangle(_rows(rolling, panel), zeros(width), ones, zeros(channels), intercept=True)
+
+    @staticmethod
+    def of(rolling: Rolling, panel: Panel, ridge: float, kept_mode: str, solver: str) -> Learner | None:
+        """Return what goes on learning for a fitted model; None unless it is the least-squares solution of its rows."""
+        exact = isinstance(rolling.model, (Linear, Polynomial)) and rolling.model.weight.dtype == torch.float64
+        return Learner(rolling, panel, ridge) if exact and kept_mode == "open_loop" and solver == "auto" else None
+
+    def add(self, rolling: Rolling, panel: Panel) -> Any:
+        """Return the model of all rows, those of `panel` included: its terms as they were, its weights anew."""
+        model = rolling.model
+        self._triangle.add(_rows(rolling, panel))
+        ((weight, bias),) = self._triangle.solve([self.ridge], again=True)
+        if isinstance(model, Polynomial):
+            return Polynomial(model.layout, model.indices, weight[None], bias[None])
+        return Linear(model.layout, weight[None], bias[None])
+
+
+def _store(rolling: Rolling, panel: Panel) -> SeriesStore:
+    """Return records as the model reads them."""
+    every = np.zeros(panel.n_series, dtype=np.int64)
+    coder = None if rolling.coder is None else rolling.coder.take(every)
+    return SeriesStore(panel, rolling.chain.take(every), None, rolling.context_length, None, coder)
+
+
+def _rows(rolling: Rolling, panel: Panel) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield terms (n, K) and targets (n, C) of every row whose lags are all in its record, some at a time."""
+    model, every = rolling.model, np.arange(panel.n_series)
+    for x, y in chunks_of_rows(_store(rolling, panel), every, panel.lengths, model.layout, 1):
+        yield (model.monomials(x) if isinstance(model, Polynomial) else x)[0], y[0]
