@@ -1,5 +1,6 @@
 """Public door to system identification: how well a model simulates, residual tests, responses, roots."""
 
+from tsforce.identification.gaps_in_records import without_gaps
 from tsforce.identification.identification_report import IdentificationReport, identification_report
 from tsforce.identification.linear_part import LinearPart
 from tsforce.identification.linear_response import (
@@ -25,4 +26,5 @@ __all__ = [
     "simulation_rmse",
     "stability",
     "step_response",
+    "without_gaps",
 ]

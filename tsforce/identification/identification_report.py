@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,9 @@ import pandas as pd
 
 from tsforce.errors import ArgumentError, ArgumentTypeError, check_choice
 from tsforce.forecasting.arguments import is_whole
+from tsforce.identification.gaps_in_records import check_no_gaps
 from tsforce.identification.residual_tests import INPUT, LATER_INPUT, OWN_PAST, judge_residuals
+from tsforce.identification.sessions import Given
 from tsforce.scoring.simulation import fit_percent, nrmse, simulation_rmse
 
 __all__ = ["IdentificationReport", "default_names", "identification_report", "of_pipeline"]
@@ -223,6 +225,7 @@ def identification_report(
     n_lags: int | None = None,
     level: float = 0.99,
     session_sizes: Sequence[int] | None = None,
+    sessions: Any = None,
     name: str | None = None,
 ) -> IdentificationReport:
     """Return how well a fitted model simulates some records, and tests of its residuals.
@@ -235,9 +238,9 @@ def identification_report(
         With ``predict(X, y_init)``, its simulation started on the first measured rows, and ``one_step(X, y)``, each row
         from measured outputs before it; for several records both take ``session_sizes`` too. ``NARXRegressor`` has
         them.
-    X : array_like or DataFrame, (n, m)
+    X : array_like or DataFrame, (n, m), or a list of them
         Inputs, rows in time order.
-    y : array_like, Series or DataFrame, (n,) or (n, C)
+    y : array_like, Series or DataFrame, (n,) or (n, C), or a list of them
         Measured outputs.
     skip : int, optional
         Measured rows at the start of each record that the simulation is given; they are not scored. By default the
@@ -248,6 +251,8 @@ def identification_report(
         Of bounds and tests.
     session_sizes : sequence of int, optional
         Rows of each record, where several stand one below the other.
+    sessions : array_like, (n,), optional
+        A label for each row instead: another than that of the row before begins a record.
     name : str, optional
         By default the class of the model.
 
@@ -274,11 +279,19 @@ def identification_report(
                 f"model is a {type(model).__name__} without {method}(); expected a fitted estimator with predict(X, "
                 f"y_init) and one_step(X, y), such as NARXRegressor.{of_pipeline(model)}"
             )
+    records = Given.of(X, y, session_sizes, sessions)
+    X, y = records.X, records.y
+    given, skip = skip, _largest_lag(model) if skip is None else skip
+    call = "identification_report(model, X, y, session_sizes=session_sizes)"
+    check_no_gaps(call, records, shortest=_FEWEST + (max(0, skip) if is_whole(skip) else 0))
     inputs, outputs = _table("X", X), _table("y", y)
-    sizes = _check_sizes(session_sizes, len(outputs), len(inputs))
-    given, shortest = skip, int(sizes.min())
-    if skip is None:
-        skip = _largest_lag(model)
+    if len(inputs) != len(outputs):
+        raise ArgumentError(
+            f"X has {len(inputs)} rows and y {len(outputs)}; expected as many. Cut both to the same samples."
+        )
+    sizes = records.sizes(len(outputs))
+    several = records.listed or session_sizes is not None or sessions is not None
+    shortest = int(sizes.min())
     most = shortest - _FEWEST
     if not is_whole(skip) or skip < 0 or (skip > most > 0 and given is not None):
         upto = f"from 0 to {most}" if most > 0 else "of at least 0"
@@ -302,8 +315,8 @@ def identification_report(
         raise ArgumentError(f"level={level!r}: expected a share from 0.5 to below 1, such as 0.99.")
     ends = np.cumsum(sizes)
     begins = [np.asarray(y)[end - size : end - size + skip] for end, size in zip(ends, sizes, strict=True)]
-    extra = {} if session_sizes is None else {"session_sizes": sizes.tolist()}
-    start = begins[0] if session_sizes is None else begins
+    extra = {"session_sizes": sizes.tolist()} if several else {}
+    start = begins if several else begins[0]
     simulated = _like("predict", model.predict(X, start, **extra), outputs)
     ahead = _like("one_step", model.one_step(X, y, **extra), outputs)
     row = np.concatenate([np.arange(size) for size in sizes])
@@ -382,12 +395,6 @@ def _table(argument: str, values: Any) -> FloatArray:
         table = table[:, None]
     if table.ndim != 2 or not table.size:
         raise ArgumentError(f"{argument} has shape {table.shape}; expected one row per sample, (n,) or (n, columns).")
-    bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
-    if len(bad):
-        raise ArgumentError(
-            f"{argument} has {len(bad)} rows with a value that is not finite, the first at row {bad[0]}; expected "
-            f"numbers. Cut the record there, and give its parts with session_sizes=."
-        )
     return table
 
 
@@ -399,20 +406,6 @@ def _like(method: str, values: Any, outputs: FloatArray) -> FloatArray:
             f"{method}() gave shape {found.shape}; expected {outputs.shape}, one value for each measured one."
         )
     return found
-
-
-def _check_sizes(session_sizes: Any, n_outputs: int, n_inputs: int) -> IntArray:
-    if n_outputs != n_inputs:
-        raise ArgumentError(f"X has {n_inputs} rows and y {n_outputs}; expected as many. Cut both to the same samples.")
-    if session_sizes is None:
-        return np.array([n_outputs], dtype=np.int64)
-    listed = list(session_sizes) if isinstance(session_sizes, Iterable) else []
-    if not listed or not all(is_whole(size) and size > 0 for size in listed) or sum(listed) != n_outputs:
-        raise ArgumentError(
-            f"session_sizes={session_sizes!r}: expected a list of whole numbers from 1, the rows of each record, that "
-            f"add up to the {n_outputs} rows of X and y."
-        )
-    return np.array(listed, dtype=np.int64)
 
 
 def _largest_lag(model: Any) -> int:

@@ -26,7 +26,6 @@ __all__ = [
     "n_held_out",
     "numbers",
     "record_panel",
-    "record_sizes",
     "rested_panel",
     "rows_to_skip",
     "standard",
@@ -73,23 +72,8 @@ def numbers(name: str, y: Any) -> FloatArray:
     except (TypeError, ValueError):
         raise ArgumentError(f"{name} holds {str(np.ravel(y)[0])!r}: expected numbers.") from None
     if not np.isfinite(values).all():
-        raise ArgumentError(f"{name} holds NaN or infinity: expected finite numbers; drop or fill those rows first.")
+        raise ArgumentError(f"{name} holds NaN or infinity: expected finite numbers. Give rows without a gap.")
     return values[:, None] if values.ndim == 1 else values
-
-
-def record_sizes(session_sizes: Any, n_rows: int) -> IntArray:
-    """Return the rows of each record, (S,)."""
-    if session_sizes is None:
-        return np.array([n_rows], dtype=np.int64)
-    sizes = np.asarray(session_sizes)
-    good = sizes.ndim == 1 and sizes.size > 0 and sizes.dtype.kind in "iu" and bool((sizes > 0).all())
-    if not good or sizes.sum() != n_rows:
-        said = f", which add up to {sizes.sum()}" if good else ""
-        raise ArgumentError(
-            f"session_sizes={session_sizes!r}{said}: expected whole numbers of at least 1, the rows of each record in "
-            f"order, that add up to the {n_rows} rows of X."
-        )
-    return sizes.astype(np.int64)
 
 
 def check_lengths(sizes: IntArray, reach: int) -> None:

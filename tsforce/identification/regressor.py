@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -11,9 +10,8 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tsforce.data.panel import ragged_rows
+from tsforce.data.panel import IntArray, ragged_rows
 from tsforce.dynamics.lags import LagLayout
-from tsforce.dynamics.models.equation import equation, is_sum
 from tsforce.dynamics.models.families import MLP, Family
 from tsforce.errors import ArgumentError, SeriesTooShortError, check_choice
 from tsforce.forecasting.adapters import check_model
@@ -23,7 +21,8 @@ from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import HasTraining, takes_old_names, training_of
 from tsforce.identification.asked_lags import check_output_lags, lags_by_input, said_lags
-from tsforce.identification.linear_part import LinearPart, linear_part_of
+from tsforce.identification.gaps_in_records import check_no_gaps
+from tsforce.identification.reading import HasFormulas
 from tsforce.identification.record_starts import LearntRecord, usable_starts, warn_of_other_units
 from tsforce.identification.records import (
     check_clock,
@@ -37,10 +36,10 @@ from tsforce.identification.records import (
     n_held_out,
     numbers,
     record_panel,
-    record_sizes,
     rows_to_skip,
     standard,
 )
+from tsforce.identification.sessions import Given
 from tsforce.identification.simulator import Simulation, Simulator, warn_of_clipping
 from tsforce.identification.updating import HasUpdate, Learner
 from tsforce.training.fit import Fitted
@@ -55,7 +54,7 @@ FloatArray = npt.NDArray[np.float64]
 _MLP = MLP((16,), "tanh")
 
 
-class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
+class NARXRegressor(RegressorMixin, HasTraining, HasUpdate, HasFormulas):
     """A model of a dynamic system: each output from earlier outputs and from inputs, simulated by ``predict``.
 
     Rows of X (inputs) and y (outputs) are in time order, one time step apart. ``predict(X)`` simulates: it feeds the
@@ -138,12 +137,14 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
 
     Notes
     -----
-    ``cross_val_score`` and searches want folds that are one stretch of time: ``TimeSeriesSplit``. A search by
-    successive halving wants ``resource="max_steps"``: with "n_samples" scikit-learn draws rows at random, which leaves
-    no record. Arguments beside X and y pass through pipelines by metadata routing
-    (``set_fit_request(session_sizes=True)``). Searches cannot cut `session_sizes`: every fold would get the whole list,
-    so that several records are searched over in a loop of one's own. Candidates with other lags are to be scored on
-    the same rows: ``scoring=lambda model, X, y: model.score(X, y, skip=10)``, 10 being the largest lag of all.
+    ``cross_val_score`` and searches want folds that are one stretch of time, ``TimeSeriesSplit``, or whole records:
+    ``GridSearchCV(model, grid, cv=LeaveOneGroupOut()).fit(X, y, groups=labels, sessions=labels)``, each record with a
+    label of its own, since a fold may bring any two side by side. (Of lists of records, ``cv=KFold(len(X))`` does the
+    same.) Where folds leave several records out, `sessions` reach the score by metadata routing, as arguments do in
+    pipelines: ``set_fit_request(sessions=True)``, ``set_score_request(sessions=True)``. A search by successive halving
+    wants ``resource="max_steps"``: with "n_samples" scikit-learn draws rows at random, which leaves no record.
+    Candidates with other lags are to be scored on the same rows: ``scoring=lambda model, X, y: model.score(X, y,
+    skip=10)``, 10 being the largest lag of all.
 
     Examples
     --------
@@ -201,17 +202,20 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
 
     # ---- fit
 
-    def fit(self, X: Any, y: Any, session_sizes: Any = None, *, mode: Any = None) -> Self:
-        """Learn from one record, or from several, one below the other.
+    def fit(self, X: Any, y: Any, session_sizes: Any = None, *, sessions: Any = None, mode: Any = None) -> Self:
+        """Learn from one record, or from several: one below the other, or a list of them.
 
         Parameters
         ----------
-        X : array-like, (n, F)
-            Inputs, rows in time order.
-        y : array-like, (n,) or (n, C)
+        X : array-like, (n, F), or a list of them, or (S, n, F)
+            Inputs, rows in time order. A list holds a table for each record; no lag reaches from one into another.
+        y : array-like, (n,) or (n, C), or a list of them
             Outputs, measured at the same rows.
         session_sizes : array-like, (S,), optional
-            Rows of each record; no lag reaches from one into another. One record by default.
+            Rows of each record, where several stand one below the other. One record by default.
+        sessions : array-like, (n,), optional
+            A label for each row instead: another label than that of the row before begins a record. Searches cut it as
+            they cut X.
         mode : str or Forcing, optional
             Wins over the constructor's for this fit and is remembered in ``mode_``.
 
@@ -223,37 +227,39 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
         Raises
         ------
         ArgumentError
-            If a parameter is not accepted, `session_sizes` do not add up to n, columns of X and y share a name, or an
-            index says that rows are missing, out of order, or others in y than in X.
+            If a parameter is not accepted, a value is NaN or infinite (`tsforce.sysid.without_gaps` cuts records
+            there), records or their sizes do not fit together, columns of X and y share a name, or an index says that
+            rows are missing, out of order, or others in y than in X.
         ValueError
-            scikit-learn's, for X or y that are no finite numbers in two dimensions.
+            scikit-learn's, for X or y that are no numbers in two dimensions.
         SeriesTooShortError
             If no record has a row whose lags are all in it.
 
         Warns
         -----
+        ContextWarning
+            If `session_sizes` are of more rows than X has, and X is taken for some of them.
         ValidationWarning
             If every record is too short to hold out what something is to be chosen by.
         """
         forget(self)
         kind = _MLP if isinstance(self.model, str) and self.model == "mlp" else check_model(self.model)
         asked = resolve(self, kind, mode, n_held_out)
-        problem = self._build(X, y, session_sizes, asked)
+        problem = self._build(Given.of(X, y, session_sizes, sessions), asked)
         asked = replace(asked, options=replace(asked.options, solver=solver_of(asked, problem.layout)))
         fitted = learn(problem, asked, name=type(self).__name__, verbose=self.verbose)
         self._store(problem, asked, fitted)
         return self
 
-    def _build(self, X: Any, y: Any, session_sizes: Any, asked: Asked) -> Problem:
+    def _build(self, given: Given, asked: Asked) -> Problem:
         """Return what is to be learnt from which records, and set what is known of their columns."""
         output_lags = check_output_lags(self.output_lags)
         share = held_out_share(training_of(self.training).validation)
-        given_X, given_y = X, y
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
-        targets = numbers("y", y)
-        sizes = record_sizes(session_sizes, len(X))
-        check_clock(given_X, given_y, sizes)
-        names, channels = column_names(getattr(self, "feature_names_in_", ()), X.shape[1], given_y, targets.shape[1])
+        check_no_gaps("fit(X, y, session_sizes=session_sizes)", given)
+        X, y = validate_data(self, given.X, given.y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
+        targets, sizes = numbers("y", y), given.sizes(len(X))
+        check_clock(given.X, given.y, sizes)
+        names, channels = column_names(getattr(self, "feature_names_in_", ()), X.shape[1], given.y, targets.shape[1])
         input_lags = lags_by_input(self.input_lags, self.input_delay, names)
         reach = LagLayout(output_lags, channels, future_exog=tuple(input_lags.items())).reach
         check_lengths(sizes, reach)
@@ -294,12 +300,12 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
 
     # ---- predict
 
-    def predict(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> FloatArray:
+    def predict(self, X: Any, y_init: Any = None, session_sizes: Any = None, *, sessions: Any = None) -> Any:
         """Return the outputs of a closed-loop simulation: every row from inputs and the model's own earlier outputs.
 
         Parameters
         ----------
-        X : array-like, (n, F)
+        X : array-like, (n, F), or a list of them, or (S, n, F)
             Inputs, rows in time order.
         y_init : array-like, (n0,) or (n0, C), or a list of them or (S, n0, C), one per record, or "rest", optional
             Outputs measured at the first n0 rows of each record (n0 of its own, or None): they come back as they are,
@@ -307,12 +313,12 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
             it. "rest": outputs rest at the training mean before the first row. By default a single record, of a model
             that has learnt from a single one, goes on where that ended, or, if X is what was learnt from, starts as
             that did; others rest.
-        session_sizes : array-like, (S,), optional
-            Rows of each record; one by default.
+        session_sizes, sessions : optional
+            As in `fit`.
 
         Returns
         -------
-        ndarray, (n,) or (n, C) float64
+        ndarray, (n,) or (n, C) float64, or a list of them where X is a list
             Original units; two-dimensional if y was when the model was fitted.
 
         Raises
@@ -320,7 +326,8 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
         NotFittedError
             scikit-learn's, before `fit`.
         ArgumentError
-            If `y_init` has another number of outputs or more rows than its record, or `session_sizes` do not add up.
+            If `y_init` has another number of outputs or more rows than its record, a value is NaN or infinite, or
+            records or their sizes do not fit together.
 
         Warns
         -----
@@ -330,15 +337,17 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
         DivergenceWarning
             If a simulation ran away and was held by the guard.
         """
-        simulated = self.simulate(X, y_init, session_sizes)
+        simulated = self.simulate(X, y_init, session_sizes, sessions=sessions)
         warn_of_clipping("records", simulated.clipped, self._rolling_.guard.factor)
         return simulated.y
 
-    def simulate(self, X: Any, y_init: Any = None, session_sizes: Any = None) -> Simulation:
+    def simulate(self, X: Any, y_init: Any = None, session_sizes: Any = None, *, sessions: Any = None) -> Simulation:
         """Return what `predict` does, and which records were clipped instead of a warning; parameters as there."""
         check_is_fitted(self, "model_")
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        sizes = record_sizes(session_sizes, len(X))
+        given = Given.of(X, None, session_sizes, sessions)
+        check_no_gaps("predict(X, session_sizes=session_sizes)", given)
+        X = validate_data(self, given.X, reset=False, dtype=np.float64)
+        sizes = given.sizes(len(X))
         heads = measured_starts(None if isinstance(y_init, str) else y_init, sizes, self.output_names_)
         before = None
         if isinstance(y_init, str):
@@ -349,28 +358,29 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
         elif len(sizes) == 1 and self._learnt_ is not None:
             before = self._learnt_.before(X)
         y, clipped = self._simulator.simulate(X, sizes, heads, before)
-        return Simulation(y[:, 0] if self._one_column_ else y, clipped)
+        return Simulation(given.apart(y[:, 0] if self._one_column_ else y, sizes), clipped)
 
-    def one_step(self, X: Any, y: Any, session_sizes: Any = None) -> FloatArray:
+    def one_step(self, X: Any, y: Any, session_sizes: Any = None, *, sessions: Any = None) -> Any:
         """Return each row's output from measured outputs up to the row before; parameters as in `predict_ahead`."""
-        return self.predict_ahead(X, y, 1, session_sizes)
+        call = "one_step(X, y, session_sizes=session_sizes)"
+        return self._ahead(call, Given.of(X, y, session_sizes, sessions), 1)
 
-    def predict_ahead(self, X: Any, y: Any, steps: int, session_sizes: Any = None) -> FloatArray:
+    def predict_ahead(self, X: Any, y: Any, steps: int, session_sizes: Any = None, *, sessions: Any = None) -> Any:
         """Return each row's output from outputs measured up to `steps` rows before it, the model's own in between.
 
         Parameters
         ----------
-        X : array-like, (n, F)
-        y : array-like, (n,) or (n, C)
+        X : array-like, (n, F), or a list of them, or (S, n, F)
+        y : array-like, (n,) or (n, C), or a list of them
             Measured outputs.
         steps : int
             At least 1. Rows that have fewer before them are simulated from the start of their record.
-        session_sizes : array-like, (S,), optional
-            Rows of each record; one by default.
+        session_sizes, sessions : optional
+            As in `fit`.
 
         Returns
         -------
-        ndarray, (n,) or (n, C) float64
+        ndarray, (n,) or (n, C) float64, or a list of them where X is a list
             Original units.
 
         Raises
@@ -378,26 +388,36 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
         NotFittedError, ArgumentError
             As `predict`.
         """
+        call = f"predict_ahead(X, y, {steps}, session_sizes=session_sizes)"
+        return self._ahead(call, Given.of(X, y, session_sizes, sessions), check_count("steps", steps))
+
+    def _ahead(self, call: str, given: Given, steps: int) -> Any:
+        """Return what `predict_ahead` does."""
         check_is_fitted(self, "model_")
-        steps = check_count("steps", steps)
-        X, targets = self._both(X, y)
-        sizes = record_sizes(session_sizes, len(X))
+        X, targets, sizes = self._both(call, given)
         out, clipped = self._simulator.ahead(X, targets, sizes, steps)
         warn_of_clipping("roll-outs", clipped, self._rolling_.guard.factor)
-        return out[:, 0] if self._one_column_ else out
+        return given.apart(out[:, 0] if self._one_column_ else out, sizes)
 
     def score(
-        self, X: Any, y: Any, sample_weight: Any = None, session_sizes: Any = None, *, skip: int | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        session_sizes: Any = None,
+        *,
+        sessions: Any = None,
+        skip: int | None = None,
     ) -> float:
         """Return R2 of a simulation that starts from as many measured outputs as the largest lag; the rest is scored.
 
         Parameters
         ----------
-        X : array-like, (n, F)
-        y : array-like, (n,) or (n, C)
-        sample_weight : array-like, (n,), optional
-        session_sizes : array-like, (S,), optional
-            Rows of each record; one by default.
+        X : array-like, (n, F), or a list of them, or (S, n, F)
+        y : array-like, (n,) or (n, C), or a list of them
+        sample_weight : array-like, (n,), or a list of them, optional
+        session_sizes, sessions : optional
+            As in `fit`.
         skip : int, optional
             Rows at the start of each record that are measured and not scored: at least as many as the largest lag,
             which is the default. Models with other lags are compared on the same rows if it is the same for all.
@@ -418,11 +438,11 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
         from sklearn.metrics import r2_score
 
         check_is_fitted(self, "model_")
-        inputs, targets = self._both(X, y)
-        sizes = record_sizes(session_sizes, len(inputs))
-        weight, lead = check_weight(sample_weight, len(inputs)), rows_to_skip(skip, self.model_.layout.reach)
-        given = np.minimum(sizes, lead)
-        first = np.cumsum(sizes) - sizes
+        records = Given.of(X, y, session_sizes, sessions)
+        inputs, targets, sizes = self._both("score(X, y, session_sizes=session_sizes)", records)
+        weight = check_weight(records.joined(sample_weight), len(inputs))
+        lead = rows_to_skip(skip, self.model_.layout.reach)
+        given, first = np.minimum(sizes, lead), np.cumsum(sizes) - sizes
         scored = ragged_rows(first + given, sizes - given)
         if not len(scored):
             raise SeriesTooShortError(
@@ -435,84 +455,20 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate):
         weight = None if weight is None else weight[scored]
         return float(r2_score(targets[scored], yhat[scored], sample_weight=weight))
 
-    def linear_part(self, at: Any = None) -> LinearPart:
-        """Return how outputs answer small changes of earlier outputs and of inputs, by lag, original units.
-
-        Axes of outputs and of inputs are in the order of ``output_names_`` and of the columns of X.
-
-        Parameters
-        ----------
-        at : float or array-like, (F,), optional
-            Inputs at which the model rests; by default all is at its training mean. It matters unless the model is
-            linear.
-
-        Raises
-        ------
-        ArgumentError
-            If the model has no gradient or keeps a state of its own, or does not come to rest at `at`.
-        """
-        check_is_fitted(self, "model_")
-        return linear_part_of(self, at)
-
-    def equation(self, digits: int | None = None, names: Mapping[str, str] | None = None) -> str:
-        """Return what the model says, a line of text for each output, original units.
-
-        Products of standardised variables are multiplied out, and bring terms of lower degree along.
-
-        Parameters
-        ----------
-        digits : int, optional
-            Significant digits of coefficients. By default 4, or as many more as the text needs to be the model: copied
-            and fed its own outputs it stays within a thousandth of each output's standard deviation of the simulation,
-            near the training range.
-        names : mapping of name -> str, optional
-            How outputs and inputs are called: ``{"y": "level", "x0": "valve"}``; by the names of their columns
-            otherwise (``output_names_``, ``feature_names_in_``), or as y, or y0, y1 ..., and x0, x1 ...
-
-        Raises
-        ------
-        NotFittedError
-            scikit-learn's, before `fit`.
-        ArgumentError
-            If the model is no linear map and no polynomial, or `names` has a key that is no column.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> u = np.random.default_rng(0).normal(10, 1, size=(100, 1))
-        >>> y = np.append(0.0, 2 + u[:-1, 0] ** 2)
-        >>> model = NARXRegressor(1, [1], model="polynomial", mode="open_loop").fit(u[1:], y[1:])
-        >>> print(model.equation(digits=3))
-        y(t) = x0(t-1)^2 + 2
-        """
-        check_is_fitted(self, "model_")
-        layout, coder = self.model_.layout, self._rolling_.coder
-        assert coder is not None
-        if not is_sum(self.model_):
-            raise ArgumentError(
-                f"model={self.model!r} cannot be written down as a sum. Use model='linear' or model='polynomial'."
-            )
-        named = (*layout.channels, *(name for name, _ in layout.future_exog))
-        for name in names or ():
-            check_choice("names", name, named)
-        both = ((self.y_mean_, coder.centre[0]), (self.y_scale_, coder.spread[0]))
-        means, scales = (dict(zip(named, np.concatenate(pair).tolist(), strict=True)) for pair in both)
-        digits = None if digits is None else check_count("digits", digits)
-        return equation(self.model_, means, scales, names, digits=digits)
-
     # ---- records as panels
 
-    def _both(self, X: Any, y: Any) -> tuple[FloatArray, FloatArray]:
-        """Return inputs (n, F) and outputs (n, C), checked against what was fitted."""
-        check_order("y", y, self.output_names_)
-        X, y = validate_data(self, X, y, reset=False, dtype=np.float64, multi_output=True)
+    def _both(self, call: str, given: Given) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Return inputs (n, F), outputs (n, C) and rows of each record, checked against what was fitted."""
+        check_no_gaps(call, given)
+        check_order("y", given.y, self.output_names_)
+        X, y = validate_data(self, given.X, given.y, reset=False, dtype=np.float64, multi_output=True)
         targets = numbers("y", y)
         if targets.shape[1] != len(self.y_mean_):
             raise ArgumentError(
                 f"y has {targets.shape[1]} outputs, but {type(self).__name__} was fitted to {len(self.y_mean_)}; give "
                 f"the same."
             )
-        return X, targets
+        return X, targets, given.sizes(len(X))
 
     @property
     def _simulator(self) -> Simulator:

@@ -18,7 +18,8 @@ from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.errors import ArgumentError
 from tsforce.forecasting.rolling import Rolling
 from tsforce.identification.record_starts import Before, LearntRecord
-from tsforce.identification.records import record_panel, record_sizes
+from tsforce.identification.records import record_panel
+from tsforce.identification.sessions import Given
 from tsforce.training.guard import Guard
 from tsforce.training.solvers.least_squares import chunks_of_rows
 from tsforce.training.solvers.triangle import Triangle
@@ -34,7 +35,7 @@ class HasUpdate:
     _learnt_: LearntRecord | None
     _rolling_: Rolling
 
-    def update(self, X: Any, y: Any, session_sizes: Any = None) -> Self:
+    def update(self, X: Any, y: Any, session_sizes: Any = None, *, sessions: Any = None) -> Self:
         """Take in rows that came after those learnt from, without a look at these: least squares on all of them.
 
         Weights are those of a fit on all rows with the same terms, in the units of the first fit (``y_mean_``,
@@ -42,11 +43,11 @@ class HasUpdate:
 
         Parameters
         ----------
-        X : array-like, (n, F)
-        y : array-like, (n,) or (n, C)
-        session_sizes : array-like, (S,), optional
-            Rows of each new record. By default the rows go on where the record ended that was learnt from, and their
-            lags reach back into it; where there were several records, they are one more.
+        X : array-like, (n, F), or a list of them, or (S, n, F)
+        y : array-like, (n,) or (n, C), or a list of them
+        session_sizes, sessions : optional
+            As in `fit`, of new records; so are those of a list. By default the rows go on where the record ended that
+            was learnt from, and their lags reach back into it; where there were several records, they are one more.
 
         Returns
         -------
@@ -78,10 +79,11 @@ class HasUpdate:
                 "update takes in rows for linear models and polynomials in mode='open_loop' (or kept so by 'auto'), "
                 "whose weights are least squares; this model was trained otherwise. Fit it again: fit(X_all, y_all)."
             )
-        X, targets = self._both(X, y)  # type: ignore[attr-defined]
-        sizes, rolling = record_sizes(session_sizes, len(X)), self._rolling_
+        given = Given.of(X, y, session_sizes, sessions)
+        X, targets, sizes = self._both("update(X, y, session_sizes=session_sizes)", given)  # type: ignore[attr-defined]
+        rolling = self._rolling_
         learnt, self._learnt_ = self._learnt_, None
-        if session_sizes is None and learnt is not None:
+        if given.session_sizes is None and given.sessions is None and learnt is not None:
             end = learnt.end
             X, targets = np.concatenate([end.inputs, X]), np.concatenate([end.outputs, targets])
             sizes = np.array([len(X)])
