@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
 
 from tsforce import Difference, Log, NARXForecaster, backtest
 from tsforce.errors import ArgumentError, DivergenceWarning
@@ -167,3 +169,27 @@ def test_a_backtest_says_it_too():
     with pytest.warns(DivergenceWarning, match="forecasts"):
         result = backtest(model, frame(s=y), horizon=7, n_windows=3)
     assert result.frame.select_dtypes("number").abs().max(axis=None) <= y.max()
+
+
+@pytest.mark.parametrize("model", ["linear", "polynomial", "mlp"])
+def test_the_first_step_of_a_clean_series_is_held_where_another_one_spoilt_the_pooled_map(model):
+    noise = np.random.default_rng(0).normal(size=40)
+    noise[20] = 1e9
+    df = frame(line=10 + 2.0 * np.arange(40), noise=noise)
+    fitted = NARXForecaster(8, 3, model=model, target_transforms=[Difference(1)], max_steps=3, **OPEN).fit(df)
+    with pytest.warns(DivergenceWarning):
+        forecast = fitted.predict()
+    # Steps of the line are 2, and no step of its forecast is further out than ten times that.
+    line = forecast.loc[forecast["unique_id"] == "line", "NARXForecaster"]
+    assert line.iloc[0] <= 88 + 2 + 10 * 2
+    assert np.isfinite(forecast["NARXForecaster"]).all()
+
+
+@pytest.mark.parametrize("guard", [10.0, None])
+def test_a_regressor_that_refuses_infinity_may_run_away(guard):
+    y = 1.5 ** np.arange(20.0)
+    explosive = make_pipeline(PolynomialFeatures(3), LinearRegression())
+    model = NARXForecaster(400, 1, model=explosive, window_scaling=None, guard=guard, **OPEN).fit(frame(a=y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DivergenceWarning)
+        assert np.isfinite(model.predict()["NARXForecaster"]).all()

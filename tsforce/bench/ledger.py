@@ -16,6 +16,7 @@ import os
 import platform
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from tsforce.dynamics.threads import get_threads
-from tsforce.errors import ArgumentError
+from tsforce.errors import ArgumentError, DivergenceWarning
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.training_options import Training, training_of
 
@@ -308,9 +309,12 @@ class Ledger:
             if not all(key in self.rows for key in job.keys):
                 if on_start is not None:
                     on_start(job.label, number, len(jobs))
-                for row in make(job):
-                    if self.layout.key_of(row) not in self.rows:
-                        self.append(row)
+                with warnings.catch_warnings():
+                    # What was clipped has a column, and what diverged; a table is not the place to warn of each.
+                    warnings.simplefilter("ignore", DivergenceWarning)
+                    for row in make(job):
+                        if self.layout.key_of(row) not in self.rows:
+                            self.append(row)
             for key in job.keys:
                 rows.append(self.rows[key])
                 if on_row is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +28,6 @@ from tsforce.bench.ledger import (
 from tsforce.bench.sysid_recipes import SysidModel
 from tsforce.bench.sysid_task import Simulator, SysidTask, largest_root
 from tsforce.dynamics.threads import get_threads
-from tsforce.errors import DivergenceWarning
 from tsforce.forecasting.arguments import check_number
 
 __all__ = ["SYSID_COLUMNS", "run_sysid", "summarise_sysid", "write_sysid_summary"]
@@ -158,11 +156,8 @@ def _make_rows(job: _Job, task: SysidTask, limit: float | None) -> list[Row]:
     for one, part in zip(rows, task.scored, strict=True):
         one["n_rows"] = len(task.records[part.record].y[task.n : part.stop])
     try:
-        with warnings.catch_warnings():
-            # A column says which simulations diverged.
-            warnings.simplefilter("ignore", DivergenceWarning)
-            for one, figures in zip(rows, _figures(job, task, limit), strict=True):
-                one.update(figures)
+        for one, figures in zip(rows, _figures(job, task, limit), strict=True):
+            one.update(figures)
     except Exception as error:
         # Whatever a model does, the other rows of the table are made; Ctrl-C is no Exception and ends the run.
         for one in rows:

@@ -22,6 +22,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # Bytes of lag buffers at once.
 _CHUNK_BYTES = 8 * 2**20
+# Times the largest value of a context, model units: its cube fits in float64, and itself in float32.
+_FAR = 1e30
 
 
 class Excursions(NamedTuple):
@@ -50,6 +52,15 @@ def as_dtype(inputs: Inputs | None, dtype: torch.dtype) -> Inputs | None:
         return None
     past_exog, future_exog, static, calendar = (part.to(dtype) for part in inputs)
     return past_exog, future_exog, static, calendar
+
+
+def _far_off(batch: WindowBatch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return bounds (G, B, 1, C) that no forecast comes near, so that what runs away stays a number to regressors.
+
+    A regressor may square what it is fed, or refuse infinity.
+    """
+    far = _FAR * (1 + batch.past.abs().amax(dim=2, keepdim=True)).to(dtype)
+    return -far, far
 
 
 def forecast_windows(
@@ -105,7 +116,7 @@ def forecast_windows(
 
     def run(part_model: Any, series: IntArray, rows: IntArray) -> tuple[FloatArray, Tensor | None, Tensor | None]:
         batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)
-        z, fed = roll(part_model, batch)
+        z, fed = roll(part_model, batch, _far_off(batch, dtype))
         hold = guard.look(z, fed, part_model, batch)
         outside = held = None
         if hold is not None:

@@ -123,7 +123,9 @@ class Guard:
             own = model if len(groups) == len(z) else model.groups(groups)
             past = batch.past[groups, first][:, None].to(z.dtype)
             now = None if known is None else known[groups, first, :1].to(z.dtype)
-            hold[groups] &= ~stays_near(own, past, now).to(device)[:, None, None]
+            near = stays_near(own, past, now).to(device)[:, None, None]
+            # A stable map may still rest far off: where lags alone send the first step there, it is not let.
+            hold[groups] &= ~near | hold[groups][:, :, :1]
         if not bool(hold.any()):
             return Hold(outside | astray, None)
         # From its first such step on a window is held, but for what its observed values say.
@@ -172,10 +174,12 @@ def missing_steps(known: Tensor | None, z: Tensor) -> Tensor:
 
 
 def _from_truth(share: Tensor | None, layout: LagLayout, like: Tensor) -> Tensor:
-    """Return the steps that read no own output, (G, B, H): the first after the cutoff, and those fed truth alone."""
+    """Return the steps that read no own output and may be right wherever they lead, (G, B, H): those fed truth alone,
+    and the first after the cutoff where inputs may send it there. (Of lags alone it is as wild as any other.)
+    """
     steps = torch.arange(like.shape[2], device=like.device)
     if share is None:
-        return (steps == 0).expand(like.shape)
+        return ((steps == 0) & bool(layout.past_exog or layout.future_exog)).expand(like.shape)
     own = torch.nn.functional.pad((share < 1).any(dim=3).long().cumsum(dim=2), (1, 0))
     # Own outputs among the last `reach` fed values before each step.
     since = (steps - layout.reach).clamp(min=0)
