@@ -298,6 +298,19 @@ def test_without_lags_a_forecast_is_the_regression_on_inputs(none, scope):
     np.testing.assert_allclose(got, np.concatenate(want), rtol=1e-8)
 
 
+@pytest.mark.parametrize("mode", ["open_loop", "closed_loop", "auto"])
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+@pytest.mark.parametrize("unit", [1.0, 1e5])
+def test_without_lags_a_pooled_model_needs_no_window_to_be_scaled_by(mode, kind, unit):
+    df, future = frame(), after(frame())
+    df["y"], truth = ((10 * rows["promo"] - 3 * rows["price"] + 20) * unit for rows in (df, future))
+    settings = {"model": kind, "mode": mode, "max_steps": 10, "random_state": 0}
+    model = NARXForecaster(H, lags=0, future_exog=["price", "promo"], **grouped(settings)).fit(df)
+    assert model.window_scaling_ is None
+    got = model.predict(future_df=future[["unique_id", "ds", "price", "promo"]])["NARXForecaster"]
+    assert np.abs(got - truth).max() < 0.1 * unit
+
+
 @pytest.mark.parametrize("kind", ["linear", "polynomial", "mlp", Ridge()])
 @pytest.mark.parametrize("mode", ["open_loop", "closed_loop"])
 def test_every_kind_forecasts_without_lags(kind, mode):

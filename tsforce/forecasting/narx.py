@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tsforce.data.common_scale import CommonScale
 from tsforce.data.frame import series_frame
 from tsforce.data.future import read_future
 from tsforce.data.panel import Panel, WindowIndex
@@ -92,7 +93,8 @@ class NARXForecaster(HasTraining, SideBySide):
     target_transforms : sequence of Transform
         Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``.
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
-        How each window is scaled from its own context. "auto": None for scope="local", "mean_abs" for "global".
+        How each window is scaled from its own context. "auto": None for scope="local" and without lags, "mean_abs" for
+        "global".
     context_length : int, optional
         Observed steps that window scaling looks at and a recurrent network's state takes in; the largest lag by
         default, and twice the horizon more for recurrent networks.
@@ -287,7 +289,6 @@ class NARXForecaster(HasTraining, SideBySide):
         pooled = check_choice("scope", self.scope, ("local", "global")) == "global"
         check_choice("short_series", self.short_series, ("raise", "drop"))
         transforms = check_transforms(self.target_transforms)
-        scaling = self._resolve_scaling(pooled)
         panel = self.read(df)
         season_length = season_length_for(self, panel)
         lost = sum(t.rows_lost for t in transforms)
@@ -298,6 +299,8 @@ class NARXForecaster(HasTraining, SideBySide):
             self.lags, horizon, panel, lost,
             pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None,
         )  # fmt: skip
+        # What follows from inputs alone has no window to be scaled by.
+        scaling = self._resolve_scaling(pooled and bool(read))
         layout = LagLayout(read, channels, **given)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
@@ -308,9 +311,12 @@ class NARXForecaster(HasTraining, SideBySide):
         kept = panel if len(series) == panel.n_series else panel.take(series)
         intercept = self._resolve_intercept(kept, transforms, pooled)
         closed = (asked.kind, asked.mode) == (LINEAR, "open_loop") and asked.options.solver == "auto"
-        if not pooled and scaling is None and isinstance(asked.kind, Family) and not closed:
+        if scaling is None and isinstance(asked.kind, Family) and not closed:
             # Gradient steps need units of about 1; least squares does not care.
-            transforms = (*transforms, Standardize() if np.all(intercept) else MeanScale())
+            if not pooled:
+                transforms = (*transforms, Standardize() if np.all(intercept) else MeanScale())
+            elif not read:
+                transforms = (CommonScale.of(kept.values), *transforms)
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
             asked.device, coder, guard=check_guard(self.guard),
@@ -329,9 +335,9 @@ class NARXForecaster(HasTraining, SideBySide):
         found = grows(panel, transforms)
         return bool(found.mean() >= 0.5) if pooled else found
 
-    def _resolve_scaling(self, pooled: bool) -> str | None:
+    def _resolve_scaling(self, scaled: bool) -> str | None:
         if isinstance(self.window_scaling, str) and self.window_scaling == "auto":
-            return "mean_abs" if pooled else None
+            return "mean_abs" if scaled else None
         return check_window_scaling(self.window_scaling)
 
     def _resolve_context(self, least: int, default: int) -> int:
