@@ -118,8 +118,10 @@ def rollout(
         yhat = output[..., 0]
         if bounds is not None:
             yhat = torch.clamp(yhat, low[h], high[h])
-            overflown = yhat.isnan() & x.isfinite().all(dim=2, keepdim=True)
-            yhat = torch.where(overflown, fed[:, :, length + h - 1], yhat)
+            lost = yhat.isnan()
+            if bool(lost.any()):
+                overflown = lost & x.isfinite().all(dim=2, keepdim=True)
+                yhat = torch.where(overflown, fed[:, :, length + h - 1], yhat)
         outputs.append(yhat)
         if h + 1 == horizon:
             break

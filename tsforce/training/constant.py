@@ -47,5 +47,6 @@ def grows(panel: Panel, transforms: tuple[Transform, ...]) -> npt.NDArray[np.boo
         means = np.where(known, own, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         mean, spread = np.abs(means.mean(axis=0)), means.std(axis=0, ddof=1)
         sure = (mean > _SIGNIFICANT * spread / math.sqrt(blocks)) & (spread < _STEADY * mean)
-        found[i] = bool((sure & (mean > _SHARE * np.nanstd(own, axis=(0, 1)))).any())
+        if sure.any():
+            found[i] = bool((sure & (mean > _SHARE * np.nanstd(own, axis=(0, 1)))).any())
     return found
