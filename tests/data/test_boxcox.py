@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import boxcox, boxcox_llf
 
+from tsforce import NARXForecaster
 from tsforce.data.transforms import BoxCox, Chain
+
+# Logarithms of the outermost values: of the floor, or of a thousand times the largest where the power is negative.
+END = (float(np.log(1e-9)), float(np.log(1e6)))
 
 
 def learn(*series):
@@ -31,16 +36,38 @@ def test_the_power_has_the_largest_likelihood_of_the_grid(seed, scale):
 @pytest.mark.parametrize("power", [-1.0, -0.5, 0.0, 0.3, 1.0, 2.0])
 def test_forward_equals_scipy_and_inverse_takes_it_back(power):
     y = np.random.default_rng(1).gamma(4.0, 10.0, size=50)
-    params = torch.tensor([0.0, 1e-9, power], dtype=torch.float64)
+    params = torch.tensor([0.0, 1e-9, power, END[power < 0]], dtype=torch.float64)
     z = BoxCox().forward(torch.from_numpy(y), params)
     np.testing.assert_allclose(z, boxcox(y, lmbda=power), rtol=1e-10)
-    if power >= 0:
-        np.testing.assert_allclose(BoxCox().inverse(z, params), y, rtol=1e-9)
+    np.testing.assert_allclose(BoxCox().inverse(z, params), y, rtol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e4, 1e6])
+def test_the_inverse_takes_back_what_was_learnt_in_any_unit(unit):
+    wave = np.sin(np.arange(60.0))
+    series = unit / (1 + 0.3 * wave), unit * np.exp(wave), unit * np.sqrt(2 + wave), unit * np.full(60, 3.0)
+    params = learn(*series)
+    assert params[2, 0] < 0 < params[2, 2]
+    assert params[2, 3] == 1, "equal values have no likeliest power"
+    y, params = torch.from_numpy(np.stack(series)), torch.from_numpy(params)[..., None]
+    np.testing.assert_allclose(BoxCox().inverse(BoxCox().forward(y, params), params), y, rtol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e4, 1e6])
+def test_forecasts_of_a_negative_power_do_not_depend_on_the_unit(unit):
+    y = 1 / (1 + 0.3 * np.sin(np.arange(67) * 2 * np.pi / 7))
+
+    def forecast(scale):
+        df = pd.DataFrame({"ds": np.arange(60), "y": scale * y[:60]})
+        model = NARXForecaster(7, 7, mode="open_loop", ridge=0, window_scaling=None, target_transforms=[BoxCox()])
+        return model.fit(df).predict()["NARXForecaster"].to_numpy() / scale
+
+    np.testing.assert_allclose(forecast(unit), y[60:], rtol=1e-3)
 
 
 def test_gradients_of_both_directions():
     for power in (-0.5, 0.0, 0.4, 2.0):
-        params = torch.tensor([0.0, 1e-9, power], dtype=torch.float64)
+        params = torch.tensor([0.0, 1e-9, power, END[power < 0]], dtype=torch.float64)
         y = torch.tensor([0.8, 1.0, 1.3], dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(lambda v, p=params: BoxCox().forward(v, p), y)
         z = torch.tensor([-0.2, 0.1, 0.3], dtype=torch.float64, requires_grad=True)
@@ -49,7 +76,7 @@ def test_gradients_of_both_directions():
 
 def test_forecasts_beyond_the_range_stay_finite():
     for power in (-1.0, 0.5, 2.0):
-        params = torch.tensor([0.0, 1e-9, power], dtype=torch.float64)
+        params = torch.tensor([0.0, 1e-9, power, END[power < 0]], dtype=torch.float64)
         assert torch.isfinite(BoxCox().inverse(torch.tensor([-1e6, 1e6], dtype=torch.float64), params)).all()
 
 

@@ -25,9 +25,9 @@ FloatArray = npt.NDArray[np.float64]
 
 # How far below the smallest training value (plus offset) the logarithm still tells values apart.
 _LOG_FLOOR = 1e-3
-# Powers that BoxCox looks at, and how close to the end of a power's range a forecast may come.
+# Powers that BoxCox looks at, and the relative spread below which values are equal but for rounding.
 _POWERS = tuple(round(-1 + 0.1 * step, 1) for step in range(31))
-_RANGE_FLOOR = 1e-3
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,10 @@ class BoxCox(Transform):
     [BoxCox()]
     """
 
-    n_params: ClassVar[int] = 3
+    n_params: ClassVar[int] = 4
 
     def learn(self, values: FloatArray, counts: IntArray) -> FloatArray:
-        """Return offset, floor and power per series, (3, S, C)."""
+        """Return offset, floor, power and the logarithm of the outermost ``y + offset`` per series, (4, S, C)."""
         offset, floor = _learn_offset(values, counts)
         x = values + np.repeat(offset, counts, axis=0)
         # Likelihoods do not depend on the unit, powers of large numbers overflow: measure in geometric means.
@@ -164,10 +164,14 @@ class BoxCox(Transform):
                 z = log if k == 0 else np.expm1(k * log) / k
                 gap = z - np.repeat(_segment_mean(z, counts), counts, axis=0)
                 # sum log x is 0 in these units, which leaves the variance.
-                likelihood = -np.log(_segment_mean(gap**2, counts))
+                spread = _segment_mean(gap**2, counts)
+                # What rounding leaves of equal values has no likeliest power.
+                likelihood = np.where(spread > _ROUNDING**2, -np.log(spread), np.nan)
             better = np.isfinite(likelihood) & (likelihood > best)
             best, power = np.where(better, likelihood, best), np.where(better, k, power)
-        return np.stack([offset, floor, power])
+        # Where forecasts stop short, in the series' own unit: the end that a power's range has.
+        high = np.log(np.maximum.reduceat(values, np.cumsum(counts) - counts, axis=0) + offset) - np.log(_LOG_FLOOR)
+        return np.stack([offset, floor, power, np.where(power < 0, high, np.log(floor))])
 
     def forward(self, y: Tensor, params: Tensor) -> Tensor:
         """Return the transformed values."""
@@ -175,11 +179,14 @@ class BoxCox(Transform):
         return torch.where(k == 0, log, torch.expm1(k * log) / torch.where(k == 0, 1.0, k))
 
     def inverse(self, z: Tensor, params: Tensor) -> Tensor:
-        """Return ``(1 + k z) ** (1 / k) - offset``; where that does not exist, what the floor maps to."""
+        """Return ``(1 + k z) ** (1 / k) - offset``; beyond the end of what exists, the outermost value.
+
+        That is the floor, or a thousand times the largest ``y + offset`` that was learnt where the power is negative.
+        """
         k = params[2]
         safe = torch.where(k == 0, 1.0, k)
         # A power that is not 0 has a range with one end; forecasts beyond it stop short of it.
-        inside = torch.clamp(1 + safe * z, min=_RANGE_FLOOR)
+        inside = torch.maximum(1 + safe * z, torch.exp(k * params[3]))
         return torch.where(k == 0, torch.exp(z), torch.exp(torch.log(inside) / safe)) - params[0]
 
     def clamped(self, y: Tensor, params: Tensor) -> Tensor:
