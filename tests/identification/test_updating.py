@@ -101,7 +101,8 @@ def test_where_new_rows_have_been_a_simulation_may_go():
 
 def test_update_is_refused_where_no_equations_stand_behind_the_weights():
     X, y = system(200)
-    for options in ({"mode": "closed_loop"}, {"model": "mlp", "mode": "open_loop"}):
+    robust = {"mode": "open_loop", "loss": "huber"}
+    for options in ({"mode": "closed_loop"}, {"model": "mlp", "mode": "open_loop"}, robust):
         model = NARXRegressor(max_steps=2, **options).fit(X, y)
         before = model.predict(X)
         with pytest.raises(ArgumentError, match=r"least squares; this model was trained otherwise\. Fit it again"):

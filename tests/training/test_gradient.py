@@ -261,17 +261,22 @@ def test_losses_equal_their_formulas_and_ignore_what_has_no_weight():
     formulas = {
         "mae": lambda a, b: abs(a - b),
         "mse": lambda a, b: (a - b) ** 2,
-        "huber": lambda a, b: 0.5 * (a - b) ** 2 if abs(a - b) <= 1 else abs(a - b) - 0.5,
         "smape": lambda a, b: abs(a - b) / (abs(a) + abs(b) + 1e-8),
     }
-    for name, formula in formulas.items():
+    for name in (*formulas, "huber"):
         for group in range(2):
+            scale = 1.482602218505602 * np.median((y - f)[group][w[group] > 0].abs())
+
+            def huber(a, b, limit=1.5 * scale):
+                return 0.5 * (a - b) ** 2 if abs(a - b) <= limit else limit * (abs(a - b) - 0.5 * limit)
+
+            formula = formulas.get(name, huber)
             terms = [
                 formula(float(a), float(b))
                 for a, b, c in zip(y[group].flatten(), f[group].flatten(), w[group].flatten(), strict=True)
                 if c
             ]
-            assert float(multi_step_loss(name, y, f, w)[group]) == pytest.approx(np.mean(terms))
+            assert float(multi_step_loss(name, y, f, w, 1.5)[group]) == pytest.approx(np.mean(terms))
         assert multi_step_loss(name, y, torch.zeros_like(y), torch.zeros_like(w)).tolist() == [0, 0]
 
 

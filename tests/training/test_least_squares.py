@@ -17,7 +17,7 @@ from tsforce.data.transforms import Chain, Difference, Log
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout, TargetFeature
 from tsforce.errors import NumericalError
-from tsforce.training.solvers import least_squares
+from tsforce.training.solvers import lag_rows, least_squares
 from tsforce.training.solvers.least_squares import Gram, accumulate, accumulate_rows, fit_linear, solve
 
 FIELDS = ("xx", "xy", "x_sum", "y_sum", "rows")
@@ -93,7 +93,7 @@ def test_rows_of_later_steps_stop_before_the_stops(horizon):
 def test_chunks_of_rows_add_up(monkeypatch):
     _, store, every, stops = make_store()
     whole = about_zero(accumulate_rows(store, every, stops, LagLayout((1, 3)), pooled=True, intercept=True))
-    monkeypatch.setattr(least_squares, "_CHUNK_BYTES", 700)
+    monkeypatch.setattr(lag_rows, "_CHUNK_BYTES", 700)
     parts = about_zero(accumulate_rows(store, every, stops, LagLayout((1, 3)), pooled=True, intercept=True))
     for name in FIELDS:
         np.testing.assert_allclose(whole[name], parts[name], rtol=1e-12)

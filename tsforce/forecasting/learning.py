@@ -93,6 +93,7 @@ def _options(estimator: Any, training: Training, n_validation: Callable[[Any], i
         batch_size=None if batch == "auto" else check_count("batch_size", batch, other="'auto'"),
         learning_rate=check_number("learning_rate", training.learning_rate, auto=True, above_zero=True),
         loss=check_choice("loss", estimator.loss, ("auto", *LOSSES)),
+        huber_threshold=check_number("huber_threshold", training.huber_threshold, auto=False, above_zero=True),
         loss_space=check_choice("loss_space", training.loss_space, ("model", "level")),
         n_validation=n_validation(training.validation),
         time_limit=None if limit is None else check_number("time_limit", limit, auto=False, above_zero=True),

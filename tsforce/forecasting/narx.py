@@ -109,7 +109,11 @@ class NARXForecaster(HasTraining, SideBySide):
         then the curriculum, and whichever has the lower closed-loop validation error is kept.
     loss : "auto", "mae", "mse", "huber" or "smape"
         Of training by gradient. "auto" is "mae" for AdamW; Levenberg-Marquardt (``Training(solver=...)``) knows "mse"
-        alone.
+        alone. Least squares, alone or as a start, is of squares, or with "huber" robust: errors beyond
+        ``Training(huber_threshold=2)`` robust scales count by their size. (Terms of polynomials are chosen by squares
+        all the same.) It keeps squares, and says so in ``history_``, where outliers are no accident: if forecasts would
+        be off on average, or more than half of the values of a series are equal. Where it is the whole fit, "mae" and
+        "smape" are refused.
     ridge : "auto" or float
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local"; 0, 1e-6, .001 or .1
@@ -319,7 +323,7 @@ class NARXForecaster(HasTraining, SideBySide):
                 transforms = (CommonScale.of(kept.values), *transforms)
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
-            asked.device, coder, guard=check_guard(self.guard),
+            asked.device, coder, guard=check_guard(self.guard), huber=asked.options.huber,
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
 

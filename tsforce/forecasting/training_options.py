@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from sklearn.base import BaseEstimator
 
 from tsforce.errors import ArgumentError, ArgumentTypeError, did_you_mean, warn
+from tsforce.training.losses import THRESHOLD
 
 __all__ = ["HasTraining", "Training", "takes_old_names", "training_of"]
 
@@ -35,7 +36,8 @@ class _KnownNames:
 class Training(_KnownNames):
     """How a model is trained by gradient: settings of ``NARXForecaster`` and ``NARXRegressor``, as ``training=``.
 
-    Least squares, and a regressor that fits itself, look at `validation` alone, and at that only where they choose.
+    Least squares, and a regressor that fits itself, look at `validation` alone, and at that only where they choose;
+    least squares also at `huber_threshold`.
     An object never changes; what ``set_params(training__learning_rate=0.01)``, a search or ``tune`` sets is another
     one. Values are checked by ``fit``.
 
@@ -67,6 +69,11 @@ class Training(_KnownNames):
         however long; errors are means over records. A record that has settled by then (a step test, a ring-down) is
         simulated from its start until it did, and all of it is learnt from. (Where mode="auto" compares, a window
         counts as up to ten pieces of four steps or more.)
+    huber_threshold : float
+        Of ``loss="huber"``: k, in robust scales s, 1.4826 times the median absolute error. Errors up to k s count by
+        their squares, larger ones by their size. Of closed forms, s is that of each series and target one step ahead,
+        over the rows that are learnt from; AdamW takes it afresh at every step from the errors of its windows, over all
+        steps of the horizon, for each model and target, in the units that `loss_space` says.
     loss_space : "model" or "level"
         Take the loss in model units, or on original units over the series' seasonal-naive scale; AdamW's.
     penalty : float
@@ -91,6 +98,7 @@ class Training(_KnownNames):
     batch_size: int | str = "auto"
     time_limit: float | None = None
     validation: float | str | bool = "auto"
+    huber_threshold: float = THRESHOLD
     loss_space: str = "model"
     penalty: float = 0.0
     initial_outputs: str = "measured"

@@ -91,7 +91,8 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate, HasFormulas):
         Penalty of least squares on standardised columns. "auto" takes from 1, 10, 30, 100, 300 the one that simulates
         the held-out rows best, or of 0, 1e-6, .001 and .1 one that does much better.
     loss : "auto", "mae", "mse", "huber" or "smape"
-        "auto": "mse" for Levenberg-Marquardt, which knows no other, "mae" for AdamW.
+        "auto": "mse" for Levenberg-Marquardt, which knows no other, "mae" for AdamW. "huber" makes least squares
+        robust too, as in ``NARXForecaster``.
     max_steps : int, optional
         As in ``NARXForecaster``.
     training : Training, optional
@@ -276,7 +277,7 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate, HasFormulas):
         self._learnt_ = LearntRecord.of(X, targets, context) if len(sizes) == 1 else None
         return Problem(
             panel, (), None, context, layout, horizon, 1, True, True, asked.device, coder, judged_share=share,
-            guard=check_guard(self.guard),
+            guard=check_guard(self.guard), huber=asked.options.huber,
         )  # fmt: skip
 
     def _store(self, problem: Problem, asked: Asked, fitted: Fitted) -> None:
@@ -291,7 +292,8 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate, HasFormulas):
         whole = replace(problem, panel=one)
         self._rolling_ = Rolling.of(replace(fitted, learnt=whole.learn(one.lengths)), whole)
         ridge, solver = self.ridge_, training_of(self.training).solver
-        self._learner_ = Learner.of(self._rolling_, panel, ridge, self.kept_mode_, solver)
+        squares = solver == "auto" and problem.huber is None
+        self._learner_ = Learner.of(self._rolling_, panel, ridge, self.kept_mode_, squares)
         store(self, asked, fitted)
 
     def depends_on_seed(self, mode: Any = None) -> bool:

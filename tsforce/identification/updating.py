@@ -21,7 +21,7 @@ from tsforce.identification.record_starts import Before, LearntRecord
 from tsforce.identification.records import record_panel
 from tsforce.identification.sessions import Given
 from tsforce.training.guard import Guard
-from tsforce.training.solvers.least_squares import chunks_of_rows
+from tsforce.training.solvers.lag_rows import chunks_of_rows
 from tsforce.training.solvers.triangle import Triangle
 
 __all__ = ["HasUpdate", "Learner"]
@@ -60,7 +60,7 @@ class HasUpdate:
             scikit-learn's, before `fit`.
         ArgumentError
             If the model is no linear map or polynomial whose weights are least squares: those that were trained on
-            their own outputs, networks and regressors are fitted again.
+            their own outputs or with ``loss="huber"``, networks and regressors are fitted again.
 
         Examples
         --------
@@ -122,10 +122,10 @@ class Learner:
         self._triangle = Triangle(_rows(rolling, panel), zeros(width), ones, zeros(channels), intercept=True)
 
     @staticmethod
-    def of(rolling: Rolling, panel: Panel, ridge: float, kept_mode: str, solver: str) -> Learner | None:
+    def of(rolling: Rolling, panel: Panel, ridge: float, kept_mode: str, squares: bool) -> Learner | None:
         """Return what goes on learning for a fitted model; None unless it is the least-squares solution of its rows."""
         exact = isinstance(rolling.model, (Linear, Polynomial)) and rolling.model.weight.dtype == torch.float64
-        return Learner(rolling, panel, ridge) if exact and kept_mode == "open_loop" and solver == "auto" else None
+        return Learner(rolling, panel, ridge) if exact and kept_mode == "open_loop" and squares else None
 
     def add(self, rolling: Rolling, panel: Panel) -> Any:
         """Return the model of all rows, those of `panel` included: its terms as they were, its weights anew."""

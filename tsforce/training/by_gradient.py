@@ -21,9 +21,9 @@ from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt
-from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.looks import Lesson, Trained, Watch
 from tsforce.training.solvers.ridge import choose_ridge
+from tsforce.training.solvers.robust import fit_maps
 from tsforce.training.solvers.usable_windows import Cutoffs
 
 __all__ = ["GradientFit", "Phase", "Start", "fit_by_gradient", "warm_start"]
@@ -156,6 +156,7 @@ def fit_by_gradient(
         steps[-n_trials:] = 0
     learnt = problem.learn(problem.panel.lengths)
     model = build(start_of(problem, learnt, ridge, start), keys)
+    history.notes += learnt.notes
     unjudged = int(np.isnan(start_error).sum())
     if unjudged and any("errors" in part.forcing.requires for part in phases):
         history.notes.append(
@@ -195,16 +196,13 @@ def _in_chunks(
 
 
 def warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray, before: Any = None) -> Linear:
-    """Return the open-loop least-squares solution on the rows that were learnt from; `ridge` is (S,).
+    """Return the open-loop closed form, of squares or Huber's loss, on the rows that were learnt from; `ridge` is (S,).
 
     A linear map has no structure to keep of the one `before`.
     """
     del before
     penalty: Any = float(ridge[0]) if problem.pooled else torch.from_numpy(ridge).to(problem.device)
-    (model,) = fit_linear(
-        learnt.store, problem.every, learnt.stops, problem.layout, [penalty],
-        pooled=problem.pooled, intercept=problem.intercept, horizon=problem.horizon,
-    )  # fmt: skip
+    (model,) = fit_maps(problem, learnt, [penalty])
     return model
 
 

@@ -17,6 +17,7 @@ from tsforce.errors import ArgumentError
 from tsforce.training.by_gradient import GradientFit, Phase, Start, fit_by_gradient, warm_start
 from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
+from tsforce.training.losses import THRESHOLD
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt, relabel
 from tsforce.training.solvers.relabel import RowModel
@@ -51,6 +52,8 @@ class Options:
     max_steps, batch_size, learning_rate : number or None
     loss, loss_space : str
         A loss "auto" is the solver's own.
+    huber_threshold : float
+        Of a loss "huber", in robust scales.
     n_validation : int or None
         Windows held out at the end of each series; 0 for none.
     time_limit : float or None
@@ -75,6 +78,12 @@ class Options:
     penalty: float = 0.0
     initial_outputs: str = "measured"
     initial_weight: float = 1.0
+    huber_threshold: float = THRESHOLD
+
+    @property
+    def huber(self) -> float | None:
+        """The threshold of Huber's loss, where that is asked for."""
+        return self.huber_threshold if self.loss == "huber" else None
 
     @property
     def by_squares(self) -> bool:
@@ -112,6 +121,7 @@ class Options:
             learning_rate=self.learning_rate or pace.rate,
             loss="mae" if self.loss == "auto" else self.loss,
             loss_space=self.loss_space,
+            huber_threshold=self.huber_threshold,
             time_limit=self.time_limit,
         )
 
@@ -185,9 +195,11 @@ def fit_model(
     start_of = _start_of(kind)
     choice = choose_ridge(problem, start_of) if ridge is None else RidgeChoice.fixed(ridge, n_series)
     if kind.closed_form and forcing == OpenLoop() and options.solver == "auto":
-        history.solver = "least squares"
+        _check_closed_loss(options)
+        history.solver = "least squares" if problem.huber is None else "robust least squares (Huber)"
         learnt = problem.learn(problem.panel.lengths)
         model = (start_of or warm_start)(problem, learnt, choice.ridge, None)
+        history.notes += learnt.notes
         # Of other families no candidate was rolled out one step ahead.
         if kind == LINEAR and np.isfinite(choice.closed_loop):
             nothing = math.nan
@@ -222,6 +234,15 @@ def _check_penalty(options: Options) -> None:
         raise ArgumentError(
             f"penalty={options.penalty!r}: solver={options.solver!r} has none, Levenberg-Marquardt has; leave "
             f"penalty=0 (that of least squares is ridge=), or use Training(solver='levenberg_marquardt')."
+        )
+
+
+def _check_closed_loss(options: Options) -> None:
+    """Raise an ArgumentError if a closed form is asked for a loss that has none."""
+    if options.loss not in ("auto", "mse", "huber"):
+        raise ArgumentError(
+            f"loss={options.loss!r}: least squares, which is the whole fit of this model in open loop, has 'mse' and "
+            f"'huber'; use one of these, or Training(solver='adamw')."
         )
 
 

@@ -2,28 +2,77 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["LOSSES", "multi_step_loss"]
+from tsforce.data.panel import IntArray
+
+__all__ = ["LOSSES", "THRESHOLD", "multi_step_loss", "robust_scales"]
+
+FloatArray = npt.NDArray[np.float64]
 
 LOSSES = ("mae", "mse", "huber", "smape")
+# Huber's k, in robust scales.
+THRESHOLD = 2.0
+# Of normally distributed residuals, whose median size is this part of their standard deviation.
+_MEDIAN_SIZE = 0.6744897501960817
 
 
-def _elementwise(name: str, y: Tensor, yhat: Tensor) -> Tensor:
+def robust_scales(size: FloatArray, ends: IntArray) -> FloatArray:
+    """Return the robust scale s = 1.4826 median |r| of the residuals of each part, (S,); 0 of an empty one.
+
+    Parameters
+    ----------
+    size : (n,)
+        Absolute residuals, part after part.
+    ends : (S,) int64
+        Where each part ends.
+
+    Examples
+    --------
+    >>> robust_scales(np.array([1.0, 2.0, 30.0, 5.0]), np.array([3, 4])).round(4).tolist()
+    [2.9652, 7.413]
+    """
+    parts = [size] if len(ends) == 1 else np.split(size, ends[:-1])
+    return np.array([_median(part) if len(part) else 0.0 for part in parts]) / _MEDIAN_SIZE
+
+
+def _median(size: FloatArray) -> float:
+    """Return numpy's median, which would take several times as long to be called."""
+    half = len(size) // 2
+    ordered = np.partition(size, half)
+    return float(ordered[half] if len(size) % 2 else 0.5 * (ordered[:half].max() + ordered[half]))
+
+
+def _elementwise(name: str, y: Tensor, yhat: Tensor, known: Tensor, threshold: float) -> Tensor:
     gap = yhat - y
     if name == "mae":
         return gap.abs()
     if name == "mse":
         return gap**2
-    if name == "huber":  # Huber 1964, threshold 1
+    if name == "huber":
         size = gap.abs()
-        return torch.where(size <= 1, 0.5 * gap**2, size - 0.5)
+        limit = threshold * _batch_scales(size.detach(), known)
+        return torch.where(size <= limit, 0.5 * gap**2, limit * (size - 0.5 * limit))
     # smape-like: the denominator carries no gradient, or large forecasts would be rewarded for their size.
     return gap.abs() / (y.abs() + yhat.detach().abs() + 1e-8)
 
 
-def multi_step_loss(name: str, y: Tensor, yhat: Tensor, weight: Tensor) -> Tensor:
+def _batch_scales(size: Tensor, known: Tensor) -> Tensor:
+    """Return the robust scale of each group and target, (G, 1, 1, C); the mean size where more than half are 0."""
+    flat, there = size.flatten(1, 2), known.flatten(1, 2)  # (G, B * H, C)
+    ordered = torch.where(there, flat, torch.inf).sort(dim=1).values
+    count = there.sum(dim=1, keepdim=True)
+    last = flat.shape[1] - 1
+    lower, upper = (ordered.gather(1, place.clamp(0, last)) for place in ((count - 1) // 2, count // 2))
+    scale = (lower + upper) / (2 * _MEDIAN_SIZE)
+    mean = torch.where(there, flat, 0.0).sum(dim=1, keepdim=True) / count.clamp(min=1)
+    return torch.where(scale > 0, scale, mean)[:, :, None]
+
+
+def multi_step_loss(name: str, y: Tensor, yhat: Tensor, weight: Tensor, threshold: float = THRESHOLD) -> Tensor:
     """Return the weighted mean loss of each group, ``sum w l / sum w``, (G,); 0 where no weight is given.
 
     Parameters
@@ -33,6 +82,9 @@ def multi_step_loss(name: str, y: Tensor, yhat: Tensor, weight: Tensor) -> Tenso
         Truth and prediction after the cutoff, in one and the same units; `y` is finite also where it was not observed.
     weight : (G, B, H, C)
         0 where there is no truth.
+    threshold : float
+        Of "huber" (Huber 1964), in robust scales: 1.4826 times the median absolute error of each group and target over
+        all that is given here, which is taken as it is and carries no gradient.
 
     Examples
     --------
@@ -40,6 +92,6 @@ def multi_step_loss(name: str, y: Tensor, yhat: Tensor, weight: Tensor) -> Tenso
     >>> multi_step_loss("mae", y, y + 3, torch.tensor([1.0, 0.0]).view(1, 1, 2, 1)).item()
     3.0
     """
-    terms = torch.where(weight > 0, _elementwise(name, y, yhat), 0.0) * weight
+    terms = torch.where(weight > 0, _elementwise(name, y, yhat, weight > 0, threshold), 0.0) * weight
     total = weight.sum(dim=(1, 2, 3))
     return terms.sum(dim=(1, 2, 3)) / total.clamp(min=1e-300 if total.dtype == torch.float64 else 1e-30)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +42,8 @@ class Learnt:
     guard : Guard
     stops : (S,) int64
     coder : InputCoder or None
+    notes : list of str
+        What closed forms have to tell of their fit to these rows.
     """
 
     chain: Chain
@@ -49,6 +51,7 @@ class Learnt:
     guard: Guard
     stops: IntArray
     coder: InputCoder | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +182,8 @@ class Problem:
         and one guard bounds their roll-outs, so that a record at rest has no unit of its own to blow its errors up.
     guard : float
         Factor of the guard of roll-outs; infinite: none.
+    huber : float or None
+        Threshold of Huber's loss, in robust scales, for closed forms; None: they are of squares.
     """
 
     panel: Panel
@@ -194,6 +199,7 @@ class Problem:
     coder: InputCoder | None = None
     judged_share: float | None = None
     guard: float = GUARD
+    huber: float | None = None
 
     @property
     def rows_lost(self) -> int:

@@ -28,7 +28,7 @@ from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.parallel import parallel_rollout
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.closed_loop import as_dtype
-from tsforce.training.losses import multi_step_loss
+from tsforce.training.losses import THRESHOLD, multi_step_loss
 from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.professor import Professor
 
@@ -50,6 +50,8 @@ class Settings:
     learning_rate : float
         The peak, after a linear warm-up over the first 5 % of steps; it then falls along a cosine to 0.
     loss : str
+    huber_threshold : float
+        Of a loss "huber", in robust scales of a step's own errors.
     loss_space : "model" or "level"
         Where the loss is taken: in model units, or on original units over the series' seasonal-naive scale, after the
         differentiable inverse. Under Difference a loss in model units does not see drift of the level.
@@ -70,6 +72,7 @@ class Settings:
     learning_rate: float
     loss: str = "mae"
     loss_space: str = "model"
+    huber_threshold: float = THRESHOLD
     weight_decay: float = 0.0
     clip: float = 1.0
     averaging: float = 0.98
@@ -239,7 +242,7 @@ class _Descent:
         weights = forcing.weights(horizon, moment)
         if weights is not None:
             counts = counts * weights.to(counts)[:, None, :steps, None]
-        loss = multi_step_loss(self.settings.loss, future, yhat, counts)
+        loss = multi_step_loss(self.settings.loss, future, yhat, counts, self.settings.huber_threshold)
         # In units of the loss, so that its weight means the same on any scale.
         return loss if extra is None else loss + loss.detach() * extra
 

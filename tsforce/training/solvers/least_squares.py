@@ -5,8 +5,9 @@ Moments are kept rather than rows, so that a choice of ridge, a refit or a searc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,31 +15,31 @@ import torch
 from torch import Tensor
 
 from tsforce.data.panel import IntArray, ragged_rows
-from tsforce.data.windows import SeriesStore, WindowBatch
-from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
+from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
+from tsforce.training.solvers.lag_rows import chunks_of_rows
 from tsforce.training.solvers.triangle import Triangle
-from tsforce.training.solvers.usable_windows import before_stops
 
 __all__ = [
+    "CANCELLED",
     "Gram",
     "accumulate",
     "accumulate_rows",
-    "chunks_of_rows",
+    "by_length",
     "fit_linear",
+    "has_shifts",
     "lost_digits",
-    "rows_of",
-    "seen_of",
     "solve",
+    "solve_with_digits",
     "unexplained",
 ]
 
-# Series side by side in the shift path, and bytes of lag vectors at once in the row path.
+# Series side by side in the shift path.
 _CHUNK = 64
-_CHUNK_BYTES = 32 * 2**20
 # Where one column's sum of squares is this far below another's, what updates leave of it is mostly rounding.
-_CANCELLED = 1e-8
+CANCELLED = 1e-8
 # Where of a column no more than this share of its variance is left beside the others, moments have lost half of their
 # digits to it.
 _TOLD_APART = 1e-8
@@ -153,6 +154,37 @@ def _solved(
     return solutions
 
 
+def solve_with_digits(
+    gram: Gram,
+    ridges: Sequence[float | Tensor],
+    rows: Sequence[Callable[[], Iterable[tuple[Tensor, ...]]]],
+    *,
+    intercept: bool,
+) -> list[tuple[Tensor, Tensor]]:
+    """Return what `solve` does, from a triangle of rows where moments cannot tell columns apart.
+
+    Parameters
+    ----------
+    gram, ridges, intercept
+        As in `solve`.
+    rows : G callables
+        Of each group: its rows, as ``Triangle`` takes them.
+    """
+    solved = _solved(gram, ridges, intercept=intercept)
+    lost = torch.stack([lost for _, lost in solved])
+    found = [solution for solution, _ in solved]
+    mean, std, _ = _moments(gram)
+    for g in torch.nonzero(lost.any(dim=0))[:, 0].tolist():
+        y_centre = gram.y_origin[g] + gram.y_sum[g] / gram.rows[g] if intercept else torch.zeros_like(gram.y_sum[g])
+        centre = gram.x_origin[g] + mean[g] if intercept else torch.zeros_like(mean[g])
+        triangle = Triangle(rows[g](), centre, std[g], y_centre, intercept=intercept)
+        own = [i for i in range(len(ridges)) if bool(lost[i, g])]
+        penalties = [float(torch.as_tensor(ridges[i]).expand(len(gram.rows))[g]) for i in own]
+        for i, (weight, bias) in zip(own, triangle.solve(penalties), strict=True):
+            found[i][0][g], found[i][1][g] = weight, bias
+    return found
+
+
 def _moments(gram: Gram) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean, standard deviation and mean square of the columns, (G, D) each, relative to their origins."""
     rows = gram.rows[:, None]
@@ -213,16 +245,14 @@ def accumulate(
     only by the rows that enter and leave, so its edge (correlations, by FFT) gives the rest. Everything else goes
     through `accumulate_rows`.
     """
-    has_shifts = not layout.features and not layout.has_inputs and len(layout.channels) == 1 and store.scaling is None
-    has_shifts &= store.observed is None
-    if not has_shifts or layout.reach > _SPARSE * len(layout.lags):
+    if not has_shifts(store, layout) or layout.reach > _SPARSE * len(layout.lags):
         return accumulate_rows(store, series, stops, layout, pooled=pooled, intercept=intercept, horizon=horizon)
     origin = None
     if intercept and pooled:
         origin = store.values[
             torch.from_numpy(ragged_rows(store.indptr[series] + store.first, stops - store.first))
         ].mean()
-    parts = _by_length(stops) if pooled else [np.arange(len(series))]
+    parts = by_length(stops) if pooled else [np.arange(len(series))]
     grams = [
         _shift_moments(store, series[part], stops[part], layout.reach, intercept=intercept, origin=origin)
         for part in parts
@@ -234,6 +264,12 @@ def accumulate(
     return gram if len(used) == layout.reach else gram.columns(used)
 
 
+def has_shifts(store: SeriesStore, layout: LagLayout) -> bool:
+    """Return whether every lag vector is a stretch of its series, or a choice from one."""
+    plain = not layout.features and not layout.has_inputs and len(layout.channels) == 1
+    return plain and store.scaling is None and store.observed is None
+
+
 def _cancelled(gram: Gram) -> Tensor:
     """Return the groups where one column varies so much less than another that updates between them lose digits, (G,).
 
@@ -241,7 +277,7 @@ def _cancelled(gram: Gram) -> Tensor:
     """
     energy = gram.xx.diagonal(dim1=1, dim2=2)
     variation = energy - gram.x_sum**2 / gram.rows.clamp(min=1)[:, None]
-    return variation.amin(dim=1) < _CANCELLED * energy.amax(dim=1)
+    return variation.amin(dim=1) < CANCELLED * energy.amax(dim=1)
 
 
 def _without_cancellation(
@@ -266,7 +302,7 @@ def _without_cancellation(
     )
 
 
-def _by_length(stops: IntArray) -> list[IntArray]:
+def by_length(stops: IntArray) -> list[IntArray]:
     """Return chunks of positions of similar length, so that padding them to the longest costs little."""
     order = np.argsort(stops, kind="stable")
     return [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
@@ -372,48 +408,6 @@ def accumulate_rows(
     return Gram(*(torch.cat([getattr(gram, field.name) for gram in grams]) for field in fields(Gram)))
 
 
-def chunks_of_rows(
-    store: SeriesStore, series: IntArray, stops_of: IntArray, layout: LagLayout, horizon: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the training rows of some series, (1, n, D) and (1, n, C), a chunk of lag vectors at a time.
-
-    `stops_of` is of all series of the store.
-    """
-    counts = np.maximum(stops_of[series] - store.first - layout.reach, 0)
-    steps = horizon if layout.past_exog else 1
-    width = len(layout.columns) + len(layout.channels)
-    at_once = max(1, _CHUNK_BYTES // (8 * (store.context_length + width * steps)))
-    which = np.repeat(series, counts)
-    cutoffs = ragged_rows(np.full(len(series), store.first + layout.reach - 1), counts)
-    for start in range(0, len(which), at_once):
-        part = slice(start, start + at_once)
-        batch = store.batch(which[None, part], cutoffs[None, part], horizon=steps)
-        x, y = rows_of(layout, batch, steps)
-        if steps > 1 or store.observed is not None:
-            ends = before_stops(which[part], cutoffs[part], steps, stops_of)
-            inside = torch.from_numpy(ends.T.ravel()).to(x.device) & seen_of(batch)
-            x, y = x[:, inside], y[:, inside]
-            if x.shape[1] == 0:
-                continue
-        yield x, y
-
-
-def rows_of(layout: LagLayout, batch: WindowBatch, steps: int) -> tuple[Tensor, Tensor]:
-    """Return lag vectors and targets of every step of windows fed with truth, step by step: (1, steps * B, ...)."""
-    assert batch.future is not None
-    known = known_inputs(layout, batch.inputs, steps)
-    length = batch.past.shape[2]
-    fed = batch.past if steps == 1 else torch.cat([batch.past, batch.future], dim=2)
-    x = [lag_vector(layout, fed, length + h, None if known is None else known[:, :, h]) for h in range(steps)]
-    return torch.cat(x, dim=1), torch.cat([batch.future[:, :, h] for h in range(steps)], dim=1)
-
-
-def seen_of(batch: WindowBatch) -> Tensor:
-    """Return which rows of `rows_of` have observed targets, (steps * B,) bool."""
-    assert batch.future_mask is not None
-    return batch.future_mask[0].all(dim=-1).T.reshape(-1)
-
-
 def fit_linear(
     store: SeriesStore,
     series: IntArray,
@@ -438,40 +432,28 @@ def fit_linear(
     stops_of = np.zeros(len(store.lengths), dtype=np.int64)
     stops_of[series] = stops
 
-    def models_of(
-        gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor], intercept: bool
-    ) -> list[tuple[Tensor, Tensor]]:
-        solved = _solved(gram, ridges, intercept=intercept)
-        lost = torch.stack([lost for _, lost in solved])
-        found = [solution for solution, _ in solved]
-        mean, std, _ = _moments(gram)
-        for g in torch.nonzero(lost.any(dim=0))[:, 0].tolist():
-            rows = ((x[0], y[0]) for x, y in chunks_of_rows(store, members[g], stops_of, layout, horizon))
-            y_centre = gram.y_origin[g] + gram.y_sum[g] / gram.rows[g] if intercept else torch.zeros_like(gram.y_sum[g])
-            centre = gram.x_origin[g] + mean[g] if intercept else torch.zeros_like(mean[g])
-            triangle = Triangle(rows, centre, std[g], y_centre, intercept=intercept)
-            own = [i for i in range(len(ridges)) if bool(lost[i, g])]
-            penalties = [float(torch.as_tensor(ridges[i]).expand(len(members))[g]) for i in own]
-            for i, (weight, bias) in zip(own, triangle.solve(penalties), strict=True):
-                found[i][0][g], found[i][1][g] = weight, bias
-        return found
+    def rows(members: IntArray) -> Iterator[tuple[Tensor, ...]]:
+        for x, y in chunks_of_rows(store, members, stops_of, layout, horizon):
+            yield x[0], y[0]
 
     if pooled:
         one = bool(np.all(intercept))
         gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon)
-        return [Linear(layout, *solution) for solution in models_of(gram, [series], ridges, one)]
+        solved = solve_with_digits(gram, ridges, [partial(rows, series)], intercept=one)
+        return [Linear(layout, *solution) for solution in solved]
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
     flags = np.broadcast_to(intercept, len(series))
     for one in (True, False):
         some = np.flatnonzero(flags == one)
-        for part in (some[own] for own in _by_length(stops[some])):
+        for part in (some[own] for own in by_length(stops[some])):
             gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=one, horizon=horizon)
             place = torch.from_numpy(part)
             own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
             members = [series[[i]] for i in part]
-            for model, (weight, bias) in zip(models, models_of(gram, members, own, one), strict=True):
+            solved = solve_with_digits(gram, own, [partial(rows, m) for m in members], intercept=one)
+            for model, (weight, bias) in zip(models, solved, strict=True):
                 model.weight[place], model.bias[place] = weight, bias
     return models
 
@@ -494,7 +476,7 @@ def unexplained(
     left = store.values.new_ones(1 if pooled else len(series))
     rows = np.maximum(stops - store.first - layout.reach, 0)
     enough = np.flatnonzero(rows >= 2 * (len(layout.columns) + 1))
-    parts = [enough[part] for part in _by_length(stops[enough])]
+    parts = [enough[part] for part in by_length(stops[enough])]
     if pooled:
         parts = [np.arange(len(series))] if rows.sum() >= 2 * (len(layout.columns) + 1) else []
     for part in parts:

@@ -25,7 +25,7 @@ from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.errors import ArgumentError, check_choice
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows
-from tsforce.training.solvers.least_squares import rows_of
+from tsforce.training.solvers.lag_rows import rows_of
 from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.partials import n_parameters, partials_of
 from tsforce.training.solvers.starts import Starts

@@ -22,7 +22,7 @@ from tsforce.dynamics.forcing import Forcing, Moment, blend
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.rollout import rollout
-from tsforce.training.solvers.least_squares import rows_of, seen_of
+from tsforce.training.solvers.lag_rows import rows_of, seen_of
 from tsforce.training.solvers.usable_windows import before_stops
 
 __all__ = ["OFFER", "RowModel", "Rows", "one_step_rows", "roll_out_rows"]

@@ -17,7 +17,8 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.scoring.metrics import has_scale
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
-from tsforce.training.solvers.least_squares import fit_linear, unexplained
+from tsforce.training.solvers.least_squares import unexplained
+from tsforce.training.solvers.robust import fit_maps
 
 __all__ = ["CANDIDATES", "RIDGES", "SMALLER", "RidgeChoice", "choose_ridge"]
 
@@ -75,12 +76,7 @@ _Fit = Callable[[Problem, Learnt, Sequence[float]], list[Any]]
 
 
 def _linear(problem: Problem, learnt: Learnt, ridges: Sequence[float]) -> list[Any]:
-    return list(
-        fit_linear(
-            learnt.store, problem.every, learnt.stops, problem.layout, ridges,
-            pooled=problem.pooled, intercept=problem.intercept, horizon=problem.horizon,
-        )
-    )  # fmt: skip
+    return list(fit_maps(problem, learnt, ridges))
 
 
 def _fit_by(start: Start) -> _Fit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,11 @@ from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.jacobians import symmetric_product
+from tsforce.training.solvers.lag_rows import n_targets, prior_of, rare_rows
 from tsforce.training.solvers.least_squares import Gram, lost_digits, solve
 from tsforce.training.solvers.orthogonal import Candidates, Moments, Path, forward, forward_by_rows, information
 from tsforce.training.solvers.relabel import Rows, one_step_rows
+from tsforce.training.solvers.row_weights import TOLERANCE, RowWeights, Squared
 from tsforce.training.solvers.triangle import Triangle
 
 __all__ = ["fit_terms", "select_terms"]
@@ -67,15 +70,17 @@ def select_terms(
     dropped as long as it remains so (Piroddi & Spinelli 2003, "An identification algorithm for polynomial NARX models
     based on simulation error minimization"). A number that is given is an upper bound then, to which half as many more
     terms are cut down by dropping. A series too short to set a window aside is left to the criterion.
+
+    Terms are chosen by squares; of a problem with Huber's loss, weights are those of that loss.
     """
     if problem.device.type != "cpu":
         own = replace(problem, device=torch.device("cpu"))
         there = None if chosen is None else chosen.to("cpu")
         return select_terms(own, own.learn(learnt.stops), ridge, family, there).to(problem.device)
-    rows = _rows(problem, learnt)
+    rows, ends = _rows(problem, learnt)
     penalty = torch.from_numpy(ridge[:1] if problem.pooled else ridge)
     if chosen is not None:
-        return fit_terms(problem.layout, chosen.indices, rows, penalty, intercept=problem.most_have_intercepts)
+        return _weighed(problem, learnt, chosen.indices, rows, ends, penalty)
     columns = len(problem.layout.columns)
     candidates = Candidates(columns, family.degree)
     kept: list[IntArray] = [np.empty(0, dtype=np.int64)] * len(rows)
@@ -94,7 +99,7 @@ def select_terms(
             best = int(np.argmin(information(path, moments.rows, len(candidates.terms))))
         kept[g] = path.order[:best]
     indices = _padded([candidates.terms[terms] for terms in kept], columns, family.degree)
-    return fit_terms(problem.layout, indices, rows, penalty, intercept=problem.most_have_intercepts)
+    return _weighed(problem, learnt, indices, rows, ends, penalty)
 
 
 def _path(moments: Moments, x: Tensor, y: Tensor, most: int, ridge: float, tolerance: float) -> Path:
@@ -106,9 +111,56 @@ def _path(moments: Moments, x: Tensor, y: Tensor, most: int, ridge: float, toler
     return forward_by_rows(moments, x, y, most, ridge=ridge, tolerance=tolerance)
 
 
-def _rows(problem: Problem, learnt: Learnt) -> Rows:
-    members = [problem.by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
-    return one_step_rows(learnt.store, problem.layout, members, learnt.stops, problem.horizon)
+def _rows(problem: Problem, learnt: Learnt) -> tuple[Rows, list[IntArray]]:
+    """Return the rows of each group, series after series, and where each of its series ends."""
+    order = problem.by_id if problem.pooled else problem.every
+    alone = one_step_rows(
+        learnt.store, problem.layout, [order[[i]] for i in problem.every], learnt.stops, problem.horizon
+    )
+    counts = [len(y) for _, y in alone]
+    if not problem.pooled:
+        return alone, [np.array([count]) for count in counts]
+    x, y = (np.concatenate(parts) for parts in zip(*alone, strict=True))
+    return [(x, y)], [np.cumsum(counts)]
+
+
+def _weighed(
+    problem: Problem, learnt: Learnt, indices: Tensor, rows: Rows, ends: list[IntArray], penalty: Tensor
+) -> Polynomial:
+    """Return the polynomial of given terms, with weights of squares or of Huber's loss."""
+    model = fit_terms(problem.layout, indices, rows, penalty, intercept=problem.most_have_intercepts)
+    if problem.huber is None:
+        return model
+    squared, inputs = Squared(), n_targets(problem.layout)
+    weight, bias = model.weight.clone(), model.bias.clone()
+    for g, ((x, y), parts) in enumerate(zip(rows, ends, strict=True)):
+        prior, always = prior_of(x, parts, problem.layout), rare_rows(x[:, inputs:])
+        again = partial(_fit_weighed, problem, indices[g : g + 1], [(x, y)], penalty[g : g + 1])
+        for c in range(y.shape[1]):
+            of_rows = RowWeights(y[:, c], parts, problem.huber, TOLERANCE, prior, always)
+            own = first = again(prior) if (prior < 1).any() else model.groups(slice(g, g + 1))
+            while True:
+                residual = y[:, c] - _told(own, x)[:, c]
+                of_rows.update(residual)
+                if not of_rows.goes_on:
+                    break
+                own = again(of_rows.weight)
+            kept = first if squared.counts(of_rows, residual) else own
+            weight[g, :, c], bias[g, c] = kept.weight[0, :, c], kept.bias[0, c]
+    learnt.notes[:] = [*squared.told(), "huber: terms were chosen by squares."]
+    return Polynomial(problem.layout, indices, weight, bias)
+
+
+def _fit_weighed(problem: Problem, indices: Tensor, rows: Rows, penalty: Tensor, weights: FloatArray) -> Polynomial:
+    intercept = problem.most_have_intercepts
+    return fit_terms(problem.layout, indices, rows, penalty, intercept=intercept, weights=weights)
+
+
+def _told(model: Polynomial, x: FloatArray) -> FloatArray:
+    """Return what a polynomial of one group says to rows, (n, C)."""
+    at_once = max(1, _CHUNK_BYTES // (8 * model.weight.shape[1] * model.indices.shape[2]))
+    parts = [model.monomials(now[None])[0] @ model.weight[0] for now in torch.from_numpy(x).split(at_once)]
+    return (torch.cat(parts) + model.bias[0]).numpy()
 
 
 def _most(family: PolynomialFamily, rows: int, share: float = 1.0) -> int:
@@ -125,7 +177,15 @@ def _padded(terms: list[IntArray], columns: int, degree: int) -> Tensor:
     return torch.from_numpy(indices)
 
 
-def fit_terms(layout: LagLayout, indices: Tensor, rows: Rows, penalty: Tensor, *, intercept: bool) -> Polynomial:
+def fit_terms(
+    layout: LagLayout,
+    indices: Tensor,
+    rows: Rows,
+    penalty: Tensor,
+    *,
+    intercept: bool,
+    weights: FloatArray | None = None,
+) -> Polynomial:
     """Return the least-squares polynomial of given terms.
 
     Parameters
@@ -136,6 +196,8 @@ def fit_terms(layout: LagLayout, indices: Tensor, rows: Rows, penalty: Tensor, *
     penalty : (G,)
         Ridge, as in ``least_squares.solve``.
     intercept : bool
+    weights : (n,), optional
+        Of the rows of a single group; 1 by default.
     """
     groups, most, _ = indices.shape
     start = torch.zeros(groups, most, len(layout.channels), dtype=torch.float64)
@@ -147,8 +209,9 @@ def fit_terms(layout: LagLayout, indices: Tensor, rows: Rows, penalty: Tensor, *
         if not bool(share.any()):
             break
         parts = [
-            _moments_of(model.groups(slice(g, g + 1)), *own, intercept=intercept) for g, own in enumerate(rows)
-        ]  # fmt: skip
+            _moments_of(model.groups(slice(g, g + 1)), *own, intercept=intercept, weights=weights)
+            for g, own in enumerate(rows)
+        ]
         ((weight, bias),) = solve(_stacked(parts), [penalty], intercept=intercept)
         model = Polynomial(
             layout, indices, model.weight + weight * share[:, None, None], model.bias + bias * share[:, None]
@@ -157,14 +220,21 @@ def fit_terms(layout: LagLayout, indices: Tensor, rows: Rows, penalty: Tensor, *
     for g in torch.nonzero(lost)[:, 0].tolist():
         own = model.groups(slice(g, g + 1))
         there = (indices[g] <= len(layout.columns)).all(dim=1)
-        weight, bias = _by_rows(own, parts[g], *rows[g], ridge=float(penalty[g]), intercept=intercept)
+        weight, bias = _by_rows(own, parts[g], *rows[g], ridge=float(penalty[g]), intercept=intercept, weights=weights)
         model.weight[g] = torch.where(there[:, None], weight, 0.0)
         model.bias[g] = bias
     return model
 
 
 def _by_rows(
-    model: Polynomial, gram: Gram, x: FloatArray, y: FloatArray, *, ridge: float, intercept: bool
+    model: Polynomial,
+    gram: Gram,
+    x: FloatArray,
+    y: FloatArray,
+    *,
+    ridge: float,
+    intercept: bool,
+    weights: FloatArray | None,
 ) -> tuple[Tensor, Tensor]:
     """Return weight (K, C) and bias (C,) of the terms of a model of one group, from rows rather than moments."""
     rows = gram.rows[0]
@@ -173,10 +243,11 @@ def _by_rows(
     scale = torch.where(variance > 0, variance.clamp(min=0).sqrt(), 1.0)
     centre = gram.x_origin[0] + mean if intercept else torch.zeros_like(mean)
     targets = torch.from_numpy(y)
+    root = torch.ones(len(y), dtype=torch.float64) if weights is None else torch.from_numpy(weights).sqrt()
     at_once = max(1, _CHUNK_BYTES // (8 * len(mean) * model.indices.shape[2]))
     parts = (
-        (model.monomials(now[None])[0], answers)
-        for now, answers in zip(torch.from_numpy(x).split(at_once), targets.split(at_once), strict=True)
+        (model.monomials(now[None])[0], *others)
+        for now, *others in zip(*(part.split(at_once) for part in (torch.from_numpy(x), targets, root)), strict=True)
     )  # fmt: skip
     y_centre = targets.mean(dim=0) if intercept else torch.zeros_like(targets[0])
     triangle = Triangle(parts, centre, scale, y_centre, intercept=intercept)
@@ -189,7 +260,9 @@ def _stacked(grams: list[Gram]) -> Gram:
     return Gram(*(torch.cat([getattr(one, field.name) for one in grams]) for field in fields(Gram)))
 
 
-def _moments_of(model: Polynomial, x: FloatArray, y: FloatArray, *, intercept: bool) -> Gram:
+def _moments_of(
+    model: Polynomial, x: FloatArray, y: FloatArray, *, intercept: bool, weights: FloatArray | None
+) -> Gram:
     """Return the moments of the monomials of a model of one group, and of what it leaves of targets."""
     most, channels = model.weight.shape[1:]
     width = most + channels
@@ -204,13 +277,16 @@ def _moments_of(model: Polynomial, x: FloatArray, y: FloatArray, *, intercept: b
         if intercept and start == 0:
             origin = both.mean(dim=1, keepdim=True)
         both = both - origin
+        if weights is not None:
+            root = torch.from_numpy(weights[start : start + at_once])[None, :, None].sqrt()
+            both = both * root
         symmetric_product(both, total)
-        sums += both.sum(dim=1)
+        sums += (both if weights is None else both * root).sum(dim=1)
     total = total.tril() + total.tril(-1).mT
     squares = total.diagonal(dim1=1, dim2=2)[:, most:]
     return Gram(
         total[:, :most, :most], total[:, :most, most:], squares, sums[:, :most], sums[:, most:], origin[:, 0, :most],
-        origin[:, 0, most:], torch.tensor([float(len(x))], dtype=torch.float64),
+        origin[:, 0, most:], torch.tensor([float(len(x) if weights is None else weights.sum())], dtype=torch.float64),
     )  # fmt: skip
 
 
@@ -225,7 +301,7 @@ def _by_simulation(
     judge = _Simulation(inner)
     if not len(judge.groups):
         return {}
-    every = _rows(inner, judge.learnt)
+    every, _ = _rows(inner, judge.learnt)
     moments = [
         Moments(candidates, *(torch.from_numpy(part) for part in every[g]), intercept=problem.most_have_intercepts)
         for g in judge.groups

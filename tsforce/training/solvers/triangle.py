@@ -25,8 +25,8 @@ class Triangle:
 
     Parameters
     ----------
-    rows : iterable of (x (n, D), y (n, C))
-        float64.
+    rows : iterable of (x (n, D), y (n, C)) or (x, y, root (n,))
+        float64; with the square roots of the rows' weights where these differ.
     centre, scale : (D,)
         Taken off, and divided by.
     y_centre : (C,)
@@ -43,20 +43,21 @@ class Triangle:
     """
 
     def __init__(
-        self, rows: Iterable[tuple[Tensor, Tensor]], centre: Tensor, scale: Tensor, y_centre: Tensor, *, intercept: bool
+        self, rows: Iterable[tuple[Tensor, ...]], centre: Tensor, scale: Tensor, y_centre: Tensor, *, intercept: bool
     ) -> None:
         self.centre, self.scale, self.y_centre, self.intercept = centre, scale, y_centre, intercept
         size = int(intercept) + len(centre) + len(y_centre)
         self._r, self.n_rows = centre.new_zeros(size, size), 0
         self.add(rows)
 
-    def add(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def add(self, rows: Iterable[tuple[Tensor, ...]]) -> None:
         """Take in more rows, as the constructor does: the triangle is that of all of them."""
         first, width, size = int(self.intercept), len(self.centre), len(self._r)
         r, waiting = self._r, [self._r[:0]]
-        for x, y in rows:
+        for x, y, *root in rows:
             ones = x.new_ones(len(x), first)
-            waiting.append(torch.cat([ones, (x - self.centre) / self.scale, y - self.y_centre], dim=1))
+            whole = torch.cat([ones, (x - self.centre) / self.scale, y - self.y_centre], dim=1)
+            waiting.append(whole * root[0][:, None] if root else whole)
             self.n_rows += len(x)
             if sum(map(len, waiting)) >= _AT_ONCE * size:
                 r, waiting = _triangular(torch.cat([r, *waiting])), [waiting[0]]
