@@ -115,7 +115,12 @@ class Guard:
         if not bool((outside | astray).any()):
             return None
         lost = ~z.isfinite().all(dim=3) & ~missing
-        hold = outside & (~_from_truth(share, model.layout, outside) | lost)
+        told = _from_truth(share, model.layout, outside)
+        if share is None and not (model.layout.past_exog or model.layout.future_exog):
+            # Inputs may send a step anywhere; lags alone should not, further than some times what they are.
+            far = z[:, :, :1].abs() > self.factor * batch.past.to(z.dtype).abs().amax(dim=2, keepdim=True)
+            told = told & ~far.any(dim=3)
+        hold = outside & (~told | lost)
         groups = torch.nonzero(hold.any(dim=(1, 2)) & ~lost.any(dim=(1, 2)))[:, 0]
         if len(groups):
             # One window speaks for the map of its group.
@@ -125,11 +130,11 @@ class Guard:
             now = None if known is None else known[groups, first, :1].to(z.dtype)
             near = stays_near(own, past, now).to(device)[:, None, None]
             # A stable map may still rest far off: where lags alone send the first step there, it is not let.
-            hold[groups] &= ~near | hold[groups][:, :, :1]
+            hold[groups] &= ~near | (hold & ~told)[groups][:, :, :1]
         if not bool(hold.any()):
             return Hold(outside | astray, None)
         # From its first such step on a window is held, but for what its observed values say.
-        held = (hold.any(dim=2, keepdim=True) & ~_from_truth(share, model.layout, outside)) | hold
+        held = (hold.any(dim=2, keepdim=True) & ~told) | hold
         low, high = (
             torch.where(held[..., None], side[:, :, None], endless).to(z.dtype)
             for side, endless in ((low, -torch.inf), (high, torch.inf))
@@ -174,12 +179,10 @@ def missing_steps(known: Tensor | None, z: Tensor) -> Tensor:
 
 
 def _from_truth(share: Tensor | None, layout: LagLayout, like: Tensor) -> Tensor:
-    """Return the steps that read no own output and may be right wherever they lead, (G, B, H): those fed truth alone,
-    and the first after the cutoff where inputs may send it there. (Of lags alone it is as wild as any other.)
-    """
+    """Return the steps that read no own output, (G, B, H): the first after the cutoff, and those fed truth alone."""
     steps = torch.arange(like.shape[2], device=like.device)
     if share is None:
-        return ((steps == 0) & bool(layout.past_exog or layout.future_exog)).expand(like.shape)
+        return (steps == 0).expand(like.shape)
     own = torch.nn.functional.pad((share < 1).any(dim=3).long().cumsum(dim=2), (1, 0))
     # Own outputs among the last `reach` fed values before each step.
     since = (steps - layout.reach).clamp(min=0)
