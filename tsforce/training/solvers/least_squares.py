@@ -29,6 +29,7 @@ __all__ = [
     "accumulate_rows",
     "by_length",
     "fit_linear",
+    "followed",
     "has_shifts",
     "lost_digits",
     "solve",
@@ -440,7 +441,7 @@ def fit_linear(
         one = bool(np.all(intercept))
         gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon)
         solved = solve_with_digits(gram, ridges, [partial(rows, series)], intercept=one)
-        return [Linear(layout, *solution) for solution in solved]
+        return followed([Linear(layout, *solution) for solution in solved], store)
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
@@ -455,6 +456,23 @@ def fit_linear(
             solved = solve_with_digits(gram, own, [partial(rows, m) for m in members], intercept=one)
             for model, (weight, bias) in zip(models, solved, strict=True):
                 model.weight[place], model.bias[place] = weight, bias
+    return followed(models, store)
+
+
+def followed(models: list[Linear], store: SeriesStore) -> list[Linear]:
+    """Return the models, lag 1 given what the other lags leave of it where windows are relative to their last value.
+
+    That value is 0 in every row learnt from, so that rows say nothing of lag 1, and in a roll-out at the first step
+    alone. What holds relative to one value holds relative to any: a shift of all lags shifts the outputs by as much,
+    so that weights of the own target add up to 1, and those of each other one to 0.
+    """
+    layout = models[0].layout
+    if store.scaling == "last" and 1 in layout.lags:
+        channels = len(layout.channels)
+        for model in models:
+            # Oldest first, channel fastest.
+            lags = model.weight[:, : len(layout.lags) * channels].unflatten(1, (len(layout.lags), channels))
+            lags[:, -1] = torch.eye(channels).to(lags) - lags[:, :-1].sum(dim=1)
     return models
 
 

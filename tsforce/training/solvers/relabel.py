@@ -82,7 +82,8 @@ def one_step_rows(
     rows: Rows = []
     for series in groups:
         which, cutoffs = _cutoffs(store, layout, series, stops[series])
-        parts = []
+        # A young series of a pooled model has no row of its own.
+        parts = [(np.empty((0, len(layout.columns))), np.empty((0, store.values.shape[1])))]
         for start in range(0, len(which), _AT_ONCE):
             now = slice(start, start + _AT_ONCE)
             batch = store.batch(which[None, now], cutoffs[None, now], steps)

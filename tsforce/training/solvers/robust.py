@@ -30,6 +30,7 @@ from tsforce.training.solvers.least_squares import (
     accumulate,
     by_length,
     fit_linear,
+    followed,
     has_shifts,
     solve_with_digits,
 )
@@ -100,7 +101,8 @@ def fit_huber(
         gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon)
         rows = [_rows(store, series, stops, layout, horizon)]
         solved = _solved(gram, rows, ridges, one, *settings)
-        return [Linear(layout, weight.to(device), bias.to(device)) for weight, bias in solved], squared
+        models = [Linear(layout, weight.to(device), bias.to(device)) for weight, bias in solved]
+        return followed(models, store), squared
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     flags = np.broadcast_to(intercept, len(series))
@@ -113,7 +115,7 @@ def fit_huber(
             rows = [_rows(store, series[[i]], stops[[i]], layout, horizon) for i in part]
             for model, (weight, bias) in zip(models, _solved(gram, rows, own, one, *settings), strict=True):
                 model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
-    return models, squared
+    return followed(models, store), squared
 
 
 def _rows(
