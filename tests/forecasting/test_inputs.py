@@ -72,6 +72,12 @@ def build(**settings):
     )
 
 
+def is_of(column, step):
+    """Whether a step belongs to the group of steps that a column is named after: step_1, steps_2_to_3, steps_from_4."""
+    numbers = [int(word) for word in column.split("_") if word.isdigit()]
+    return numbers[0] <= step and ("from" in column or step <= numbers[-1])
+
+
 def by_hand(model, df, future, name):
     """Closed-loop forecasts of one series from the names of the lag vector's columns: a slow, independent twin."""
     own = df[df["unique_id"] == name].reset_index(drop=True)
@@ -89,7 +95,8 @@ def by_hand(model, df, future, name):
     scale = np.mean(np.abs(y[-model.context_length_ :])) if model.window_scaling_ == "mean_abs" else 1.0
     fed = [v / scale for v in y]
     group = 0 if model.scope == "global" else list(df["unique_id"].unique()).index(name)
-    weight, bias = model.model_.weight[group, :, 0].numpy(), float(model.model_.bias[group, 0])
+    steps = [column for column in model.model_.layout.columns if column.startswith("step")]
+    weights, biases = model.model_.weight[group].numpy(), model.model_.bias[group].numpy()
     out = []
     for h in range(H):
         t = n + h
@@ -104,12 +111,15 @@ def by_hand(model, df, future, name):
                 x.append(scaled[base][min(row, n - 1) if base in model.past_exog else row])
             elif column in numbers:
                 x.append(numbers[column])
+            elif column in steps:
+                x.append(float(is_of(column, h + 1)))
             elif base == "dayofweek":
                 x.append(float(stamp.day_of_week == int(last)))
             else:
                 angle = 2 * np.pi * int(last[3:]) * (stamp.day_of_year - 1) / 365.25
                 x.append(np.sin(angle) if last.startswith("sin") else np.cos(angle))
-        fed.append(bias + float(weight @ np.array(x)))
+        own = [is_of(column, h + 1) for column in steps].index(True) if steps else 0
+        fed.append(float(biases[own] + weights[:, own] @ np.array(x)))
         out.append(fed[-1] * scale)
     return np.array(out)
 
@@ -142,7 +152,7 @@ def test_a_linear_system_with_inputs_is_found_and_simulated_exactly():
 
 
 @pytest.mark.parametrize("scope", ["global", "local"])
-def test_least_squares_with_past_inputs_uses_the_rows_of_every_step(scope):
+def test_least_squares_with_past_inputs_uses_the_rows_of_the_steps_that_know_as_much(scope):
     """A lag that lies after the cutoff reads the last value observed: so the rows are (cutoff, step) pairs."""
     df = frame((40, 33))[["unique_id", "ds", "y", "traffic"]]
     settings = {
@@ -156,7 +166,8 @@ def test_least_squares_with_past_inputs_uses_the_rows_of_every_step(scope):
     groups = [df] if scope == "global" else [part for _, part in df.groupby("unique_id", sort=False)]
     for g, group in enumerate(groups):
         values = group["traffic"]
-        x, target = [], []
+        # Lags 1 and 3: at step 1 both are known, at steps 2 and 3 the longer one is, then none.
+        x, target, known = [], [], []
         for _, part in group.groupby("unique_id", sort=False):
             y, u = part["y"].to_numpy(), ((part["traffic"] - values.mean()) / values.std(ddof=0)).to_numpy()
             for cutoff in range(2, len(y) - 1):
@@ -165,10 +176,16 @@ def test_least_squares_with_past_inputs_uses_the_rows_of_every_step(scope):
                     if t < len(y):
                         x.append([y[t - 2], y[t - 1], u[min(t - 3, cutoff)], u[min(t - 1, cutoff)]])
                         target.append(y[t])
-        x, target = np.array(x), np.array(target)
-        z = (x - x.mean(axis=0)) / x.std(axis=0)
-        weight = np.linalg.solve(z.T @ z + 5.0 * np.eye(4), z.T @ (target - target.mean())) / x.std(axis=0)
-        np.testing.assert_allclose(model.model_.weight[g, :, 0], weight, rtol=1e-7, atol=1e-10)
+                        known.append((h <= 1, 1 < h <= 3, h > 3))
+        x_all, target_all, known = np.array(x), np.array(target), np.array(known)
+        for number, share in enumerate((1 / H, 2 / H, (H - 3) / H)):
+            x, target = x_all[known[:, number]], target_all[known[:, number]]
+            z = (x - x.mean(axis=0)) / x.std(axis=0)
+            gram = z.T @ z + 5.0 * share * np.eye(4)
+            weight = np.linalg.solve(gram, z.T @ (target - target.mean())) / x.std(axis=0)
+            np.testing.assert_allclose(model.model_.weight[g, :4, number], weight, rtol=1e-7, atol=1e-10)
+            bias = target.mean() - x.mean(axis=0) @ weight
+            np.testing.assert_allclose(model.model_.bias[g, number], bias, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])

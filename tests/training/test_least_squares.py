@@ -274,10 +274,13 @@ def test_past_inputs_are_fitted_on_the_rows_of_every_origin_and_step(horizon):
     )  # fmt: skip
     got = model.fit(df).predict()["NARXForecaster"].to_numpy()
     y, x = df["y"].to_numpy(), df["x"].to_numpy()
-    steps = [(origin, origin + h) for origin in range(1, n - 1) for h in range(1, horizon + 1) if origin + h < n]
-    rows = np.array([[y[t - 2], y[t - 1], x[origin], 1.0] for origin, t in steps])
-    weight = np.linalg.lstsq(rows, y[[t for _, t in steps]], rcond=None)[0]
+    weights = []
+    for group in (range(1, 2), range(2, horizon + 1)):
+        steps = [(origin, origin + h) for origin in range(1, n - 1) for h in group if origin + h < n]
+        if steps:
+            rows = np.array([[y[t - 2], y[t - 1], x[origin], 1.0] for origin, t in steps])
+            weights.append(np.linalg.lstsq(rows, y[[t for _, t in steps]], rcond=None)[0])
     fed = y.tolist()
-    for _ in range(horizon):
-        fed.append(np.dot(weight, [fed[-2], fed[-1], x[-1], 1.0]))
+    for h in range(horizon):
+        fed.append(np.dot(weights[min(h, 1)], [fed[-2], fed[-1], x[-1], 1.0]))
     np.testing.assert_allclose(got, fed[n:], rtol=1e-8)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 __all__ = ["BLOCKS", "Inputs", "LagLayout", "TargetFeature", "known_inputs", "lag_vector", "lag_vectors"]
 
 # past_exog, future_exog, static, calendar of windows: see `known_inputs`.
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
-BLOCKS = ("target_lags", "target_features", "past_exog", "future_exog", "static", "calendar")
+BLOCKS = ("target_lags", "target_features", "past_exog", "future_exog", "static", "calendar", "steps")
+
+# Groups of steps that are told apart at most: each has linear weights of its own.
+_MOST_GROUPS = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,9 @@ class LagLayout:
         Inputs and the offsets at which each is read, ascending; 0 is the step to be predicted itself.
     static, calendar : tuple of str
         Columns that say the same at every step, and what the stamp itself says.
+    known_until : tuple of int
+        Steps after the cutoff, ascending, that are the last of a group in which the same past inputs are known; one
+        more group has all steps after them. An indicator for each group is the last block, "steps". Empty: one group.
     """
 
     lags: tuple[int, ...]
@@ -68,6 +76,38 @@ class LagLayout:
     future_exog: tuple[tuple[str, tuple[int, ...]], ...] = ()
     static: tuple[str, ...] = ()
     calendar: tuple[str, ...] = ()
+    known_until: tuple[int, ...] = ()
+
+    def by_known_steps(self, horizon: int) -> LagLayout:
+        """Return the layout that tells steps 1..H apart by which past inputs are known there.
+
+        At step h a past lag l is known if l >= h. The last step at which all are is always told apart.
+
+        Examples
+        --------
+        >>> LagLayout((1,), past_exog=(("x", (2, 4, 9)),)).by_known_steps(6).blocks["steps"]
+        ('steps_1_to_2', 'steps_3_to_4', 'steps_from_5')
+        """
+        found = sorted({lag for _, lags in self.past_exog for lag in lags if lag < horizon})
+        if len(found) >= _MOST_GROUPS:
+            most = _MOST_GROUPS - 1
+            found = [found[i * (len(found) - 1) // (most - 1)] for i in range(most)]
+        return replace(self, known_until=tuple(found))
+
+    @property
+    def of_one_group(self) -> LagLayout:
+        """The same without telling steps apart: the last block is left out."""
+        return replace(self, known_until=())
+
+    @property
+    def n_step_groups(self) -> int:
+        """S, the groups of steps."""
+        return len(self.known_until) + 1
+
+    def step_groups(self, horizon: int) -> list[range]:
+        """Return the steps of each group as positions in a horizon, 0 being the first step after the cutoff."""
+        ends = (0, *(min(end, horizon) for end in self.known_until), horizon)
+        return [range(first, end) for first, end in itertools.pairwise(ends)]
 
     @property
     def reach(self) -> int:
@@ -105,8 +145,19 @@ class LagLayout:
             "future_exog": tuple(f"{name}_lag{lag}" for name, lags in self.future_exog for lag in reversed(lags)),
             "static": self.static,
             "calendar": self.calendar,
+            "steps": self._named_groups(),
         }
         return {block: filled.get(block, ()) for block in BLOCKS}
+
+    def _named_groups(self) -> tuple[str, ...]:
+        if not self.known_until:
+            return ()
+        firsts = (1, *(end + 1 for end in self.known_until))
+        inner = (
+            f"step_{end}" if first == end else f"steps_{first}_to_{end}"
+            for first, end in zip(firsts, self.known_until, strict=False)
+        )  # fmt: skip
+        return (*inner, f"steps_from_{firsts[-1]}")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -159,6 +210,11 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
         parts.append(static[:, :, None].expand(-1, -1, warm_up + horizon, -1))
     if layout.calendar:
         parts.append(calendar[:, :, calendar.shape[2] - warm_up - horizon :])
+    if layout.known_until:
+        ends = torch.tensor(layout.known_until, device=steps.device)
+        group = torch.bucketize(steps + 1, ends)
+        own = one_hot(group, layout.n_step_groups).to(future_exog.dtype)
+        parts.append(own.expand(*future_exog.shape[:2], -1, -1))
     return torch.cat(parts, dim=-1)
 
 
@@ -184,8 +240,8 @@ def lag_vector(
     Returns
     -------
     (G, B, D)
-        ``[target lags | target features | past_exog | future_exog | static | calendar]``; a view of `fed` where the
-        lags are contiguous and there is nothing else.
+        ``[target lags | target features | past_exog | future_exog | static | calendar | steps]``; a view of `fed` where
+        the lags are contiguous and there is nothing else.
 
     Examples
     --------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -45,7 +46,7 @@ def check_model(model: Any) -> Any:
 
 
 class RegressorModel:
-    """One-step map made of scikit-learn regressors, one for each of G groups.
+    """One-step map made of scikit-learn regressors, one for each of G groups and, within it, each group of steps.
 
     Parameters
     ----------
@@ -54,8 +55,8 @@ class RegressorModel:
         Never fitted itself; clones of it are.
     seed : int
         For every ``random_state`` of the regressor that is None.
-    fitted : sequence of estimators
-        One per group; empty before `fit_rows`.
+    fitted : sequence of G * S estimators
+        Those of the first group, one for each of S groups of steps, then of the next; empty before `fit_rows`.
 
     Notes
     -----
@@ -73,7 +74,27 @@ class RegressorModel:
         blank = clone(self.regressor)
         loose = [k for k, v in blank.get_params().items() if k.rpartition("__")[2] == "random_state" and v is None]
         blank.set_params(**dict.fromkeys(loose, self.seed))
-        return self._with([clone(blank).fit(x, y[:, 0] if y.shape[1] == 1 else y) for x, y in rows])
+        return self._with([f for x, y in rows for f in self._fit_group(blank, x, y)])
+
+    def _fit_group(self, blank: Any, x: Any, y: Any) -> list[Any]:
+        """Return a regressor for each group of steps; where there is no row, that of the group before it."""
+        fitted: list[Any] = []
+        for inputs, here in self._by_steps(x):
+            if fitted and not here.any():
+                fitted.append(fitted[-1])
+            else:
+                own = y[here]
+                fitted.append(clone(blank).fit(inputs[here], own[:, 0] if own.shape[1] == 1 else own))
+        return fitted
+
+    def _by_steps(self, x: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield for each group of steps what regressors read of lag vectors (n, D), and which are of it, (n,)."""
+        if not self.layout.known_until:
+            yield x, np.ones(len(x), dtype=bool)
+            return
+        columns = x.shape[1] - self.layout.n_step_groups
+        for indicator in x[:, columns:].T:
+            yield x[:, :columns], indicator > 0
 
     def _with(self, fitted: Sequence[Any]) -> Self:
         return type(self)(self.layout, self.regressor, self.seed, fitted)
@@ -88,14 +109,20 @@ class RegressorModel:
         outputs = np.full((*x.shape[:2], len(self.layout.channels)), np.nan)
         # Where an input is not known, nor is the output: some regressors would refuse such a row, others answer it.
         known = np.isfinite(rows).all(axis=2)
-        for f, own, part, here in zip(self.fitted, outputs, rows, known, strict=True):
-            if here.any():
-                own[here] = np.asarray(f.predict(part[here]), dtype=np.float64).reshape(-1, own.shape[1])
+        models = iter(self.fitted)
+        for own, part, finite in zip(outputs, rows, known, strict=True):
+            for f, (inputs, of_steps) in zip(
+                islice(models, self.layout.n_step_groups), self._by_steps(part), strict=True
+            ):
+                here = finite & of_steps
+                if here.any():
+                    own[here] = np.asarray(f.predict(inputs[here]), dtype=np.float64).reshape(-1, own.shape[1])
         return torch.from_numpy(outputs[..., None]).to(x.device), state
 
     def groups(self, chosen: Tensor) -> Self:
         """Return the model of some groups."""
-        return self._with([self.fitted[int(g)] for g in chosen])
+        steps = self.layout.n_step_groups
+        return self._with([f for g in chosen for f in self.fitted[int(g) * steps : (int(g) + 1) * steps]])
 
     def join(self, parts: Sequence[Self]) -> Self:
         """Return a model of the groups of several."""

@@ -78,7 +78,8 @@ class NARXForecaster(HasTraining, SideBySide):
     freq : "infer", pandas alias or offset, or int
     past_exog : sequence of str
         Input columns that are known up to the cutoff. Where a step looks at one after the cutoff, it reads the last
-        value observed, in training as in forecasts.
+        value observed, in training as in forecasts. Steps at which the same of them are known have weights of their
+        own (a network: indicators of its own), so that later ones spoil none before them.
     future_exog : sequence of str
         Input columns that are known over the horizon: given to ``predict`` as ``future_df``, read from the frame itself
         in backtests.
@@ -305,7 +306,7 @@ class NARXForecaster(HasTraining, SideBySide):
         )  # fmt: skip
         # What follows from inputs alone has no window to be scaled by.
         scaling = self._resolve_scaling(pooled and bool(read))
-        layout = LagLayout(read, channels, **given)
+        layout = LagLayout(read, channels, **given).by_known_steps(horizon)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
         context_length = self._resolve_context(layout.reach, layout.reach + (2 * horizon if recurrent else 0))

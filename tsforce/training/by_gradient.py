@@ -22,8 +22,8 @@ from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt
 from tsforce.training.solvers.looks import Lesson, Trained, Watch
+from tsforce.training.solvers.maps import fit_maps
 from tsforce.training.solvers.ridge import choose_ridge
-from tsforce.training.solvers.robust import fit_maps
 from tsforce.training.solvers.usable_windows import Cutoffs
 
 __all__ = ["GradientFit", "Phase", "Start", "fit_by_gradient", "warm_start"]

@@ -33,7 +33,7 @@ def _variables(layout: LagLayout) -> list[Factor]:
         *((channel, lag) for lag in reversed(layout.lags) for channel in layout.channels),
         *((name, None) for feature in layout.features for name in feature.names),
         *exog,
-        *((name, None) for name in (*layout.static, *layout.calendar)),
+        *((name, None) for name in (*layout.static, *layout.calendar, *layout.blocks["steps"])),
     ]
 
 
@@ -93,8 +93,7 @@ def expand(
     layout: LagLayout = model.layout
     means, scales = means or {}, scales or {}
     variables, columns = _variables(layout), len(layout.columns)
-    weight, bias = model.weight[group].tolist(), model.bias[group].tolist()
-    indices = model.indices[group].tolist() if hasattr(model, "indices") else [[d] for d in range(columns)]
+    indices, weight, bias = _sums(model, group)
     parts: list[dict[tuple[Factor, ...], list[float]]] = [{(): [value]} for value in bias]
     for term, own in zip(indices, weight, strict=True):
         if columns + 1 in term:
@@ -121,6 +120,21 @@ def expand(
         terms[()].append(float(means.get(channel, 0.0)) / scale)
         found.append({factors: scale * _sum(values) for factors, values in terms.items()})
     return found
+
+
+def _sums(model: Any, group: int) -> tuple[list[list[int]], list[list[float]], list[float]]:
+    """Return the columns whose product each term is, its weight for each channel, and the constants.
+
+    Weights of a group of steps are those of products with its indicator.
+    """
+    columns, steps = len(model.layout.columns), model.layout.n_step_groups
+    indices = model.indices[group].tolist() if hasattr(model, "indices") else [[d] for d in range(columns)]
+    weight, bias = (part[group].unflatten(-1, (steps, -1)) for part in (model.weight, model.bias))
+    if steps == 1:
+        return indices, weight[:, 0].tolist(), bias[0].tolist()
+    own = list(range(columns - steps, columns))
+    terms = [[*term, last] for term in [*indices, []] for last in own]
+    return terms, torch.cat([weight, bias[None]]).flatten(end_dim=1).tolist(), [0.0] * bias.shape[1]
 
 
 def _sum(values: list[float]) -> float:

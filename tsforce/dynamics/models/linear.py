@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.step_groups import of_own_group
 
 __all__ = ["Linear"]
 
@@ -16,9 +17,10 @@ class Linear(nn.Module):
     Parameters
     ----------
     layout : LagLayout
-        D columns, C channels.
-    weight : (G, D, C)
-    bias : (G, C)
+        D columns, C channels, S groups of steps.
+    weight : (G, D, S * C)
+        Of all channels for the first group of steps, then for the next.
+    bias : (G, S * C)
 
     Examples
     --------
@@ -48,7 +50,7 @@ class Linear(nn.Module):
             y = (x * self.weight.mT).sum(dim=-1, keepdim=True) + self.bias[:, None]
         else:
             y = torch.baddbmm(self.bias[:, None], x, self.weight)
-        return y[..., None], state
+        return of_own_group(self.layout, x, y)[..., None], state
 
     def groups(self, chosen: Tensor | slice) -> Linear:
         """Return the model of some groups."""

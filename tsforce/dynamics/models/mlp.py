@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tsforce.dynamics.draws import normal
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
+from tsforce.dynamics.models.step_groups import of_own_group
 
 __all__ = ["ACTIVATIONS", "Perceptron"]
 
@@ -32,7 +33,7 @@ class Perceptron(nn.Module):
     hidden : sequence of int
         Widths of the hidden layers.
     start : Linear
-        Initial linear part, (G, D, C) and (G, C).
+        Initial linear part; it alone has weights of its own for each group of steps.
     keys : (G,) int64
         Initial weights are drawn by key, not by position.
     dtype : torch.dtype
@@ -72,7 +73,7 @@ class Perceptron(nn.Module):
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
         # A ParameterList looks each entry up by its name, which takes longer than a product of one window.
         *inner, last = self.weights.parameters(recurse=False)
-        y = torch.baddbmm(self.bias.unsqueeze(1), x, self.skip)
+        y = of_own_group(self.layout, x, torch.baddbmm(self.bias.unsqueeze(1), x, self.skip))
         bend = ACTIVATIONS[self.activation][0]
         for weight, bias in zip(inner, self.biases.parameters(recurse=False), strict=True):
             x = bend(torch.baddbmm(bias.unsqueeze(1), x, weight))

@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.equation import equation
+from tsforce.dynamics.models.step_groups import of_own_group
 
 __all__ = ["Polynomial"]
 
@@ -22,12 +23,13 @@ class Polynomial(nn.Module):
     Parameters
     ----------
     layout : LagLayout
-        D columns, C channels.
+        D columns, C channels, S groups of steps.
     indices : (G, K, P) int64
         The columns whose product each of the K terms is, P of them, repeats allowed: D stands for a column of ones, for
         terms of a lower degree, and D + 1 for one of zeros, for groups that have fewer terms than others.
-    weight : (G, K, C)
-    bias : (G, C)
+    weight : (G, K, S * C)
+        Of all channels for the first group of steps, then for the next.
+    bias : (G, S * C)
 
     Examples
     --------
@@ -78,7 +80,8 @@ class Polynomial(nn.Module):
 
     def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
-        return torch.baddbmm(self.bias.unsqueeze(1), self.monomials(x), self.weight).unsqueeze(3), state
+        y = torch.baddbmm(self.bias.unsqueeze(1), self.monomials(x), self.weight)
+        return of_own_group(self.layout, x, y).unsqueeze(3), state
 
     def groups(self, chosen: Tensor | slice) -> Polynomial:
         """Return the model of some groups."""
@@ -101,10 +104,8 @@ class Polynomial(nn.Module):
         term = (self.indices == zero).any(dim=2)
         if not bool(term.any()):
             return None
-        channels = self.bias.shape[1]
-        return torch.cat(
-            [term.repeat_interleave(channels, dim=1), torch.zeros_like(self.bias, dtype=torch.bool)], dim=1
-        )
+        outputs = self.bias.shape[1]
+        return torch.cat([term.repeat_interleave(outputs, dim=1), torch.zeros_like(self.bias, dtype=torch.bool)], dim=1)
 
     def terms(self, group: int = 0) -> list[str]:
         """Return what the terms of a group are, as products of columns of the lag vector."""

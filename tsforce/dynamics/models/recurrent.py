@@ -11,6 +11,7 @@ from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.base import some_groups
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.recurrent_cells import Cell, State
+from tsforce.dynamics.models.step_groups import of_own_group
 
 __all__ = ["EncoderDecoder", "Recurrent"]
 
@@ -29,7 +30,7 @@ class Recurrent(nn.Module):
     width : int
         R, units of the state.
     start : Linear
-        Initial linear part, (G, D, C) and (G, C).
+        Initial linear part; it alone has weights of its own for each group of steps.
     keys : (G,) int64
         Initial weights are drawn by key, not by position.
     dtype : torch.dtype
@@ -59,7 +60,8 @@ class Recurrent(nn.Module):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D), and the next state."""
         state = self.cell(x, state)
-        y = torch.baddbmm(torch.baddbmm(self.bias[:, None], x, self.skip), state[0], self.readout)
+        y = of_own_group(self.layout, x, torch.baddbmm(self.bias[:, None], x, self.skip))
+        y = torch.baddbmm(y, state[0], self.readout)
         return y[..., None], state
 
     def warm_up(self, x: Tensor, state: State) -> State:

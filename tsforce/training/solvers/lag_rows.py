@@ -14,7 +14,17 @@ from tsforce.data.windows import SeriesStore, WindowBatch
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector
 from tsforce.training.solvers.usable_windows import before_stops
 
-__all__ = ["LagVectors", "Shifts", "chunks_of_rows", "n_targets", "prior_of", "rare_rows", "rows_of", "seen_of"]
+__all__ = [
+    "LagVectors",
+    "Shifts",
+    "chunks_of_rows",
+    "have_rows",
+    "n_targets",
+    "prior_of",
+    "rare_rows",
+    "rows_of",
+    "seen_of",
+]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -30,11 +40,11 @@ _WILD = 20.0
 
 
 def chunks_of_rows(
-    store: SeriesStore, series: IntArray, stops_of: IntArray, layout: LagLayout, horizon: int
+    store: SeriesStore, series: IntArray, stops_of: IntArray, layout: LagLayout, horizon: int, first: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the training rows of some series, (1, n, D) and (1, n, C), a chunk of lag vectors at a time.
 
-    `stops_of` is of all series of the store.
+    `stops_of` is of all series of the store; `horizon` and `first` as in ``least_squares.accumulate``.
     """
     counts = np.maximum(stops_of[series] - store.first - layout.reach, 0)
     steps = horizon if layout.past_exog else 1
@@ -45,30 +55,42 @@ def chunks_of_rows(
     for start in range(0, len(which), at_once):
         part = slice(start, start + at_once)
         batch = store.batch(which[None, part], cutoffs[None, part], horizon=steps)
-        x, y = rows_of(layout, batch, steps)
+        x, y = rows_of(layout, batch, steps, first)
         if steps > 1 or store.observed is not None:
-            ends = before_stops(which[part], cutoffs[part], steps, stops_of)
-            inside = torch.from_numpy(ends.T.ravel()).to(x.device) & seen_of(batch)
+            ends = before_stops(which[part], cutoffs[part], steps, stops_of)[:, first:]
+            inside = torch.from_numpy(ends.T.ravel()).to(x.device) & seen_of(batch, first)
             x, y = x[:, inside], y[:, inside]
             if x.shape[1] == 0:
                 continue
         yield x, y
 
 
-def rows_of(layout: LagLayout, batch: WindowBatch, steps: int) -> tuple[Tensor, Tensor]:
-    """Return lag vectors and targets of every step of windows fed with truth, step by step: (1, steps * B, ...)."""
+def rows_of(layout: LagLayout, batch: WindowBatch, steps: int, first: int = 0) -> tuple[Tensor, Tensor]:
+    """Return lag vectors and targets of every step of windows fed with truth, step by step: (1, steps * B, ...).
+
+    `first`: so many steps are left out, the first ones.
+    """
     assert batch.future is not None
     known = known_inputs(layout, batch.inputs, steps)
     length = batch.past.shape[2]
     fed = batch.past if steps == 1 else torch.cat([batch.past, batch.future], dim=2)
-    x = [lag_vector(layout, fed, length + h, None if known is None else known[:, :, h]) for h in range(steps)]
-    return torch.cat(x, dim=1), torch.cat([batch.future[:, :, h] for h in range(steps)], dim=1)
+    x = [lag_vector(layout, fed, length + h, None if known is None else known[:, :, h]) for h in range(first, steps)]
+    return torch.cat(x, dim=1), torch.cat([batch.future[:, :, h] for h in range(first, steps)], dim=1)
 
 
-def seen_of(batch: WindowBatch) -> Tensor:
+def seen_of(batch: WindowBatch, first: int = 0) -> Tensor:
     """Return which rows of `rows_of` have observed targets, (steps * B,) bool."""
     assert batch.future_mask is not None
-    return batch.future_mask[0].all(dim=-1).T.reshape(-1)
+    return batch.future_mask[0, :, first:].all(dim=-1).T.reshape(-1)
+
+
+def have_rows(store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, first: int) -> BoolArray:
+    """Return which series have rows at steps after the `first` ones, (S,)."""
+    starts, ends = store.indptr[series] + store.first + layout.reach + first, store.indptr[series] + stops
+    if store.observed is None:
+        return starts < ends
+    seen = store.observed.all(dim=1).cpu().numpy()
+    return np.array([seen[a:b].any() for a, b in zip(starts, ends, strict=True)])
 
 
 class Shifts:
@@ -129,16 +151,18 @@ class Shifts:
 class LagVectors:
     """Rows of any lag vectors, series after series, kept where they are few; as `Shifts`."""
 
-    def __init__(self, store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, horizon: int) -> None:
+    def __init__(
+        self, store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, horizon: int, first: int = 0
+    ) -> None:
         stops_of = np.zeros(len(store.lengths), dtype=np.int64)
         stops_of[series] = stops
-        self._made = store, series, stops_of, layout, horizon
+        self._made = store, series, stops_of, layout, horizon, first
         counts, targets, seen, kept, size, prior = [], [], [], [], 0, []
         width = n_targets(layout)
         for own in series:
             counts.append(0)
             lags = []
-            for x, y in chunks_of_rows(store, np.array([own]), stops_of, layout, horizon):
+            for x, y in chunks_of_rows(store, np.array([own]), stops_of, layout, horizon, first):
                 counts[-1] += x.shape[1]
                 targets.append(y[0].cpu().numpy())
                 seen.append(x[0][:, width:].cpu().numpy())
@@ -157,10 +181,10 @@ class LagVectors:
         if self._kept is not None:
             yield slice(0, len(self._kept)), self._kept
             return
-        store, series, stops_of, layout, horizon = self._made
+        store, series, stops_of, layout, horizon, first = self._made
         start = 0
         for own in series:
-            for x, _ in chunks_of_rows(store, np.array([own]), stops_of, layout, horizon):
+            for x, _ in chunks_of_rows(store, np.array([own]), stops_of, layout, horizon, first):
                 yield slice(start, start + x.shape[1]), x[0].cpu()
                 start += x.shape[1]
 

@@ -220,6 +220,7 @@ def accumulate(
     pooled: bool,
     intercept: bool,
     horizon: int = 1,
+    first: int = 0,
 ) -> Gram:
     """Return the moments of every training row with a complete lag vector.
 
@@ -239,6 +240,8 @@ def accumulate(
     horizon : int
         H, which matters with ``past_exog``: what a model reads of it then depends on the step, so that rows are those
         of every step 1..H after every cutoff, not of step 1 alone.
+    first : int
+        So many of those steps are left out, the first ones.
 
     Notes
     -----
@@ -247,7 +250,9 @@ def accumulate(
     through `accumulate_rows`.
     """
     if not has_shifts(store, layout) or layout.reach > _SPARSE * len(layout.lags):
-        return accumulate_rows(store, series, stops, layout, pooled=pooled, intercept=intercept, horizon=horizon)
+        return accumulate_rows(
+            store, series, stops, layout, pooled=pooled, intercept=intercept, horizon=horizon, first=first
+        )
     origin = None
     if intercept and pooled:
         origin = store.values[
@@ -377,6 +382,7 @@ def accumulate_rows(
     pooled: bool,
     intercept: bool,
     horizon: int = 1,
+    first: int = 0,
 ) -> Gram:
     """Return the moments by building lag vectors in chunks: the slow twin, and the path for everything else.
 
@@ -395,7 +401,7 @@ def accumulate_rows(
             "x_origin": zero(1, width), "y_origin": zero(1, channels),
             "rows": zero(1),
         }  # fmt: skip
-        for x, y in chunks_of_rows(store, chosen, stops_of, layout, horizon):
+        for x, y in chunks_of_rows(store, chosen, stops_of, layout, horizon, first):
             gram["rows"] += x.shape[1]
             if intercept and int(gram["rows"]) == x.shape[1]:
                 gram["x_origin"], gram["y_origin"] = x.mean(dim=1), y.mean(dim=1)
@@ -419,6 +425,7 @@ def fit_linear(
     pooled: bool,
     intercept: bool | npt.NDArray[np.bool_],
     horizon: int = 1,
+    first: int = 0,
 ) -> list[Linear]:
     """Return the linear models of the given rows, one for each ridge, from one Gram.
 
@@ -434,12 +441,12 @@ def fit_linear(
     stops_of[series] = stops
 
     def rows(members: IntArray) -> Iterator[tuple[Tensor, ...]]:
-        for x, y in chunks_of_rows(store, members, stops_of, layout, horizon):
+        for x, y in chunks_of_rows(store, members, stops_of, layout, horizon, first):
             yield x[0], y[0]
 
     if pooled:
         one = bool(np.all(intercept))
-        gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon)
+        gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon, first=first)
         solved = solve_with_digits(gram, ridges, [partial(rows, series)], intercept=one)
         return followed([Linear(layout, *solution) for solution in solved], store)
     size = (len(series), len(layout.columns), len(layout.channels))
@@ -449,7 +456,9 @@ def fit_linear(
     for one in (True, False):
         some = np.flatnonzero(flags == one)
         for part in (some[own] for own in by_length(stops[some])):
-            gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=one, horizon=horizon)
+            gram = accumulate(
+                store, series[part], stops[part], layout, pooled=False, intercept=one, horizon=horizon, first=first
+            )
             place = torch.from_numpy(part)
             own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
             members = [series[[i]] for i in part]
@@ -489,8 +498,10 @@ def unexplained(
     """Return what least squares without a penalty leaves of the targets' variance, as moments tell, (G,).
 
     The mean over targets; parameters as in `accumulate`. Without noise it is their rounding, about 1e-13. A group with
-    fewer than two rows for each weight would tell them by heart, and counts as telling nothing.
+    fewer than two rows for each weight would tell them by heart, and counts as telling nothing. Of a layout that tells
+    steps apart, what one map for all of them leaves.
     """
+    layout = layout.of_one_group
     left = store.values.new_ones(1 if pooled else len(series))
     rows = np.maximum(stops - store.first - layout.reach, 0)
     enough = np.flatnonzero(rows >= 2 * (len(layout.columns) + 1))

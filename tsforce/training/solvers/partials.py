@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import ACTIVATIONS, Perceptron
 from tsforce.dynamics.models.polynomial import Polynomial
+from tsforce.dynamics.models.step_groups import indicators, of_own_group, slopes, spread
 
 __all__ = ["Deep", "Monomials", "OneBend", "Partials", "n_parameters", "partials_of"]
 
@@ -71,36 +72,41 @@ class OneBend:
     def __init__(self, model: Linear | Perceptron) -> None:
         self.model = model
         first = model.weight if isinstance(model, Linear) else model.skip
-        groups, columns, channels = first.shape
-        # Features: x, 1, h, then (x, 1) times s_k for each k.
-        own = [torch.arange(columns).repeat_interleave(channels), torch.full((channels,), columns)]
+        groups, columns, _ = first.shape
+        channels, steps = len(model.layout.channels), model.layout.n_step_groups
+        # Features: (x, 1) spread over groups of steps, h, then (x, 1) times s_k for each k.
+        linear = (columns + 1) * steps
+        own = [torch.arange(linear).repeat_interleave(channels)]
         if isinstance(model, Linear):
-            self.index, self.n_features = torch.cat(own).to(first.device), columns + 1
-            self.factor = torch.eye(channels, dtype=first.dtype, device=first.device).repeat(1, columns + 1)[None]
+            self.index, self.n_features = torch.cat(own).to(first.device), linear
+            self.factor = torch.eye(channels, dtype=first.dtype, device=first.device).repeat(1, linear)[None]
             return
         hidden = model.weights[0].shape[2]
-        inner = columns + 1 + hidden
+        inner = linear + hidden
         number = torch.arange(columns * hidden + hidden) + inner
-        h = columns + 1 + torch.arange(hidden).repeat_interleave(channels)
+        h = linear + torch.arange(hidden).repeat_interleave(channels)
         self.index = torch.cat([*own, number[: columns * hidden], h, number[columns * hidden :]]).to(first.device)
         self.n_features = inner + len(number)
         carry = model.weights[1].detach()
         alone = torch.eye(channels, dtype=first.dtype, device=first.device).expand(groups, -1, -1)
         parts = [
-            alone.repeat(1, 1, columns + 1), carry.mT.repeat(1, 1, columns), alone.repeat(1, 1, hidden), carry.mT,
+            alone.repeat(1, 1, linear), carry.mT.repeat(1, 1, columns), alone.repeat(1, 1, hidden), carry.mT,
         ]  # fmt: skip
         self.factor = torch.cat(parts, dim=2)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return features (G, B, F), outputs (G, B, C), and slopes of the hidden units (G, B, K) if there are any."""
-        model, one = self.model, torch.ones_like(x[..., :1])
+        model, layout = self.model, self.model.layout
+        linear = [spread(layout, x, x), indicators(layout, x)]
         if isinstance(model, Linear):
-            return torch.cat([x, one], dim=2), torch.baddbmm(model.bias[:, None], x, model.weight), None
+            y = of_own_group(layout, x, torch.baddbmm(model.bias[:, None], x, model.weight))
+            return torch.cat(linear, dim=2), y, None
         h = ACTIVATIONS[model.activation][0](torch.baddbmm(model.biases[0][:, None], x, model.weights[0]))
         slope = _SLOPES[model.activation](h)
-        y = torch.baddbmm(torch.baddbmm(model.bias[:, None], x, model.skip), h, model.weights[1])
+        y = of_own_group(layout, x, torch.baddbmm(model.bias[:, None], x, model.skip))
+        y = torch.baddbmm(y, h, model.weights[1])
         inner = (x[..., None] * slope[:, :, None]).flatten(start_dim=2)
-        return torch.cat([x, one, h, inner, slope], dim=2), y, slope
+        return torch.cat([*linear, h, inner, slope], dim=2), y, slope
 
     def __call__(self, x: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and their derivatives by the lag vector; see `Partials`."""
@@ -108,11 +114,11 @@ class OneBend:
         torch.mul(features[..., self.index][:, :, None], self.factor[:, None], out=room)
         model = self.model
         if isinstance(model, Linear):
-            return y, model.weight.mT[:, None]
+            return y, slopes(model.layout, x, model.weight)
         assert slope is not None
         back = (slope[:, :, None] * model.weights[1].mT[:, None]).flatten(1, 2)
         by_input = torch.bmm(back, model.weights[0].mT).view(*y.shape, -1)
-        return y, by_input.add_(model.skip.mT[:, None])
+        return y, by_input.add_(slopes(model.layout, x, model.skip))
 
     def gram(self, moments: Tensor) -> Tensor:
         """Return ``[r J]' [r J]``, (G, 1 + P, 1 + P), of residuals r and their Jacobian J.
@@ -139,8 +145,9 @@ class Monomials:
 
     Attributes
     ----------
-    slope : (G, K * degree, C * D)
-        From terms without one of their factors to the derivatives of the channels by the column that it was.
+    slope : (G, K * degree, S * C * D)
+        From terms without one of their factors to the derivatives of the channels by the column that it was, of each
+        group of steps.
     """
 
     def __init__(self, model: Polynomial) -> None:
@@ -160,11 +167,13 @@ class Monomials:
             after.append(after[-1] * last)
         terms = before[-1] * factors[-1]
         without = torch.stack([a * b for a, b in zip(before, reversed(after), strict=True)], dim=3)
-        y = torch.baddbmm(model.bias[:, None], terms, model.weight)
+        layout = model.layout
+        y = of_own_group(layout, x, torch.baddbmm(model.bias[:, None], terms, model.weight))
         if y.shape[2] > 1:
             room.zero_()
-        _own_columns(room, _own_columns(room, 0, terms), torch.ones_like(x[..., :1]))
-        return y, torch.bmm(without.flatten(start_dim=2), self.slope).view(*y.shape, -1)
+        _own_columns(room, _own_columns(room, 0, spread(layout, x, terms)), indicators(layout, x))
+        by_input = of_own_group(layout, x, torch.bmm(without.flatten(start_dim=2), self.slope))
+        return y, by_input.view(*y.shape, -1)
 
 
 class Deep:
@@ -181,10 +190,12 @@ class Deep:
         outputs = [x]
         for weight, bias in zip(weights, biases, strict=False):
             outputs.append(bend(torch.baddbmm(bias[:, None], outputs[-1], weight)))
-        y = torch.baddbmm(torch.baddbmm(model.bias[:, None], x, model.skip), outputs[-1], weights[-1])
+        layout = model.layout
+        y = of_own_group(layout, x, torch.baddbmm(model.bias[:, None], x, model.skip))
+        y = torch.baddbmm(y, outputs[-1], weights[-1])
         room.zero_()
-        start = _own_columns(room, 0, x)
-        start = _own_columns(room, start, torch.ones_like(x[..., :1]))
+        start = _own_columns(room, 0, spread(layout, x, x))
+        start = _own_columns(room, start, indicators(layout, x))
         sizes = [w[0].numel() for w in (*weights, *biases)]
         at = [start + n for n in itertools.accumulate(sizes, initial=0)]
         hidden = len(biases)
@@ -199,7 +210,7 @@ class Deep:
             place = room[..., at[layer] : at[layer + 1]].unflatten(3, weight.shape[1:])
             torch.mul(below[:, :, None, :, None], back[..., None, :], out=place)
             back = torch.bmm(back.flatten(1, 2), weight.mT).view(*y.shape, -1)
-        return y, back.add_(model.skip.mT[:, None])
+        return y, back.add_(slopes(layout, x, model.skip))
 
 
 def _own_columns(room: Tensor, start: int, given: Tensor) -> int:

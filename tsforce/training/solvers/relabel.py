@@ -63,7 +63,7 @@ def _cutoffs(store: SeriesStore, layout: LagLayout, series: IntArray, stops: Int
 
 
 def one_step_rows(
-    store: SeriesStore, layout: LagLayout, groups: Sequence[IntArray], stops: IntArray, horizon: int
+    store: SeriesStore, layout: LagLayout, groups: Sequence[IntArray], stops: IntArray, horizon: int, first: int = 0
 ) -> Rows:
     """Return the rows of open-loop training, fed with truth, model units.
 
@@ -75,8 +75,8 @@ def one_step_rows(
         Series of each group.
     stops : (S,) int64
         Rows of each series of the store that may be learnt from; no label lies at or after its series' stop.
-    horizon : int
-        H, which matters with ``past_exog``: see ``least_squares.accumulate``.
+    horizon, first : int
+        H, and how many of its steps are left out, which matter with ``past_exog``: see ``least_squares.accumulate``.
     """
     steps = horizon if layout.past_exog else 1
     rows: Rows = []
@@ -87,9 +87,9 @@ def one_step_rows(
         for start in range(0, len(which), _AT_ONCE):
             now = slice(start, start + _AT_ONCE)
             batch = store.batch(which[None, now], cutoffs[None, now], steps)
-            x, y = (part[0].numpy() for part in rows_of(layout, batch, steps))
-            ends = before_stops(which[now], cutoffs[now], steps, stops).T.ravel()
-            ends &= seen_of(batch).numpy()
+            x, y = (part[0].numpy() for part in rows_of(layout, batch, steps, first))
+            ends = before_stops(which[now], cutoffs[now], steps, stops)[:, first:].T.ravel()
+            ends &= seen_of(batch, first).numpy()
             parts.append((x[ends], y[ends]))
         rows.append((np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])))
     return rows

@@ -18,7 +18,7 @@ from tsforce.scoring.metrics import has_scale
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
 from tsforce.training.solvers.least_squares import unexplained
-from tsforce.training.solvers.robust import fit_maps
+from tsforce.training.solvers.maps import fit_maps
 
 __all__ = ["CANDIDATES", "RIDGES", "SMALLER", "RidgeChoice", "choose_ridge"]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,41 +21,21 @@ from tsforce.data.panel import IntArray
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
-from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.lag_rows import LagVectors, Shifts
 from tsforce.training.solvers.least_squares import (
     CANCELLED,
     Gram,
     accumulate,
     by_length,
-    fit_linear,
     followed,
     has_shifts,
     solve_with_digits,
 )
 from tsforce.training.solvers.row_weights import TOLERANCE, RowWeights, Squared
 
-__all__ = ["fit_huber", "fit_maps"]
+__all__ = ["fit_huber"]
 
 FloatArray = npt.NDArray[np.float64]
-
-
-def fit_maps(problem: Problem, learnt: Learnt, ridges: Sequence[float | Tensor]) -> list[Linear]:
-    """Return the linear maps of a problem, for each ridge: by squares, or by Huber's loss where it is asked for.
-
-    Parameters
-    ----------
-    problem, learnt : Problem, Learnt
-        Nothing at or after ``learnt.stops`` is read; notes of what Huber's loss was given up for go there.
-    ridges : sequence of float or (S,) tensor
-    """
-    rows = learnt.store, problem.every, learnt.stops, problem.layout, ridges
-    how: dict[str, Any] = {"pooled": problem.pooled, "intercept": problem.intercept, "horizon": problem.horizon}
-    if problem.huber is None:
-        return fit_linear(*rows, **how)
-    models, squared = fit_huber(*rows, threshold=problem.huber, **how)
-    learnt.notes[:] = squared.told()
-    return models
 
 
 def fit_huber(
@@ -70,13 +49,14 @@ def fit_huber(
     pooled: bool,
     intercept: bool | npt.NDArray[np.bool_],
     horizon: int = 1,
+    first: int = 0,
     tolerance: float = TOLERANCE,
 ) -> tuple[list[Linear], Squared]:
     """Return the linear maps of Huber's loss for each ridge, and where it was given up for squares.
 
     Parameters
     ----------
-    store, series, stops, layout, ridges, pooled, intercept, horizon
+    store, series, stops, layout, ridges, pooled, intercept, horizon, first
         As in ``least_squares.fit_linear``.
     threshold : float
         k: residuals beyond k robust scales (1.4826 times the median absolute residual of their series and target, from
@@ -98,8 +78,8 @@ def fit_huber(
     device = store.values.device
     if pooled:
         one = bool(np.all(intercept))
-        gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon)
-        rows = [_rows(store, series, stops, layout, horizon)]
+        gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon, first=first)
+        rows = [_rows(store, series, stops, layout, horizon, first)]
         solved = _solved(gram, rows, ridges, one, *settings)
         models = [Linear(layout, weight.to(device), bias.to(device)) for weight, bias in solved]
         return followed(models, store), squared
@@ -109,21 +89,23 @@ def fit_huber(
     for one in (True, False):
         some = np.flatnonzero(flags == one)
         for part in (some[own] for own in by_length(stops[some])):
-            gram = accumulate(store, series[part], stops[part], layout, pooled=False, intercept=one, horizon=horizon)
+            gram = accumulate(
+                store, series[part], stops[part], layout, pooled=False, intercept=one, horizon=horizon, first=first
+            )
             place = torch.from_numpy(part)
             own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
-            rows = [_rows(store, series[[i]], stops[[i]], layout, horizon) for i in part]
+            rows = [_rows(store, series[[i]], stops[[i]], layout, horizon, first) for i in part]
             for model, (weight, bias) in zip(models, _solved(gram, rows, own, one, *settings), strict=True):
                 model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
     return followed(models, store), squared
 
 
 def _rows(
-    store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, horizon: int
+    store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, horizon: int, first: int
 ) -> Shifts | LagVectors:
     if has_shifts(store, layout):
         return Shifts(store, series, stops, layout)
-    return LagVectors(store, series, stops, layout, horizon)
+    return LagVectors(store, series, stops, layout, horizon, first)
 
 
 def _solved(

@@ -71,12 +71,15 @@ def select_terms(
     based on simulation error minimization"). A number that is given is an upper bound then, to which half as many more
     terms are cut down by dropping. A series too short to set a window aside is left to the criterion.
 
-    Terms are chosen by squares; of a problem with Huber's loss, weights are those of that loss.
+    Terms are chosen by squares; of a problem with Huber's loss, weights are those of that loss. Where the layout tells
+    groups of steps apart, terms are chosen for all of them together, and weighted by the rows of each alone.
     """
     if problem.device.type != "cpu":
         own = replace(problem, device=torch.device("cpu"))
         there = None if chosen is None else chosen.to("cpu")
         return select_terms(own, own.learn(learnt.stops), ridge, family, there).to(problem.device)
+    if problem.layout.known_until:
+        return _by_step_groups(problem, learnt, ridge, family, chosen)
     rows, ends = _rows(problem, learnt)
     penalty = torch.from_numpy(ridge[:1] if problem.pooled else ridge)
     if chosen is not None:
@@ -102,6 +105,39 @@ def select_terms(
     return _weighed(problem, learnt, indices, rows, ends, penalty)
 
 
+def _by_step_groups(
+    problem: Problem, learnt: Learnt, ridge: FloatArray, family: PolynomialFamily, chosen: Polynomial | None
+) -> Polynomial:
+    """Return the polynomial of terms that are chosen for all steps, with weights for each group of steps."""
+    layout, plain = problem.layout, replace(problem, layout=problem.layout.of_one_group)
+    columns, added = len(plain.layout.columns), layout.n_step_groups
+    if chosen is None:
+        indices = select_terms(plain, learnt, ridge, family).indices
+    else:
+        # Ones and zeros are numbered after all columns.
+        indices = torch.where(chosen.indices >= columns, chosen.indices - added, chosen.indices)
+    penalty = torch.from_numpy(ridge[:1] if problem.pooled else ridge)
+    weights, biases, notes = [], [], []
+    weight = torch.zeros(*indices.shape[:2], len(layout.channels), dtype=torch.float64)
+    bias = torch.zeros(len(indices), len(layout.channels), dtype=torch.float64)
+    for steps in layout.step_groups(problem.horizon):
+        rows, ends = _rows(plain, learnt, steps)
+        # A group of steps without rows has the weights of the one before it.
+        there = [g for g, (x, _) in enumerate(rows) if len(x)]
+        if there:
+            share, own = penalty[there] * len(steps) / problem.horizon, [rows[g] for g in there]
+            model = _weighed(plain, learnt, indices[there], own, [ends[g] for g in there], share)
+            place = torch.tensor(there)
+            weight = weight.index_copy(0, place, model.weight.detach())
+            bias = bias.index_copy(0, place, model.bias.detach())
+            notes += learnt.notes
+        weights.append(weight)
+        biases.append(bias)
+    learnt.notes[:] = dict.fromkeys(notes)
+    shifted = torch.where(indices >= columns, indices + added, indices)
+    return Polynomial(layout, shifted, torch.cat(weights, dim=2), torch.cat(biases, dim=1))
+
+
 def _path(moments: Moments, x: Tensor, y: Tensor, most: int, ridge: float, tolerance: float) -> Path:
     """Return the terms in the order in which forward regression finds them, with the digits that it takes."""
     path = forward(moments, most, ridge=ridge, tolerance=tolerance)
@@ -111,11 +147,12 @@ def _path(moments: Moments, x: Tensor, y: Tensor, most: int, ridge: float, toler
     return forward_by_rows(moments, x, y, most, ridge=ridge, tolerance=tolerance)
 
 
-def _rows(problem: Problem, learnt: Learnt) -> tuple[Rows, list[IntArray]]:
-    """Return the rows of each group, series after series, and where each of its series ends."""
+def _rows(problem: Problem, learnt: Learnt, steps: range | None = None) -> tuple[Rows, list[IntArray]]:
+    """Return the rows of each group, series after series, and where each of its series ends; of all steps, or some."""
+    steps = range(problem.horizon) if steps is None else steps
     order = problem.by_id if problem.pooled else problem.every
     alone = one_step_rows(
-        learnt.store, problem.layout, [order[[i]] for i in problem.every], learnt.stops, problem.horizon
+        learnt.store, problem.layout, [order[[i]] for i in problem.every], learnt.stops, steps.stop, steps.start
     )
     counts = [len(y) for _, y in alone]
     if not problem.pooled:
