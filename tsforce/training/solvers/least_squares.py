@@ -25,17 +25,20 @@ from tsforce.training.solvers.triangle import Triangle
 __all__ = [
     "CANCELLED",
     "Gram",
+    "Solutions",
     "accumulate",
     "accumulate_rows",
     "by_length",
     "fit_linear",
-    "followed",
     "has_shifts",
     "lost_digits",
+    "maps_of",
     "solve",
     "solve_with_digits",
-    "unexplained",
 ]
+
+# Weight (G, D, C) and bias (G, C), for each ridge.
+Solutions = list[tuple[Tensor, Tensor]]
 
 # Series side by side in the shift path.
 _CHUNK = 64
@@ -444,11 +447,42 @@ def fit_linear(
         for x, y in chunks_of_rows(store, members, stops_of, layout, horizon, first):
             yield x[0], y[0]
 
+    def solved(gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor], intercept: bool) -> Solutions:
+        return solve_with_digits(gram, ridges, [partial(rows, m) for m in members], intercept=intercept)
+
+    return maps_of(
+        solved, store, series, stops, layout, ridges, pooled=pooled, intercept=intercept, horizon=horizon, first=first
+    )
+
+
+def maps_of(
+    solved: Callable[[Gram, list[IntArray], Sequence[float | Tensor], bool], Solutions],
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    ridges: Sequence[float | Tensor],
+    *,
+    pooled: bool,
+    intercept: bool | npt.NDArray[np.bool_],
+    horizon: int,
+    first: int,
+) -> list[Linear]:
+    """Return linear models, one for each ridge, from what `solved` makes of the moments of some groups at a time.
+
+    Parameters
+    ----------
+    solved : function (gram, members, ridges, intercept) -> list of (weight, bias)
+        For moments of G groups, of the positions of their series in `store`, and a ridge of all or of each group.
+    store, series, stops, layout, ridges, pooled, intercept, horizon, first
+        As in `fit_linear`.
+    """
+    device = store.values.device
     if pooled:
         one = bool(np.all(intercept))
         gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon, first=first)
-        solved = solve_with_digits(gram, ridges, [partial(rows, series)], intercept=one)
-        return followed([Linear(layout, *solution) for solution in solved], store)
+        found = solved(gram, [series], ridges, one)
+        return followed([Linear(layout, weight.to(device), bias.to(device)) for weight, bias in found], store)
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
@@ -461,10 +495,9 @@ def fit_linear(
             )
             place = torch.from_numpy(part)
             own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
-            members = [series[[i]] for i in part]
-            solved = solve_with_digits(gram, own, [partial(rows, m) for m in members], intercept=one)
-            for model, (weight, bias) in zip(models, solved, strict=True):
-                model.weight[place], model.bias[place] = weight, bias
+            found = solved(gram, [series[[i]] for i in part], own, one)
+            for model, (weight, bias) in zip(models, found, strict=True):
+                model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
     return followed(models, store)
 
 
@@ -483,38 +516,3 @@ def followed(models: list[Linear], store: SeriesStore) -> list[Linear]:
             lags = model.weight[:, : len(layout.lags) * channels].unflatten(1, (len(layout.lags), channels))
             lags[:, -1] = torch.eye(channels).to(lags) - lags[:, :-1].sum(dim=1)
     return models
-
-
-def unexplained(
-    store: SeriesStore,
-    series: IntArray,
-    stops: IntArray,
-    layout: LagLayout,
-    *,
-    pooled: bool,
-    intercept: bool,
-    horizon: int = 1,
-) -> Tensor:
-    """Return what least squares without a penalty leaves of the targets' variance, as moments tell, (G,).
-
-    The mean over targets; parameters as in `accumulate`. Without noise it is their rounding, about 1e-13. A group with
-    fewer than two rows for each weight would tell them by heart, and counts as telling nothing. Of a layout that tells
-    steps apart, what one map for all of them leaves.
-    """
-    layout = layout.of_one_group
-    left = store.values.new_ones(1 if pooled else len(series))
-    rows = np.maximum(stops - store.first - layout.reach, 0)
-    enough = np.flatnonzero(rows >= 2 * (len(layout.columns) + 1))
-    parts = [enough[part] for part in by_length(stops[enough])]
-    if pooled:
-        parts = [np.arange(len(series))] if rows.sum() >= 2 * (len(layout.columns) + 1) else []
-    for part in parts:
-        gram = accumulate(store, series[part], stops[part], layout, pooled=pooled, intercept=intercept, horizon=horizon)
-        ((weight, _),) = solve(gram, [0.0], intercept=intercept)
-        mean = gram.y_sum / gram.rows[:, None] if intercept else torch.zeros_like(gram.y_sum)
-        total = gram.yy - mean * gram.y_sum
-        with_y = gram.xy - gram.x_sum[:, :, None] * mean[:, None, :]
-        told = (weight * with_y).sum(dim=1)
-        share = torch.where(total > 0, (total - told).clamp(min=0) / total, 0.0)
-        left[torch.from_numpy(part) if not pooled else slice(None)] = share.mean(dim=1)
-    return left

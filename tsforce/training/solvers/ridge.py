@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from tsforce.data.panel import IntArray
+from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.forcing import OpenLoop
+from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
 from tsforce.scoring.metrics import has_scale
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
-from tsforce.training.solvers.least_squares import unexplained
+from tsforce.training.solvers.least_squares import accumulate, by_length, solve
 from tsforce.training.solvers.maps import fit_maps
 
 __all__ = ["CANDIDATES", "RIDGES", "SMALLER", "RidgeChoice", "choose_ridge"]
@@ -145,7 +148,7 @@ class _Trial:
     def hardly_any_noise(self) -> npt.NDArray[np.bool_]:
         """Return the groups of which a linear map leaves next to nothing one step ahead, (G,)."""
         part = self.part
-        left = unexplained(
+        left = _unexplained(
             self.learnt.store, part.every, self.learnt.stops, part.layout,
             pooled=part.pooled, intercept=part.most_have_intercepts, horizon=part.horizon,
         )  # fmt: skip
@@ -171,6 +174,41 @@ class _Trial:
         share = np.where(count > 1, _MUCH, _MUCH**2)
         found: npt.NDArray[np.bool_] = (count > 0) & ~spoilt & (mean < share * reference) & (reference - mean > error)
         return found
+
+
+def _unexplained(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    *,
+    pooled: bool,
+    intercept: bool,
+    horizon: int = 1,
+) -> Tensor:
+    """Return what least squares without a penalty leaves of the targets' variance, as moments tell, (G,).
+
+    The mean over targets; parameters as in `accumulate`. Without noise it is their rounding, about 1e-13. A group with
+    fewer than two rows for each weight would tell them by heart, and counts as telling nothing. Of a layout that tells
+    steps apart, what one map for all of them leaves.
+    """
+    layout = layout.of_one_group
+    left = store.values.new_ones(1 if pooled else len(series))
+    rows = np.maximum(stops - store.first - layout.reach, 0)
+    enough = np.flatnonzero(rows >= 2 * (len(layout.columns) + 1))
+    parts = [enough[part] for part in by_length(stops[enough])]
+    if pooled:
+        parts = [np.arange(len(series))] if rows.sum() >= 2 * (len(layout.columns) + 1) else []
+    for part in parts:
+        gram = accumulate(store, series[part], stops[part], layout, pooled=pooled, intercept=intercept, horizon=horizon)
+        ((weight, _),) = solve(gram, [0.0], intercept=intercept)
+        mean = gram.y_sum / gram.rows[:, None] if intercept else torch.zeros_like(gram.y_sum)
+        total = gram.yy - mean * gram.y_sum
+        with_y = gram.xy - gram.x_sum[:, :, None] * mean[:, None, :]
+        told = (weight * with_y).sum(dim=1)
+        share = torch.where(total > 0, (total - told).clamp(min=0) / total, 0.0)
+        left[torch.from_numpy(part) if not pooled else slice(None)] = share.mean(dim=1)
+    return left
 
 
 def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:

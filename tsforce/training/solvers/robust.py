@@ -25,10 +25,9 @@ from tsforce.training.solvers.lag_rows import LagVectors, Shifts
 from tsforce.training.solvers.least_squares import (
     CANCELLED,
     Gram,
-    accumulate,
-    by_length,
-    followed,
+    Solutions,
     has_shifts,
+    maps_of,
     solve_with_digits,
 )
 from tsforce.training.solvers.row_weights import TOLERANCE, RowWeights, Squared
@@ -74,30 +73,18 @@ def fit_huber(
     its median have less weight from the start, by the square of that, under Huber's loss and the squares in its place.
     """
     squared = Squared()
-    settings = threshold, tolerance, squared
-    device = store.values.device
-    if pooled:
-        one = bool(np.all(intercept))
-        gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon, first=first)
-        rows = [_rows(store, series, stops, layout, horizon, first)]
-        solved = _solved(gram, rows, ridges, one, *settings)
-        models = [Linear(layout, weight.to(device), bias.to(device)) for weight, bias in solved]
-        return followed(models, store), squared
-    size = (len(series), len(layout.columns), len(layout.channels))
-    models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
-    flags = np.broadcast_to(intercept, len(series))
-    for one in (True, False):
-        some = np.flatnonzero(flags == one)
-        for part in (some[own] for own in by_length(stops[some])):
-            gram = accumulate(
-                store, series[part], stops[part], layout, pooled=False, intercept=one, horizon=horizon, first=first
-            )
-            place = torch.from_numpy(part)
-            own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
-            rows = [_rows(store, series[[i]], stops[[i]], layout, horizon, first) for i in part]
-            for model, (weight, bias) in zip(models, _solved(gram, rows, own, one, *settings), strict=True):
-                model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
-    return followed(models, store), squared
+    stops_of = dict(zip(series.tolist(), stops.tolist(), strict=True))
+
+    def solved(gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor], intercept: bool) -> Solutions:
+        rows = [
+            _rows(store, own, np.array([stops_of[i] for i in own.tolist()]), layout, horizon, first) for own in members
+        ]
+        return _solved(gram, rows, ridges, intercept, threshold, tolerance, squared)
+
+    models = maps_of(
+        solved, store, series, stops, layout, ridges, pooled=pooled, intercept=intercept, horizon=horizon, first=first
+    )
+    return models, squared
 
 
 def _rows(
