@@ -18,7 +18,8 @@ from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout, TargetFeature
 from tsforce.errors import NumericalError
 from tsforce.training.solvers import lag_rows, least_squares
-from tsforce.training.solvers.least_squares import Gram, accumulate, accumulate_rows, fit_linear, solve
+from tsforce.training.solvers.gram import Gram, accumulate, accumulate_rows
+from tsforce.training.solvers.least_squares import fit_linear, solve
 
 FIELDS = ("xx", "xy", "x_sum", "y_sum", "rows")
 

@@ -44,7 +44,7 @@ def chunks_of_rows(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the training rows of some series, (1, n, D) and (1, n, C), a chunk of lag vectors at a time.
 
-    `stops_of` is of all series of the store; `horizon` and `first` as in ``least_squares.accumulate``.
+    `stops_of` is of all series of the store; `horizon` and `first` as in ``gram.accumulate``.
     """
     counts = np.maximum(stops_of[series] - store.first - layout.reach, 0)
     steps = horizon if layout.past_exog else 1

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tsforce.data.panel import IntArray
 from tsforce.errors import ArgumentError
-from tsforce.training.solvers.least_squares import Gram
+from tsforce.training.solvers.gram import Gram
 from tsforce.training.solvers.triangle import Triangle
 
 __all__ = ["Candidates", "Moments", "Path", "forward", "forward_by_rows", "information"]

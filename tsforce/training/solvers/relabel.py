@@ -76,7 +76,7 @@ def one_step_rows(
     stops : (S,) int64
         Rows of each series of the store that may be learnt from; no label lies at or after its series' stop.
     horizon, first : int
-        H, and how many of its steps are left out, which matter with ``past_exog``: see ``least_squares.accumulate``.
+        H, and how many of its steps are left out, which matter with ``past_exog``: see ``gram.accumulate``.
     """
     steps = horizon if layout.past_exog else 1
     rows: Rows = []

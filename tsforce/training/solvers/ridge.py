@@ -20,7 +20,8 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.scoring.metrics import has_scale
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
-from tsforce.training.solvers.least_squares import accumulate, by_length, solve
+from tsforce.training.solvers.gram import accumulate, by_length
+from tsforce.training.solvers.least_squares import solve
 from tsforce.training.solvers.maps import fit_maps
 
 __all__ = ["CANDIDATES", "RIDGES", "SMALLER", "RidgeChoice", "choose_ridge"]

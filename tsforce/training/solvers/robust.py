@@ -21,15 +21,9 @@ from tsforce.data.panel import IntArray
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
+from tsforce.training.solvers.gram import CANCELLED, Gram, has_shifts
 from tsforce.training.solvers.lag_rows import LagVectors, Shifts
-from tsforce.training.solvers.least_squares import (
-    CANCELLED,
-    Gram,
-    Solutions,
-    has_shifts,
-    maps_of,
-    solve_with_digits,
-)
+from tsforce.training.solvers.least_squares import Solutions, maps_of, solve_with_digits
 from tsforce.training.solvers.row_weights import TOLERANCE, RowWeights, Squared
 
 __all__ = ["fit_huber"]

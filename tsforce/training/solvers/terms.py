@@ -18,9 +18,10 @@ from tsforce.dynamics.models.families import Polynomial as PolynomialFamily
 from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem
+from tsforce.training.solvers.gram import Gram
 from tsforce.training.solvers.jacobians import symmetric_product
 from tsforce.training.solvers.lag_rows import n_targets, prior_of, rare_rows
-from tsforce.training.solvers.least_squares import Gram, lost_digits, solve
+from tsforce.training.solvers.least_squares import lost_digits, solve
 from tsforce.training.solvers.orthogonal import Candidates, Moments, Path, forward, forward_by_rows, information
 from tsforce.training.solvers.relabel import Rows, one_step_rows
 from tsforce.training.solvers.row_weights import TOLERANCE, RowWeights, Squared

@@ -1,0 +1,274 @@
+"""Moments of training rows: what least squares needs to know of them.
+
+Moments are kept rather than rows, so that a choice of ridge, a refit or a search re-uses one Gram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsforce.data.panel import IntArray, ragged_rows
+from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.lags import LagLayout
+from tsforce.training.solvers.lag_rows import chunks_of_rows
+
+__all__ = ["CANCELLED", "Gram", "accumulate", "accumulate_rows", "by_length", "has_shifts"]
+
+# Series side by side in the shift path.
+_CHUNK = 64
+# Where one column's sum of squares is this far below another's, what updates leave of it is mostly rounding.
+CANCELLED = 1e-8
+# Past this many steps per lag actually used, moments of all shifts cost more than the rows themselves.
+_SPARSE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Moments of lag vectors x (D columns) and next targets y (C channels), summed over the training rows of G groups.
+
+    x and y are taken relative to `x_origin` and `y_origin`, constants near their means, so that a level of a million
+    does not swallow a variation of one.
+
+    Attributes
+    ----------
+    xx : (G, D, D)
+        Lower triangle of X'X; the upper one is not to be read.
+    xy : (G, D, C)
+    yy : (G, C)
+        Sums of squares of the targets.
+    x_sum, y_sum : (G, D), (G, C)
+    x_origin, y_origin : (G, D), (G, C)
+    rows : (G,)
+    """
+
+    xx: Tensor
+    xy: Tensor
+    yy: Tensor
+    x_sum: Tensor
+    y_sum: Tensor
+    x_origin: Tensor
+    y_origin: Tensor
+    rows: Tensor
+
+    def columns(self, chosen: Sequence[int]) -> Gram:
+        """Return the moments of some columns, ascending."""
+        index = list(chosen)
+        return Gram(
+            self.xx[:, index][:, :, index],
+            self.xy[:, index],
+            self.yy,
+            self.x_sum[:, index],
+            self.y_sum,
+            self.x_origin[:, index],
+            self.y_origin,
+            self.rows,
+        )
+
+
+def accumulate(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    *,
+    pooled: bool,
+    intercept: bool,
+    horizon: int = 1,
+    first: int = 0,
+) -> Gram:
+    """Return the moments of every training row with a complete lag vector.
+
+    Parameters
+    ----------
+    store : SeriesStore
+    series : (S,) int64
+        Series of the store to use.
+    stops : (S,) int64
+        Rows of each that may be learnt from; nothing at or after a stop is read. Each leaves at least one complete row
+        when not `pooled`.
+    layout : LagLayout
+    pooled : bool
+        One group over all series (scope="global"), else one group per series (scope="local").
+    intercept : bool
+        Whether the solution will have one; without, moments are about 0.
+    horizon : int
+        H, which matters with ``past_exog``: what a model reads of it then depends on the step, so that rows are those
+        of every step 1..H after every cutoff, not of step 1 alone.
+    first : int
+        So many of those steps are left out, the first ones.
+
+    Notes
+    -----
+    One channel of plain lags without window scaling has a shift structure: X'X differs from itself one column further
+    only by the rows that enter and leave, so its edge (correlations, by FFT) gives the rest. Everything else goes
+    through `accumulate_rows`.
+    """
+    if not has_shifts(store, layout) or layout.reach > _SPARSE * len(layout.lags):
+        return accumulate_rows(
+            store, series, stops, layout, pooled=pooled, intercept=intercept, horizon=horizon, first=first
+        )
+    origin = None
+    if intercept and pooled:
+        origin = store.values[
+            torch.from_numpy(ragged_rows(store.indptr[series] + store.first, stops - store.first))
+        ].mean()
+    parts = by_length(stops) if pooled else [np.arange(len(series))]
+    grams = [
+        _shift_moments(store, series[part], stops[part], layout.reach, intercept=intercept, origin=origin)
+        for part in parts
+    ]
+    if any(_cancelled(gram).any() for gram in grams):
+        return _without_cancellation(store, series, stops, layout, grams, pooled=pooled, intercept=intercept)
+    gram = _pool(grams) if pooled else grams[0]
+    used = [layout.reach - lag for lag in reversed(layout.lags)]
+    return gram if len(used) == layout.reach else gram.columns(used)
+
+
+def has_shifts(store: SeriesStore, layout: LagLayout) -> bool:
+    """Return whether every lag vector is a stretch of its series, or a choice from one."""
+    plain = not layout.features and not layout.has_inputs and len(layout.channels) == 1
+    return plain and store.scaling is None and store.observed is None
+
+
+def _cancelled(gram: Gram) -> Tensor:
+    """Return the groups where one column varies so much less than another that updates between them lose digits, (G,).
+
+    Columns share all rows but those at the edges, so this takes an outlier there, or a start of equal values.
+    """
+    energy = gram.xx.diagonal(dim1=1, dim2=2)
+    variation = energy - gram.x_sum**2 / gram.rows.clamp(min=1)[:, None]
+    return variation.amin(dim=1) < CANCELLED * energy.amax(dim=1)
+
+
+def _without_cancellation(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    grams: list[Gram],
+    *,
+    pooled: bool,
+    intercept: bool,
+) -> Gram:
+    """Return moments by rows where those by shifts have lost their digits."""
+    if pooled:
+        return accumulate_rows(store, series, stops, layout, pooled=True, intercept=intercept)
+    bad = torch.nonzero(_cancelled(grams[0]))[:, 0].cpu()
+    used = [layout.reach - lag for lag in reversed(layout.lags)]
+    gram = grams[0].columns(used)
+    exact = accumulate_rows(store, series[bad.numpy()], stops[bad.numpy()], layout, pooled=False, intercept=intercept)
+    return Gram(
+        *(getattr(gram, f.name).index_copy(0, bad.to(gram.rows.device), getattr(exact, f.name)) for f in fields(Gram))
+    )
+
+
+def by_length(stops: IntArray) -> list[IntArray]:
+    """Return chunks of positions of similar length, so that padding them to the longest costs little."""
+    order = np.argsort(stops, kind="stable")
+    return [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
+
+
+def _pool(parts: list[Gram]) -> Gram:
+    """Return the sum over groups of moments that share their origins."""
+    sums = {
+        name: torch.stack([getattr(part, name).sum(dim=0, keepdim=True) for part in parts]).sum(dim=0)
+        for name in ("xx", "xy", "yy", "x_sum", "y_sum", "rows")
+    }
+    return Gram(x_origin=parts[0].x_origin[:1], y_origin=parts[0].y_origin[:1], **sums)
+
+
+def _shift_moments(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    reach: int,
+    *,
+    intercept: bool,
+    origin: Tensor | None,
+) -> Gram:
+    """Return the moments of all lags ``reach..1`` of single-channel series, padded to the longest side by side."""
+    counts = stops - store.first
+    width = int(counts.max())
+    y, mask = (part[..., 0] for part in store.cut(series, stops - 1, width))  # (S, width), right-aligned
+    offset = y.new_zeros(len(series))
+    if intercept:
+        own_mean = y.sum(dim=1) / torch.from_numpy(counts).to(y.device)
+        offset = own_mean if origin is None else origin.expand(len(series))
+        y = torch.where(mask, y - offset[:, None], 0.0)
+    rows = torch.from_numpy(np.maximum(counts - reach, 0)).to(y.device)[:, None]
+    place = torch.arange(width, device=y.device)
+    target = torch.where(place >= width - rows, y, 0.0)
+    lag_one = torch.where((place >= width - rows - 1) & (place < width - 1) & (rows > 0), y, 0.0)
+    # Correlations with the past by FFT: sums over the training rows of y_t * y_{t-k} and of y_{t-1} * y_{t-1-k}.
+    size = 1 << (width + reach).bit_length()
+    spectrum = torch.fft.rfft(y, n=size).conj()
+    xy = torch.fft.irfft(torch.fft.rfft(target, n=size) * spectrum, n=size)[:, 1 : reach + 1].flip(1)
+    edge = torch.fft.irfft(torch.fft.rfft(lag_one, n=size) * spectrum, n=size)[:, :reach].flip(1)
+    # From one lag to the next older one, the row before the first enters (`front`) and the last leaves (`back`).
+    step = torch.arange(reach - 1, device=y.device).flip(0)
+    front = torch.where(rows > 0, y.gather(1, (width - rows - 2 - step).clamp(min=0)), 0.0)
+    back = torch.where(rows > 0, y[:, (width - 2 - step).clamp(min=0)], 0.0)
+    xx = y.new_zeros(len(series), reach, reach)
+    xx[:, -1] = edge
+    for i in range(reach - 1, 0, -1):
+        older = xx[:, i - 1, :i]
+        older.copy_(xx[:, i, 1 : i + 1])
+        older.addcmul_(front[:, i - 1 : i], front[:, :i]).addcmul_(back[:, i - 1 : i], back[:, :i], value=-1)
+    x_sum = torch.cat([(front - back), lag_one.sum(dim=1, keepdim=True)], dim=1).flip(1).cumsum(dim=1).flip(1)
+    return Gram(
+        xx=xx,
+        xy=xy[..., None],
+        yy=(target**2).sum(dim=1, keepdim=True),
+        x_sum=x_sum,
+        y_sum=target.sum(dim=1, keepdim=True),
+        x_origin=offset[:, None].expand(-1, reach),
+        y_origin=offset[:, None],
+        rows=rows[:, 0].to(y.dtype),
+    )
+
+
+def accumulate_rows(
+    store: SeriesStore,
+    series: IntArray,
+    stops: IntArray,
+    layout: LagLayout,
+    *,
+    pooled: bool,
+    intercept: bool,
+    horizon: int = 1,
+    first: int = 0,
+) -> Gram:
+    """Return the moments by building lag vectors in chunks: the slow twin, and the path for everything else.
+
+    Parameters as in `accumulate`.
+    """
+    width, channels = len(layout.columns), len(layout.channels)
+    members = [series] if pooled else [series[[i]] for i in range(len(series))]
+    stops_of = np.zeros(len(store.lengths), dtype=np.int64)
+    stops_of[series] = stops
+    grams = []
+    for chosen in members:
+        zero = store.values.new_zeros
+        gram = {
+            "xx": zero(1, width, width), "xy": zero(1, width, channels), "yy": zero(1, channels),
+            "x_sum": zero(1, width), "y_sum": zero(1, channels),
+            "x_origin": zero(1, width), "y_origin": zero(1, channels),
+            "rows": zero(1),
+        }  # fmt: skip
+        for x, y in chunks_of_rows(store, chosen, stops_of, layout, horizon, first):
+            gram["rows"] += x.shape[1]
+            if intercept and int(gram["rows"]) == x.shape[1]:
+                gram["x_origin"], gram["y_origin"] = x.mean(dim=1), y.mean(dim=1)
+            x, y = x - gram["x_origin"][:, None], y - gram["y_origin"][:, None]
+            gram["xx"] += x.mT @ x
+            gram["xy"] += x.mT @ y
+            gram["yy"] += (y**2).sum(dim=1)
+            gram["x_sum"] += x.sum(dim=1)
+            gram["y_sum"] += y.sum(dim=1)
+        grams.append(Gram(**gram))
+    return Gram(*(torch.cat([getattr(gram, field.name) for gram in grams]) for field in fields(Gram)))
