@@ -17,7 +17,7 @@ from tsforce.data.transforms import Chain, Difference, Log
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout, TargetFeature
 from tsforce.errors import NumericalError
-from tsforce.training.solvers import lag_rows, least_squares
+from tsforce.training.solvers import gram, lag_rows
 from tsforce.training.solvers.gram import Gram, accumulate, accumulate_rows
 from tsforce.training.solvers.least_squares import fit_linear, solve
 
@@ -57,7 +57,7 @@ def test_moments_by_shifts_equal_moments_by_rows(transforms, lags, pooled, inter
 
 def test_the_shift_path_is_taken_where_it_can_be(monkeypatch):
     _, store, every, stops = make_store()
-    monkeypatch.setattr(least_squares, "accumulate_rows", lambda *a, **k: pytest.fail("took the row path"))
+    monkeypatch.setattr(gram, "accumulate_rows", lambda *a, **k: pytest.fail("took the row path"))
     accumulate(store, every, stops, LagLayout((1, 2)), pooled=False, intercept=True)
 
 
@@ -145,7 +145,7 @@ def test_several_ridges_from_one_gram_equal_separate_fits():
 
 
 def test_batches_of_series_equal_one_by_one(monkeypatch):
-    monkeypatch.setattr(least_squares, "_CHUNK", 2)
+    monkeypatch.setattr(gram, "_CHUNK", 2)
     _, store, every, stops = make_store((60, 45, 80, 33, 61), (Log(),))
     (model,) = fit_linear(store, every, stops, LagLayout((1, 2, 3)), [1.0], pooled=False, intercept=True)
     for i in every:
