@@ -64,22 +64,38 @@ def test_a_step_that_knows_some_lags_is_spoiled_by_none_that_knows_fewer(horizon
     np.testing.assert_allclose(forecast[:5], known[:horizon], atol=1e-6)
 
 
-def loop(y, x, y_lags, x_lags, horizon, group_of):
-    """Forecasts by numpy: least squares on the (cutoff, step) rows of each group of steps, then its own outputs."""
-    n, reach = len(y), max(*y_lags, *x_lags)
-    read = lambda fed, t, cutoff: [*(fed[t - k] for k in y_lags), *(x[min(t - k, cutoff)] for k in x_lags), 1.0]  # noqa: E731
+def loop(series, y_lags, x_lags, horizon, group_of):
+    """Forecasts of (y, x) pairs by numpy: least squares on all (cutoff, step) rows of each group of steps."""
+    reach, steps = max(*y_lags, *x_lags), range(1, horizon + 1)
+
+    def read(fed, x, t, cutoff):
+        return [*(fed[t - k] for k in y_lags), *(x[min(t - k, cutoff)] for k in x_lags), 1.0]
+
     weights = {}
-    for group in {group_of(h) for h in range(1, horizon + 1)}:
-        pairs = [
-            (c, c + h) for c in range(reach - 1, n - 1) for h in range(1, horizon + 1)
-            if group_of(h) == group and c + h < n
+    for group in {group_of(h) for h in steps}:
+        rows = [
+            (read(y, x, c + h, c), y[c + h])
+            for y, x in series for c in range(reach - 1, len(y) - 1) for h in steps
+            if group_of(h) == group and c + h < len(y)
         ]  # fmt: skip
-        rows = np.array([read(y, t, c) for c, t in pairs])
-        weights[group] = np.linalg.lstsq(rows, y[[t for _, t in pairs]], rcond=None)[0]
-    fed = list(y)
-    for h in range(1, horizon + 1):
-        fed.append(weights[group_of(h)] @ read(fed, n - 1 + h, n - 1))
-    return np.array(fed[n:])
+        weights[group] = np.linalg.lstsq(np.array([r for r, _ in rows]), np.array([t for _, t in rows]), rcond=None)[0]
+    forecasts = []
+    for y, x in series:
+        fed = list(y)
+        for h in steps:
+            fed.append(weights[group_of(h)] @ read(fed, x, len(fed), len(y) - 1))
+        forecasts.append(fed[len(y) :])
+    return np.array(forecasts)
+
+
+def driven(seed, n=120, size=1.0):
+    """A target that follows an input two and four steps later, with noise: (y, x)."""
+    rng = np.random.default_rng(seed)
+    x, e = rng.normal(size=n).cumsum() / 3, rng.normal(size=n)
+    y = np.zeros(n)
+    for t in range(4, n):
+        y[t] = 1 + 0.5 * y[t - 1] - 0.2 * y[t - 2] + x[t - 2] + 0.5 * x[t - 4] + 0.3 * e[t]
+    return size * y, x
 
 
 @pytest.mark.parametrize("model", ["linear", LinearRegression()], ids=str)
@@ -90,14 +106,21 @@ def loop(y, x, y_lags, x_lags, horizon, group_of):
     ([7, 9], lambda h: 0),
 ], ids=["one lag", "several", "one beyond the horizon", "all beyond it"])  # fmt: skip
 def test_forecasts_equal_a_loop_over_groups_of_steps(model, x_lags, group_of):
-    rng = np.random.default_rng(4)
-    x, e = rng.normal(size=120).cumsum() / 3, rng.normal(size=120)
-    y = np.zeros(120)
-    for t in range(4, 120):
-        y[t] = 1 + 0.5 * y[t - 1] - 0.2 * y[t - 2] + x[t - 2] + 0.5 * x[t - 4] + 0.3 * e[t]
+    y, x = driven(4)
     df = pd.DataFrame({"unique_id": "a", "ds": np.arange(120), "y": y, "x": x})
     forecast = build(6, [1, 2], exog_lags=x_lags, model=model).fit(df).predict()[NAME].to_numpy()
-    np.testing.assert_allclose(forecast, loop(y, x, [1, 2], x_lags, 6, group_of), rtol=1e-6)
+    np.testing.assert_allclose(forecast, loop([(y, x)], [1, 2], x_lags, 6, group_of)[0], rtol=1e-6)
+
+
+def test_one_map_of_series_of_unlike_size_is_least_squares_of_all_their_rows_for_each_group_of_steps():
+    series = [driven(seed, n, size) for seed, n, size in ((1, 120, 1.0), (2, 90, 400.0), (3, 60, 20.0))]
+    df = pd.concat(
+        pd.DataFrame({"unique_id": f"s{i}", "ds": np.arange(len(y)), "y": y, "x": x}) for i, (y, x) in enumerate(series)
+    )
+    model = build(6, [1, 2], exog_lags=[1, 2, 4], scope="global", window_scaling=None)
+    forecast = model.fit(df).predict()[NAME].to_numpy().reshape(3, 6)
+    expected = loop(series, [1, 2], [1, 2, 4], 6, lambda h: (h > 1) + (h > 2) + (h > 4))
+    np.testing.assert_allclose(forecast, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scope", ["local", "global"])
