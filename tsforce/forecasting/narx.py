@@ -15,7 +15,7 @@ from tsforce.data.panel import Panel, WindowIndex
 from tsforce.data.transforms import Difference, MeanScale, Standardize, Transform, check_transforms
 from tsforce.data.windows import check_window_scaling
 from tsforce.dynamics.lags import LagLayout
-from tsforce.dynamics.models.families import Family
+from tsforce.dynamics.models.families import Family, Polynomial
 from tsforce.errors import (
     ArgumentError,
     UnusedColumnWarning,
@@ -40,6 +40,7 @@ from tsforce.training.constant import grows
 from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
+from tsforce.training.solvers.priors import PRIORS, Prior
 from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 
 __all__ = ["NARXForecaster"]
@@ -116,9 +117,15 @@ class NARXForecaster(HasTraining, SideBySide):
         be off on average, or more than half of the values of a series are equal. Where it is the whole fit, "mae" and
         "smape" are refused.
     ridge : "auto" or float
-        Penalty on standardised columns, added to X'X. "auto" takes from 1, 10, 30, 100, 300 the one with the lowest
+        Penalty on standardised columns, added to X'X. "auto" takes from 1, 3, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local"; 0, 1e-6, .001 or .1
-        where data with hardly any noise are forecast much better with it.
+        where data with hardly any noise are forecast much better with it; with a `prior` 1e3, 1e4, 1e6 too.
+    prior : "zero", "naive", "seasonal_naive", "smoothing" or "pooled"
+        What the penalty of linear maps pulls weights to: zero; those of a naive or seasonal naive forecast; those of
+        exponential smoothing, with a season of the airline model, its smoothing chosen by one-step squares, per series
+        for scope="local"; those of one map for all series (scope="local"). At a large ridge the map is that forecast,
+        at 0 it is least squares. They are priors of levels: what a ``Difference`` takes the map has not to, and one
+        that does not go with the prior is refused. Weights of inputs are pulled to zero.
     max_steps : int, optional
         Steps of training by AdamW. By default 100 for a linear model per series and 300 for a pooled one; 300 and
         1000 for "mlp"; 200 and 500 for recurrent networks. Iterations of Levenberg-Marquardt, in each phase: 100 one
@@ -200,6 +207,7 @@ class NARXForecaster(HasTraining, SideBySide):
         mode: Any = "auto",
         loss: str = "auto",
         ridge: float | str = "auto",
+        prior: str = "zero",
         max_steps: int | None = None,
         training: Any = None,
         intercept: bool | str = "auto",
@@ -231,6 +239,7 @@ class NARXForecaster(HasTraining, SideBySide):
         self.mode = mode
         self.loss = loss
         self.ridge = ridge
+        self.prior = prior
         self.max_steps = max_steps
         self.training = training
         self.intercept = intercept
@@ -325,6 +334,7 @@ class NARXForecaster(HasTraining, SideBySide):
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
             asked.device, coder, guard=check_guard(self.guard), huber=asked.options.huber,
+            prior=self._resolve_prior(asked.kind, layout, transforms, scaling, season_length),
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
 
@@ -339,6 +349,18 @@ class NARXForecaster(HasTraining, SideBySide):
             return True
         found = grows(panel, transforms)
         return bool(found.mean() >= 0.5) if pooled else found
+
+    def _resolve_prior(
+        self, model: Any, layout: LagLayout, transforms: tuple[Transform, ...], scaling: str | None, season: int
+    ) -> Prior | None:
+        kind = check_choice("prior", self.prior, PRIORS)
+        if kind == "zero":
+            return None
+        if not isinstance(model, Family) or isinstance(model, Polynomial):
+            raise ArgumentError(
+                f"prior={kind!r} is for linear maps, alone or as the start of a network; leave prior='zero'."
+            )
+        return Prior.of(kind, layout.of_one_group, season, transforms, scaling)
 
     def _resolve_scaling(self, scaled: bool) -> str | None:
         if isinstance(self.window_scaling, str) and self.window_scaling == "auto":

@@ -16,6 +16,7 @@ from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.scoring.metrics import error_scale, has_scale, mean_in_scales, sum_by
 from tsforce.training.guard import GUARD, Guard
+from tsforce.training.solvers.priors import Prior
 
 __all__ = ["Learnt", "Problem", "Validation"]
 
@@ -184,6 +185,8 @@ class Problem:
         Factor of the guard of roll-outs; infinite: none.
     huber : float or None
         Threshold of Huber's loss, in robust scales, for closed forms; None: they are of squares.
+    prior : Prior or None
+        What closed forms of linear maps are shrunk to; None: to zero.
     """
 
     panel: Panel
@@ -200,6 +203,7 @@ class Problem:
     judged_share: float | None = None
     guard: float = GUARD
     huber: float | None = None
+    prior: Prior | None = None
 
     @property
     def rows_lost(self) -> int:

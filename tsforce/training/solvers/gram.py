@@ -6,7 +6,7 @@ Moments are kept rather than rows, so that a choice of ridge, a refit or a searc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.training.solvers.lag_rows import chunks_of_rows
 
-__all__ = ["CANCELLED", "Gram", "accumulate", "accumulate_rows", "by_length", "has_shifts"]
+__all__ = ["CANCELLED", "Anchor", "Gram", "accumulate", "accumulate_rows", "by_length", "has_shifts"]
 
 # Series side by side in the shift path.
 _CHUNK = 64
@@ -68,6 +68,41 @@ class Gram:
             self.y_origin,
             self.rows,
         )
+
+    def less(self, weight: Tensor) -> Gram:
+        """Return the moments of what maps with a weight (G, D, C) leave of the targets."""
+        whole = torch.tril(self.xx) + torch.tril(self.xx, -1).mT
+        told = whole @ weight
+        return replace(
+            self,
+            xy=self.xy - told,
+            yy=self.yy - (weight * (2 * self.xy - told)).sum(dim=1),
+            y_sum=self.y_sum - torch.einsum("gd,gdc->gc", self.x_sum, weight),
+            y_origin=self.y_origin - torch.einsum("gd,gdc->gc", self.x_origin, weight),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """What a penalty pulls weights of G groups to, in place of zero.
+
+    Attributes
+    ----------
+    weight : (G, D, C)
+    factors : (D,)
+        By which the penalty of each column is multiplied.
+    """
+
+    weight: Tensor
+    factors: Tensor
+
+    def groups(self, chosen: Sequence[int]) -> Anchor:
+        """Return that of some groups."""
+        return Anchor(self.weight[list(chosen)], self.factors)
+
+    def target(self, channel: int) -> Anchor:
+        """Return that of one target."""
+        return Anchor(self.weight[:, :, channel : channel + 1], self.factors)
 
 
 def accumulate(

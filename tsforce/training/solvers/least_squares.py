@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
-from tsforce.training.solvers.gram import Gram, accumulate, by_length
+from tsforce.training.solvers.gram import Anchor, Gram, accumulate, by_length
 from tsforce.training.solvers.lag_rows import chunks_of_rows
+from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.triangle import Triangle
 
 __all__ = [
@@ -30,13 +32,17 @@ __all__ = [
 
 # Weight (G, D, C) and bias (G, C), for each ridge.
 Solutions = list[tuple[Tensor, Tensor]]
+# From moments, series of each group and ridges to solutions; by name: intercept, anchor.
+Solve = Callable[..., Solutions]
 
 # Where of a column no more than this share of its variance is left beside the others, moments have lost half of their
 # digits to it.
 _TOLD_APART = 1e-8
 
 
-def solve(gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool) -> list[tuple[Tensor, Tensor]]:
+def solve(
+    gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool, anchor: Anchor | None = None
+) -> list[tuple[Tensor, Tensor]]:
     """Return weight (G, D, C) and bias (G, C) of ridge regression for each ridge.
 
     Parameters
@@ -47,6 +53,8 @@ def solve(gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool) -> l
         scikit-learn's ``Ridge(alpha)`` on standardised columns. 0 is allowed and gets a jitter of 1e-12 * rows.
     intercept : bool
         Free of penalty. Without one, nothing is centred.
+    anchor : Anchor, optional
+        What the penalty pulls to; zero by default.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def solve(gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool) -> l
     Cholesky, never LU. A system that does not factorise (collinear lags at ridge 0) gets ten times the jitter until
     it does. What that costs in digits says `lost_digits`; ``Triangle`` has them.
     """
-    return [solution for solution, _ in _solved(gram, ridges, intercept=intercept)]
+    return [solution for solution, _ in _solved(gram, ridges, intercept=intercept, anchor=anchor)]
 
 
 def lost_digits(gram: Gram, ridge: float | Tensor, *, intercept: bool) -> Tensor:
@@ -68,9 +76,11 @@ def lost_digits(gram: Gram, ridge: float | Tensor, *, intercept: bool) -> Tensor
 
 
 def _solved(
-    gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool
+    gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool, anchor: Anchor | None = None
 ) -> list[tuple[tuple[Tensor, Tensor], Tensor]]:
     """Return what `solve` does, each with what `lost_digits` does."""
+    if anchor is not None:
+        gram = gram.less(anchor.weight)
     rows = gram.rows[:, None]
     mean, std, second = _moments(gram)
     if not bool(torch.isfinite(second).all() and torch.isfinite(gram.xy).all()):
@@ -85,7 +95,8 @@ def _solved(
     solutions = []
     for ridge in ridges:
         penalty = torch.as_tensor(ridge, dtype=scaled.dtype, device=scaled.device).expand(len(scaled))
-        scaled.diagonal(dim1=1, dim2=2).copy_(plain + torch.where(penalty > 0, penalty, 1e-12 * gram.rows)[:, None])
+        added = penalty[:, None] if anchor is None else penalty[:, None] * anchor.factors
+        scaled.diagonal(dim1=1, dim2=2).copy_(plain + torch.where(added > 0, added, 1e-12 * rows))
         factor = _factor(scaled, gram.rows)
         weight = torch.cholesky_solve(xy, factor) / std[:, :, None]
         if intercept:
@@ -95,8 +106,8 @@ def _solved(
             bias = torch.zeros_like(gram.y_sum)
         pivots = factor.diagonal(dim1=1, dim2=2) ** 2
         # A constant column is 0, and none that others could be mistaken for.
-        lost = (pivots < _TOLD_APART * (plain + penalty[:, None])).logical_and(plain > _TOLD_APART * rows).any(dim=1)
-        solutions.append(((weight, bias), lost))
+        lost = (pivots < _TOLD_APART * (plain + added)).logical_and(plain > _TOLD_APART * rows).any(dim=1)
+        solutions.append(((weight if anchor is None else weight + anchor.weight, bias), lost))
     return solutions
 
 
@@ -106,28 +117,35 @@ def solve_with_digits(
     rows: Sequence[Callable[[], Iterable[tuple[Tensor, ...]]]],
     *,
     intercept: bool,
+    anchor: Anchor | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
     """Return what `solve` does, from a triangle of rows where moments cannot tell columns apart.
 
     Parameters
     ----------
-    gram, ridges, intercept
+    gram, ridges, intercept, anchor
         As in `solve`.
     rows : G callables
         Of each group: its rows, as ``Triangle`` takes them.
     """
-    solved = _solved(gram, ridges, intercept=intercept)
+    solved = _solved(gram, ridges, intercept=intercept, anchor=anchor)
     lost = torch.stack([lost for _, lost in solved])
     found = [solution for solution, _ in solved]
     mean, std, _ = _moments(gram)
+    if anchor is not None:
+        gram = gram.less(anchor.weight)
     for g in torch.nonzero(lost.any(dim=0))[:, 0].tolist():
         y_centre = gram.y_origin[g] + gram.y_sum[g] / gram.rows[g] if intercept else torch.zeros_like(gram.y_sum[g])
         centre = gram.x_origin[g] + mean[g] if intercept else torch.zeros_like(mean[g])
-        triangle = Triangle(rows[g](), centre, std[g], y_centre, intercept=intercept)
+        own_rows, scale, pulled = rows[g](), std[g], torch.zeros_like(gram.xy[g])
+        if anchor is not None:
+            pulled, scale = anchor.weight[g], std[g] * anchor.factors.sqrt()
+            own_rows = ((x, y - x @ pulled, *root) for x, y, *root in own_rows)
+        triangle = Triangle(own_rows, centre, scale, y_centre, intercept=intercept)
         own = [i for i in range(len(ridges)) if bool(lost[i, g])]
         penalties = [float(torch.as_tensor(ridges[i]).expand(len(gram.rows))[g]) for i in own]
         for i, (weight, bias) in zip(own, triangle.solve(penalties), strict=True):
-            found[i][0][g], found[i][1][g] = weight, bias
+            found[i][0][g], found[i][1][g] = weight + pulled, bias
     return found
 
 
@@ -167,11 +185,12 @@ def fit_linear(
     intercept: bool | npt.NDArray[np.bool_],
     horizon: int = 1,
     first: int = 0,
+    prior: Prior | None = None,
 ) -> list[Linear]:
     """Return the linear models of the given rows, one for each ridge, from one Gram.
 
     Parameters as in `accumulate` and `solve`; a ridge that is a tensor has one value per series, and so has an
-    intercept that is an array.
+    intercept that is an array. Weights are shrunk to those of `prior`, else to zero.
 
     Returns
     -------
@@ -185,16 +204,17 @@ def fit_linear(
         for x, y in chunks_of_rows(store, members, stops_of, layout, horizon, first):
             yield x[0], y[0]
 
-    def solved(gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor], intercept: bool) -> Solutions:
-        return solve_with_digits(gram, ridges, [partial(rows, m) for m in members], intercept=intercept)
+    def solved(gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor], **how: Any) -> Solutions:
+        return solve_with_digits(gram, ridges, [partial(rows, m) for m in members], **how)
 
     return maps_of(
-        solved, store, series, stops, layout, ridges, pooled=pooled, intercept=intercept, horizon=horizon, first=first
-    )
+        solved, store, series, stops, layout, ridges, pooled=pooled, intercept=intercept, horizon=horizon, first=first,
+        prior=prior,
+    )  # fmt: skip
 
 
 def maps_of(
-    solved: Callable[[Gram, list[IntArray], Sequence[float | Tensor], bool], Solutions],
+    solved: Solve,
     store: SeriesStore,
     series: IntArray,
     stops: IntArray,
@@ -205,37 +225,43 @@ def maps_of(
     intercept: bool | npt.NDArray[np.bool_],
     horizon: int,
     first: int,
+    prior: Prior | None = None,
 ) -> list[Linear]:
     """Return linear models, one for each ridge, from what `solved` makes of the moments of some groups at a time.
 
     Parameters
     ----------
-    solved : function (gram, members, ridges, intercept) -> list of (weight, bias)
+    solved : function (gram, members, ridges, *, intercept, anchor) -> list of (weight, bias)
         For moments of G groups, of the positions of their series in `store`, and a ridge of all or of each group.
-    store, series, stops, layout, ridges, pooled, intercept, horizon, first
+    store, series, stops, layout, ridges, pooled, intercept, horizon, first, prior
         As in `fit_linear`.
     """
     device = store.values.device
+
+    def moments(part: IntArray, one: bool) -> Gram:
+        return accumulate(
+            store, series[part], stops[part], layout, pooled=pooled, intercept=one, horizon=horizon, first=first
+        )
+
     if pooled:
         one = bool(np.all(intercept))
-        gram = accumulate(store, series, stops, layout, pooled=True, intercept=one, horizon=horizon, first=first)
-        found = solved(gram, [series], ridges, one)
+        gram = moments(np.arange(len(series)), one)
+        found = solved(gram, [series], ridges, intercept=one, anchor=prior and prior.anchor(gram))
         return followed([Linear(layout, weight.to(device), bias.to(device)) for weight, bias in found], store)
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
     flags = np.broadcast_to(intercept, len(series))
-    for one in (True, False):
-        some = np.flatnonzero(flags == one)
-        for part in (some[own] for own in by_length(stops[some])):
-            gram = accumulate(
-                store, series[part], stops[part], layout, pooled=False, intercept=one, horizon=horizon, first=first
-            )
-            place = torch.from_numpy(part)
-            own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
-            found = solved(gram, [series[[i]] for i in part], own, one)
-            for model, (weight, bias) in zip(models, found, strict=True):
-                model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
+    alike = [(one, np.flatnonzero(flags == one)) for one in (True, False)]
+    parts = [(one, some[own]) for one, some in alike for own in by_length(stops[some])]
+    if prior is not None and prior.is_pooled:
+        prior = prior.learnt(moments(part, one) for one, part in parts)
+    for one, part in parts:
+        gram, place = moments(part, one), torch.from_numpy(part)
+        own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
+        found = solved(gram, [series[[i]] for i in part], own, intercept=one, anchor=prior and prior.anchor(gram))
+        for model, (weight, bias) in zip(models, found, strict=True):
+            model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
     return followed(models, store)
 
 

@@ -68,6 +68,7 @@ def _fit_steps(
     rows = learnt.store, series, learnt.stops[series], problem.layout.of_one_group, ridges
     how: dict[str, Any] = {
         "pooled": problem.pooled, "intercept": intercept, "horizon": steps.stop, "first": steps.start,
+        "prior": problem.prior,
     }  # fmt: skip
     if problem.huber is None:
         return fit_linear(*rows, **how)

@@ -28,10 +28,12 @@ __all__ = ["CANDIDATES", "RIDGES", "SMALLER", "RidgeChoice", "choose_ridge"]
 
 FloatArray = npt.NDArray[np.float64]
 
-RIDGES = (1.0, 10.0, 30.0, 100.0, 300.0)
+RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 # For data with hardly any noise.
 SMALLER = (0.0, 1e-6, 1e-3, 0.1)
-CANDIDATES = (*SMALLER, *RIDGES)
+# Towards a prior that is a forecast by itself; the last one is hardly anything else.
+LARGER = (1e3, 1e4, 1e6)
+CANDIDATES = (*SMALLER, *RIDGES, *LARGER)
 # An error of no more than this share of another is much lower; the lowest of many on few windows is lower by luck.
 # (Of a single window, which has no standard error, the square of it.)
 _MUCH = 0.5
@@ -239,19 +241,19 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     validation = part.validation(_MOST_WINDOWS)
     trial = _Trial(part, validation, _linear if start is None else _fit_by(start))
     few, all_of_them = len(SMALLER), np.arange(trial.n_groups)
-    standard = np.array(RIDGES)
-    trial.run(range(few, len(CANDIDATES)), all_of_them)
-    found = trial.errors[few:]
+    standard = np.array(RIDGES if problem.prior is None else (*RIDGES, *LARGER))
+    trial.run(range(few, few + len(standard)), all_of_them)
+    found = trial.errors[few : few + len(standard)]
     own = validation.comparable(found)
     # Pooling over series needs errors without units; a scale that is 0 or unknown has no say in it.
     relative = validation.relative(found)
     counts = validation.has_scale & (validation.n_windows > 0)
-    together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(RIDGES), np.inf)
+    together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(standard), np.inf)
     ridge = np.full(n_series, _lowest(together[:, None], standard)[0])
     if not problem.pooled:
         ridge[judged] = _lowest(own, standard)
-    best = np.full(trial.n_groups, few) if problem.pooled else few + np.searchsorted(RIDGES, ridge[judged])
-    best = few + np.searchsorted(RIDGES, ridge[:1]) if problem.pooled else best
+    best = np.full(trial.n_groups, few) if problem.pooled else few + np.searchsorted(standard, ridge[judged])
+    best = few + np.searchsorted(standard, ridge[:1]) if problem.pooled else best
     clean = np.flatnonzero(trial.hardly_any_noise() if start is None else np.ones(trial.n_groups, dtype=bool))
     if len(clean):
         trial.run(range(few), clean)
@@ -270,8 +272,10 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
         return RidgeChoice(ridge, n_windows, errors, closed)
     # The chosen models once more, one step ahead, for the history.
     picked = [float(r) for r in sorted(set(ridge[members].tolist()))]
-    models = _linear(part, trial.learnt, picked) if len(clean) else [trial.models[few + i] for i in range(len(RIDGES))]
-    choices = picked if len(clean) else list(RIDGES)
+    models = (
+        _linear(part, trial.learnt, picked) if len(clean) else [trial.models[few + i] for i in range(len(standard))]
+    )
+    choices = picked if len(clean) else standard.tolist()
     which = np.searchsorted(choices, ridge[members[: len(models[0].weight)]])
     place = torch.arange(len(which))
     weight, bias = (torch.stack([getattr(m, name) for m in models])[which, place] for name in ("weight", "bias"))

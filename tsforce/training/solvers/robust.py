@@ -21,9 +21,10 @@ from tsforce.data.panel import IntArray
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
-from tsforce.training.solvers.gram import CANCELLED, Gram, has_shifts
+from tsforce.training.solvers.gram import CANCELLED, Anchor, Gram, has_shifts
 from tsforce.training.solvers.lag_rows import LagVectors, Shifts
 from tsforce.training.solvers.least_squares import Solutions, maps_of, solve_with_digits
+from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.row_weights import TOLERANCE, RowWeights, Squared
 
 __all__ = ["fit_huber"]
@@ -43,13 +44,14 @@ def fit_huber(
     intercept: bool | npt.NDArray[np.bool_],
     horizon: int = 1,
     first: int = 0,
+    prior: Prior | None = None,
     tolerance: float = TOLERANCE,
 ) -> tuple[list[Linear], Squared]:
     """Return the linear maps of Huber's loss for each ridge, and where it was given up for squares.
 
     Parameters
     ----------
-    store, series, stops, layout, ridges, pooled, intercept, horizon, first
+    store, series, stops, layout, ridges, pooled, intercept, horizon, first, prior
         As in ``least_squares.fit_linear``.
     threshold : float
         k: residuals beyond k robust scales (1.4826 times the median absolute residual of their series and target, from
@@ -69,15 +71,23 @@ def fit_huber(
     squared = Squared()
     stops_of = dict(zip(series.tolist(), stops.tolist(), strict=True))
 
-    def solved(gram: Gram, members: list[IntArray], ridges: Sequence[float | Tensor], intercept: bool) -> Solutions:
+    def solved(
+        gram: Gram,
+        members: list[IntArray],
+        ridges: Sequence[float | Tensor],
+        *,
+        intercept: bool,
+        anchor: Anchor | None,
+    ) -> Solutions:
         rows = [
             _rows(store, own, np.array([stops_of[i] for i in own.tolist()]), layout, horizon, first) for own in members
         ]
-        return _solved(gram, rows, ridges, intercept, threshold, tolerance, squared)
+        return _solved(gram, rows, ridges, intercept, anchor, threshold, tolerance, squared)
 
     models = maps_of(
-        solved, store, series, stops, layout, ridges, pooled=pooled, intercept=intercept, horizon=horizon, first=first
-    )
+        solved, store, series, stops, layout, ridges, pooled=pooled, intercept=intercept, horizon=horizon, first=first,
+        prior=prior,
+    )  # fmt: skip
     return models, squared
 
 
@@ -94,6 +104,7 @@ def _solved(
     rows: list[Shifts | LagVectors],
     ridges: Sequence[float | Tensor],
     intercept: bool,
+    anchor: Anchor | None,
     threshold: float,
     tolerance: float,
     squared: Squared,
@@ -107,10 +118,11 @@ def _solved(
             whole, xy=whole.xy[..., c : c + 1], yy=whole.yy[:, c : c + 1], y_sum=whole.y_sum[:, c : c + 1],
             y_origin=whole.y_origin[:, c : c + 1],
         )  # fmt: skip
-        task = _Task(own, rows, c, middle, intercept, threshold, tolerance)
+        aim = anchor and anchor.target(c)
+        task = _Task(own, rows, c, middle, intercept, aim, threshold, tolerance)
         task.settle(squared)
         others = [ridge for ridge in ridges if ridge is not middle]
-        again = solve_with_digits(task.gram, others, task.rooted, intercept=intercept) if others else []
+        again = solve_with_digits(task.gram, others, task.rooted, intercept=intercept, anchor=aim) if others else []
         again.insert(len(ridges) // 2, task.solution)
         found.append(again)
     return [
@@ -139,10 +151,11 @@ class _Task:
         channel: int,
         ridge: float | Tensor,
         intercept: bool,
+        anchor: Anchor | None,
         threshold: float,
         tolerance: float,
     ) -> None:
-        self.rows, self.intercept = rows, intercept
+        self.rows, self.intercept, self.anchor = rows, intercept, anchor
         self.gram = Gram(*(getattr(plain, f.name).clone() for f in fields(Gram)))
         self.ridge = torch.as_tensor(ridge, dtype=torch.float64).cpu().expand(len(rows))
         self.y = [part.y[:, channel] for part in rows]
@@ -204,7 +217,8 @@ class _Task:
         whole = len(groups) == len(self.rows)
         part = self.gram if whole else Gram(*(getattr(self.gram, f.name)[groups] for f in fields(Gram)))
         rows = [self.rooted[g] for g in groups]
-        ((weight, bias),) = solve_with_digits(part, [self.ridge[groups]], rows, intercept=self.intercept)
+        anchor = self.anchor and self.anchor.groups(groups)
+        ((weight, bias),) = solve_with_digits(part, [self.ridge[groups]], rows, intercept=self.intercept, anchor=anchor)
         self.solution[0][groups], self.solution[1][groups] = weight, bias
         return {
             g: self.y[g] - self.rows[g].told(w[:, 0].numpy(), float(b))
