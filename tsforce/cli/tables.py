@@ -154,9 +154,12 @@ def _filled(table: Table, path: Path, method: str, options: dict[str, Any]) -> A
 
 
 def check_targets(inputs: list[Path], tables: list[Path | None], picture: Path | None) -> None:
-    """Raise before anything is computed if a file cannot be written in the end."""
-    from tsforce.data.files import check_writable
+    """Raise before anything is loaded if a file cannot be read, or cannot be written in the end."""
+    from tsforce.data.file_paths import check_readable, check_writable
 
+    for path in inputs:
+        with blamed_on(path):
+            check_readable(path)
     named = [path for path in (*tables, picture) if path is not None]
     for number, path in enumerate(named):
         with blamed_on(path):

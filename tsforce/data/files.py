@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import difflib
-import importlib.util
 import io
 import re
 from array import array
@@ -20,14 +18,14 @@ from typing import Any
 
 import pandas as pd
 
+from tsforce.data.file_paths import PARQUET, read_bytes
 from tsforce.data.panel import Columns
 from tsforce.data.sorted_rows import counted
 from tsforce.data.text_cells import TextForm, categories_or_numbers, have_several_offsets, ids, numbers, stamps
-from tsforce.errors import ArgumentError, DatasetNotFoundError, FrameError, MissingExtraError, abbreviate
+from tsforce.errors import ArgumentError, FrameError, MissingExtraError, abbreviate
 
-__all__ = ["Table", "check_writable", "read_table", "write_table"]
+__all__ = ["Table", "read_table", "write_table"]
 
-_PARQUET = (".parquet", ".pq")
 _ROLES = {"id": "id_col", "time": "time_col", "targets": "target_col"}
 # What a file that is no text begins with, and what to say of it.
 _MAGIC = {
@@ -100,24 +98,10 @@ def read_table(path: Path, columns: Columns, form: TextForm | None = None) -> Ta
             f"column {abbreviate(twice)} is named more than once among id_col=, time_col=, target_col=, past_exog=, "
             f"future_exog= and static=; each column has one part to play."
         )
-    raw = _read_bytes(path)
+    raw = read_bytes(path)
     if not raw.strip():
         raise FrameError("the file is empty; expected a header and a row for each series and time.")
-    return _from_parquet(raw, columns, form) if path.suffix.lower() in _PARQUET else _from_csv(raw, columns, form)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        around = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, around, n=1)
-        hint = f" Did you mean {str(path.parent / near[0])!r}?" if near else ""
-        raise DatasetNotFoundError(f"there is no such file.{hint}") from None
-    except IsADirectoryError:
-        raise ArgumentError("this is a folder; expected a csv or parquet file.") from None
-    except OSError as error:
-        raise ArgumentError(f"the file cannot be read: {error.strerror or error}.") from None
+    return _from_parquet(raw, columns, form) if path.suffix.lower() in PARQUET else _from_csv(raw, columns, form)
 
 
 # ---- csv
@@ -380,26 +364,6 @@ def _is_text(column: Any) -> bool:
 # ---- writing
 
 
-def check_writable(path: Path, suffixes: Sequence[str] = (".csv", *_PARQUET)) -> None:
-    """Raise before anything is computed if a file cannot be written in the end.
-
-    Raises
-    ------
-    ArgumentError
-        If its name ends in none of `suffixes`, or its folder is not there, or it is a folder itself.
-    MissingExtraError
-        If it is parquet and pyarrow is not installed.
-    """
-    if path.suffix.lower() not in suffixes:
-        raise ArgumentError(f"the name of this file ends in none of {', '.join(suffixes)}; give it one that does.")
-    if path.is_dir():
-        raise ArgumentError("this is a folder; expected the name of a file.")
-    if not path.parent.is_dir():
-        raise ArgumentError(f"there is no folder {str(path.parent)!r}; make it first.")
-    if path.suffix.lower() in _PARQUET and importlib.util.find_spec("pyarrow") is None:
-        raise MissingExtraError("parquet files need pyarrow: pip install 'tsforce[parquet]'. Or name a .csv file.")
-
-
 def write_table(frame: Any, path: Path) -> None:
     """Write a frame to a csv or parquet file, without its index; numbers with all of their digits.
 
@@ -409,7 +373,7 @@ def write_table(frame: Any, path: Path) -> None:
         If the file cannot be written.
     """
     try:
-        if path.suffix.lower() in _PARQUET:
+        if path.suffix.lower() in PARQUET:
             frame.to_parquet(path, index=False)
         else:
             frame.to_csv(path, index=False)
