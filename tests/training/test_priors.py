@@ -78,7 +78,7 @@ def test_smoothing_with_a_season_is_the_airline_model(monkeypatch, transforms):
     monkeypatch.setattr(priors, "_THETAS", (theta,))
     monkeypatch.setattr(priors, "_SEASONAL", (seasonal,))
     df = long_frame(n_series=1, rows=300)
-    found = model("smoothing", 120, target_transforms=list(transforms)).fit(df).predict()["y_hat"]
+    found = model("seasonal_smoothing", 120, target_transforms=list(transforms)).fit(df).predict()["y_hat"]
     # (1 - B)(1 - B^m) y = (1 - theta B)(1 - Theta B^m) e, errors before the first rows and after the last ones 0.
     y = [*df["y"], *[np.nan] * 6]
     e = [0.0] * len(y)
@@ -95,12 +95,12 @@ def test_smoothing_with_a_season_is_the_airline_model(monkeypatch, transforms):
 def test_weights_cut_to_few_lags_continue_what_smoothing_continues(lags):
     t = np.arange(40)
     df = pd.DataFrame({"ds": t, "y": 10.0 + 3 * t + np.tile([0.0, 8.0, -5.0, -3.0], 10)})
-    found = model("smoothing", lags, ridge=30.0).fit(df).predict()["y_hat"]
+    found = model("seasonal_smoothing", lags, ridge=30.0).fit(df).predict()["y_hat"]
     ahead = np.arange(40, 46)
     np.testing.assert_allclose(found, 10.0 + 3 * ahead + np.tile([0.0, 8.0, -5.0, -3.0], 2)[:6], rtol=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["naive", "seasonal_naive", "smoothing", "pooled"])
+@pytest.mark.parametrize("kind", ["naive", "seasonal_naive", "smoothing", "seasonal_smoothing", "pooled"])
 @pytest.mark.parametrize("intercept", [True, False])
 def test_without_a_penalty_every_prior_is_least_squares(kind, intercept):
     df = long_frame()
@@ -124,6 +124,57 @@ def test_the_penalty_is_of_the_way_from_the_prior_and_grows_away_from_lag_one_an
         # Rows that say "the prior", as many times as the penalty says.
         known, *_ = np.linalg.lstsq(np.vstack([x, penalty]), np.concatenate([y, penalty @ aim]), rcond=None)
         np.testing.assert_allclose(found.weight[g, :, 0], known, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("held", [0.3, 2.0])
+@pytest.mark.parametrize("ridge", [20.0, 0.0])
+@pytest.mark.parametrize("collinear", [False, True])
+def test_a_penalty_of_the_intercept_is_rows_at_the_level_that_say_no_drift(held, ridge, collinear):
+    rng = np.random.default_rng(5)
+    y = 300 + 0.5 * np.arange(60) + rng.normal(size=60)
+    if collinear:  # which moments cannot tell apart, so that a triangle of rows is taken
+        y = 300 + 0.5 * np.arange(60) + 1e-7 * rng.normal(size=60)
+    df = pd.DataFrame({"ds": np.arange(60), "y": y})
+    fitted = model("naive", 2, ridge=ridge, intercept=held, season_length=1).fit(df)
+    x, target = np.stack([y[:-2], y[1:-1]], axis=1), y[2:]
+    level, std = y.mean(), x.std(axis=0)
+    design = np.column_stack([x - level, np.ones(58)])
+    penalty = np.diag([*np.sqrt(ridge) * std, np.sqrt(held * 58)])
+    aim = np.array([0.0, 1.0, 0.0])
+    rows, told = np.vstack([design, penalty]), np.concatenate([target - level, penalty @ aim])
+    known, *_ = np.linalg.lstsq(rows, told, rcond=None)
+    np.testing.assert_allclose(fitted.model_.weight[0, :, 0], known[:2], rtol=1e-4, atol=1e-6)
+    constant = float(fitted.model_.bias[0, 0]) - level * (1 - float(fitted.model_.weight.sum()))
+    np.testing.assert_allclose(constant, known[2], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("number", "flag"), [(0, True), (0.0, True), (1e13, False)])
+def test_an_intercept_without_a_penalty_is_free_and_with_an_infinite_one_adds_nothing(number, flag):
+    df = long_frame()
+    found = model("naive", 4, intercept=number).fit(df).predict()["y_hat"]
+    known = model("naive", 4, intercept=flag).fit(df).predict()["y_hat"]
+    np.testing.assert_allclose(found, known, rtol=1e-6)
+
+
+@pytest.mark.parametrize("intercept", [-1.0, np.nan, "no", np.inf])
+def test_an_intercept_is_a_flag_or_a_penalty(intercept):
+    with pytest.raises(ArgumentError, match="intercept="):
+        model("naive", 4, intercept=intercept).fit(long_frame())
+
+
+def test_short_series_choose_their_penalty_together_and_long_ones_by_themselves():
+    rng = np.random.default_rng(2)
+    walks = [
+        pd.DataFrame({"unique_id": f"w{i}", "ds": np.arange(34), "y": rng.normal(size=34).cumsum()}) for i in range(20)
+    ]
+    t = np.arange(400)
+    wave = pd.DataFrame({"unique_id": "wave", "ds": t, "y": 9 * np.sin(t / 3) + rng.normal(size=400)})
+    chosen = model("naive", 8, ridge="auto", season_length=1).fit(pd.concat([*walks, wave])).ridge_
+    chosen = chosen.set_index("unique_id")["ridge"]
+    assert chosen["wave"] < 100
+    assert (chosen.drop("wave") >= 100).mean() > 0.7
+    alone = model("zero", 8, ridge="auto", season_length=1).fit(pd.concat([*walks, wave])).ridge_
+    assert alone["ridge"].nunique() > chosen.nunique()
 
 
 def test_series_together_are_series_alone():
@@ -209,9 +260,9 @@ def test_a_choice_of_ridge_may_end_at_the_prior_itself():
             "leave that difference out",
             {"target_transforms": []},
         ),
-        ({"prior": "smoothing", "lags": 3}, "cannot be had from lags", {"lags": 5}),
+        ({"prior": "seasonal_smoothing", "lags": 3}, "cannot be had from lags", {"lags": 5}),
         ({"prior": "seasonal_naive", "lags": [1, 2, 3]}, "cannot be had from lags", {"lags": [1, 2, 3, 4]}),
-        ({"prior": "naive", "model": "polynomial", "lags": 2}, "is for linear maps", {"prior": "zero"}),
+        ({"prior": "naive", "model": "polynomial", "lags": 2}, "are for linear maps", {"prior": "zero"}),
         ({"prior": "ridge"}, "prior='ridge'", {"prior": "zero"}),
     ],
 )

@@ -46,6 +46,13 @@ from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 __all__ = ["NARXForecaster"]
 
 
+def _is_penalty(intercept: Any) -> bool:
+    """Return whether an intercept is a penalty: a finite number of at least 0, which True and False are not."""
+    if isinstance(intercept, (bool, np.bool_)) or not isinstance(intercept, (int, float, np.number)):
+        return False
+    return bool(0 <= intercept < np.inf)
+
+
 def _n_validation(value: Any) -> int | None:
     """Return how many windows of each series ``Training.validation`` holds out; None for the default."""
     if isinstance(value, (bool, np.bool_)) and not value:
@@ -120,11 +127,11 @@ class NARXForecaster(HasTraining, SideBySide):
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 3, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local"; 0, 1e-6, .001 or .1
         where data with hardly any noise are forecast much better with it; with a `prior` 1e3, 1e4, 1e6 too.
-    prior : "zero", "naive", "seasonal_naive", "smoothing" or "pooled"
+    prior : "zero", "naive", "seasonal_naive", "smoothing", "seasonal_smoothing" or "pooled"
         What the penalty of linear maps pulls weights to: zero; those of a naive or seasonal naive forecast; those of
-        exponential smoothing, with a season of the airline model, its smoothing chosen by one-step squares, per series
-        for scope="local"; those of one map for all series (scope="local"). At a large ridge the map is that forecast,
-        at 0 it is least squares. They are priors of levels: what a ``Difference`` takes the map has not to, and one
+        simple exponential smoothing, or of the airline model for its season, smoothed as one-step squares say (of each
+        series for scope="local"); those of one map for all series (scope="local"). At a large ridge the map is that
+        forecast, at 0 it is least squares. They are priors of levels: what a ``Difference`` takes the map has not to, and one
         that does not go with the prior is refused. Weights of inputs are pulled to zero.
     max_steps : int, optional
         Steps of training by AdamW. By default 100 for a linear model per series and 300 for a pooled one; 300 and
@@ -134,8 +141,10 @@ class NARXForecaster(HasTraining, SideBySide):
         What matters to training by gradient alone: solver, learning rate, batch size, time limit, validation windows
         ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach inside:
         ``training__learning_rate``.
-    intercept : "auto", True or False
-        Whether least squares fits a constant. "auto": yes, but after a seasonal difference (``Difference(d)``, d >= 2)
+    intercept : "auto", True, False or float
+        Whether least squares fits a constant. A number is its penalty, in shares of the number of rows (0 is True, a
+        large one False): the constant is what the map adds to a series at its mean level, so that between them lie the
+        drifts. "auto": yes, but after a seasonal difference (``Difference(d)``, d >= 2)
         only of series that grow, by a test of the mean of what was differenced; else it is a drift for nothing.
     guard : float or None
         How far a forecast may run away: so many times the range of its series, as training rows and context show it
@@ -210,7 +219,7 @@ class NARXForecaster(HasTraining, SideBySide):
         prior: str = "zero",
         max_steps: int | None = None,
         training: Any = None,
-        intercept: bool | str = "auto",
+        intercept: bool | float | str = "auto",
         guard: float | bool | None = GUARD,
         short_series: str = "raise",
         device: Any = "auto",
@@ -343,6 +352,8 @@ class NARXForecaster(HasTraining, SideBySide):
         asked = self.intercept
         if isinstance(asked, (bool, np.bool_)):
             return bool(asked)
+        if _is_penalty(asked):
+            return True
         check_choice("intercept", asked, ("auto",))
         # Seasonal differences have mean zero but for growth, and a drift for nothing costs more than it gives.
         if not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms):
@@ -354,13 +365,15 @@ class NARXForecaster(HasTraining, SideBySide):
         self, model: Any, layout: LagLayout, transforms: tuple[Transform, ...], scaling: str | None, season: int
     ) -> Prior | None:
         kind = check_choice("prior", self.prior, PRIORS)
-        if kind == "zero":
+        held = self.intercept if _is_penalty(self.intercept) else 0.0
+        if kind == "zero" and not held:
             return None
         if not isinstance(model, Family) or isinstance(model, Polynomial):
             raise ArgumentError(
-                f"prior={kind!r} is for linear maps, alone or as the start of a network; leave prior='zero'."
+                f"prior={kind!r}, intercept={self.intercept!r}: a prior and a penalised intercept are for linear maps, "
+                f"alone or as the start of a network; leave prior='zero', intercept='auto'."
             )
-        return Prior.of(kind, layout.of_one_group, season, transforms, scaling)
+        return Prior.of(kind, layout.of_one_group, season, transforms, scaling, float(held))
 
     def _resolve_scaling(self, scaled: bool) -> str | None:
         if isinstance(self.window_scaling, str) and self.window_scaling == "auto":

@@ -69,6 +69,21 @@ class Gram:
             self.rows,
         )
 
+    def about(self, x_origin: Tensor, y_origin: Tensor) -> Gram:
+        """Return the moments relative to other origins (G, D), (G, C)."""
+        rows, dx, dy = self.rows[:, None], self.x_origin - x_origin, self.y_origin - y_origin
+        x_sum, y_sum = self.x_sum + rows * dx, self.y_sum + rows * dy
+        return Gram(
+            self.xx + self.x_sum[:, :, None] * dx[:, None] + dx[:, :, None] * x_sum[:, None],
+            self.xy + self.x_sum[:, :, None] * dy[:, None] + dx[:, :, None] * y_sum[:, None],
+            self.yy + 2 * dy * self.y_sum + rows * dy**2,
+            x_sum,
+            y_sum,
+            x_origin,
+            y_origin,
+            self.rows,
+        )
+
     def less(self, weight: Tensor) -> Gram:
         """Return the moments of what maps with a weight (G, D, C) leave of the targets."""
         whole = torch.tril(self.xx) + torch.tril(self.xx, -1).mT
@@ -91,18 +106,33 @@ class Anchor:
     weight : (G, D, C)
     factors : (D,)
         By which the penalty of each column is multiplied.
+    held : float
+        Penalty of the intercept, in shares of the number of rows.
+    x_level, y_level : (G, D), (G, C)
+        What columns and targets are taken relative to where the intercept is penalised: it then is what a map adds to
+        a series at its own level.
     """
 
     weight: Tensor
     factors: Tensor
+    held: float
+    x_level: Tensor
+    y_level: Tensor
 
     def groups(self, chosen: Sequence[int]) -> Anchor:
         """Return that of some groups."""
-        return Anchor(self.weight[list(chosen)], self.factors)
+        own = list(chosen)
+        parts = (self.weight[own], self.factors, self.held, self.x_level[own], self.y_level[own])
+        return Anchor(*parts)
 
     def target(self, channel: int) -> Anchor:
         """Return that of one target."""
-        return Anchor(self.weight[:, :, channel : channel + 1], self.factors)
+        own = slice(channel, channel + 1)
+        return replace(self, weight=self.weight[:, :, own], y_level=self.y_level[:, own])
+
+    def left_of(self, gram: Gram) -> Gram:
+        """Return the moments of what the weights leave of the targets."""
+        return (gram.about(self.x_level, self.y_level) if self.held else gram).less(self.weight)
 
 
 def accumulate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -79,16 +80,17 @@ def _solved(
     gram: Gram, ridges: Sequence[float | Tensor], *, intercept: bool, anchor: Anchor | None = None
 ) -> list[tuple[tuple[Tensor, Tensor], Tensor]]:
     """Return what `solve` does, each with what `lost_digits` does."""
-    if anchor is not None:
-        gram = gram.less(anchor.weight)
+    gram = gram if anchor is None else anchor.left_of(gram)
     rows = gram.rows[:, None]
+    # What of the mean a constant takes; all of it, unless it is penalised.
+    share = 1.0 if anchor is None else 1 / (1 + anchor.held)
     mean, std, second = _moments(gram)
     if not bool(torch.isfinite(second).all() and torch.isfinite(gram.xy).all()):
         raise NumericalError("least squares: sums of squares overflow; divide the target by a constant first.")
     scaled, xy = gram.xx, gram.xy
     if intercept:
-        scaled = torch.baddbmm(scaled, gram.x_sum[:, :, None], mean[:, None, :], alpha=-1)
-        xy = xy - mean[:, :, None] * gram.y_sum[:, None, :]
+        scaled = torch.baddbmm(scaled, gram.x_sum[:, :, None], mean[:, None, :], alpha=-share)
+        xy = xy - share * mean[:, :, None] * gram.y_sum[:, None, :]
     scaled = (scaled / std[:, :, None]).div_(std[:, None, :])
     xy = xy / std[:, :, None]
     plain = scaled.diagonal(dim1=1, dim2=2).clone()
@@ -100,8 +102,8 @@ def _solved(
         factor = _factor(scaled, gram.rows)
         weight = torch.cholesky_solve(xy, factor) / std[:, :, None]
         if intercept:
-            centre = gram.y_origin + gram.y_sum / rows
-            bias = centre - torch.einsum("gd,gdc->gc", gram.x_origin + mean, weight)
+            centre = gram.y_origin + share * gram.y_sum / rows
+            bias = centre - torch.einsum("gd,gdc->gc", gram.x_origin + share * mean, weight)
         else:
             bias = torch.zeros_like(gram.y_sum)
         pivots = factor.diagonal(dim1=1, dim2=2) ** 2
@@ -131,15 +133,18 @@ def solve_with_digits(
     solved = _solved(gram, ridges, intercept=intercept, anchor=anchor)
     lost = torch.stack([lost for _, lost in solved])
     found = [solution for solution, _ in solved]
+    gram = gram if anchor is None else anchor.left_of(gram)
     mean, std, _ = _moments(gram)
-    if anchor is not None:
-        gram = gram.less(anchor.weight)
     for g in torch.nonzero(lost.any(dim=0))[:, 0].tolist():
         y_centre = gram.y_origin[g] + gram.y_sum[g] / gram.rows[g] if intercept else torch.zeros_like(gram.y_sum[g])
         centre = gram.x_origin[g] + mean[g] if intercept else torch.zeros_like(mean[g])
         own_rows, scale, pulled = rows[g](), std[g], torch.zeros_like(gram.xy[g])
         if anchor is not None:
             pulled, scale = anchor.weight[g], std[g] * anchor.factors.sqrt()
+            if anchor.held and intercept:
+                # A row at the level, which says that nothing is added there.
+                root = (anchor.held * gram.rows[g]).sqrt()
+                own_rows = chain(own_rows, [(anchor.x_level[[g]], anchor.y_level[[g]], root[None])])
             own_rows = ((x, y - x @ pulled, *root) for x, y, *root in own_rows)
         triangle = Triangle(own_rows, centre, scale, y_centre, intercept=intercept)
         own = [i for i in range(len(ridges)) if bool(lost[i, g])]

@@ -28,7 +28,7 @@ __all__ = ["PRIORS", "Prior"]
 
 FloatArray = npt.NDArray[np.float64]
 
-PRIORS = ("zero", "naive", "seasonal_naive", "smoothing", "pooled")
+PRIORS = ("zero", "naive", "seasonal_naive", "smoothing", "seasonal_smoothing", "pooled")
 # Smoothing of level (1 - theta) and season (1 - Theta) that are tried.
 _THETAS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _SEASONAL = (0.0, 0.3, 0.5, 0.7, 0.85, 0.95)
@@ -50,8 +50,8 @@ def _unit(lag: int) -> FloatArray:
 
 def _roots_left(kind: str, season: int, transforms: tuple[Transform, ...]) -> FloatArray:
     """Return the factor of a prior for levels that differences of the target leave to the map."""
-    wanted = {"naive": [1], "seasonal_naive": [season], "smoothing": [1, season] if season > 1 else [1]}[kind]
-    left = [_unit(lag) for lag in wanted]
+    wanted = {"naive": {1}, "seasonal_naive": {season}, "smoothing": {1}, "seasonal_smoothing": {1, season}}[kind]
+    left = [_unit(lag) for lag in sorted(wanted)]
     for difference in (t.lag for t in transforms if isinstance(t, Difference)):
         for i, factor in enumerate(left):
             quotient, rest = np.polydiv(factor[::-1], _unit(difference)[::-1])
@@ -81,6 +81,8 @@ class Prior:
         Of the target: what differences take, the map does not have to.
     decay : float
         Penalties grow with the distance of a lag from the nearest of 1 and the seasonal ones, to this power.
+    held : float
+        Penalty of the intercept, in shares of the number of rows: see `Anchor`.
     common : (D, C) tensor or None
         Of "pooled", in units of the series: the map of all of them, once it is learnt.
     """
@@ -90,10 +92,18 @@ class Prior:
     season: int
     transforms: tuple[Transform, ...] = ()
     decay: float = 0.0
+    held: float = 0.0
     common: Tensor | None = None
 
     @staticmethod
-    def of(kind: str, layout: LagLayout, season: int, transforms: tuple[Transform, ...], scaling: str | None) -> Prior:
+    def of(
+        kind: str,
+        layout: LagLayout,
+        season: int,
+        transforms: tuple[Transform, ...],
+        scaling: str | None,
+        held: float = 0.0,
+    ) -> Prior:
         """Return a prior for the targets that a map sees.
 
         Raises
@@ -101,8 +111,8 @@ class Prior:
         ArgumentError
             If differences, window scaling and lags do not go with it.
         """
-        prior = Prior(kind, layout, season, transforms)
-        if kind != "pooled":
+        prior = Prior(kind, layout, season, transforms, held=held)
+        if kind not in ("zero", "pooled"):
             moved = abs(float(prior._candidates[0].sum()) - 1) > 1e-6
             if scaling in ("last", "standard") and moved:
                 raise ArgumentError(
@@ -115,8 +125,8 @@ class Prior:
     def factors(self) -> Tensor:
         """Factors of the penalty of the columns, (D,)."""
         layout = self.layout
-        near = np.array([1, *(k * self.season for k in range(1, layout.reach // max(self.season, 2) + 1))])
-        near = near if self.season > 1 else near[:1]
+        seasons = range(self.season, layout.reach + 1, self.season) if self.season > 1 else ()
+        near = np.array([1, *seasons])
         lags = np.repeat(np.array(layout.lags[::-1]), len(layout.channels))
         away = np.abs(lags[:, None] - near).min(axis=1)
         found = np.ones(len(layout.columns))
@@ -134,13 +144,16 @@ class Prior:
 
     def anchor(self, gram: Gram) -> Anchor:
         """Return what weights of the groups of some moments are pulled to."""
-        return Anchor(self._weights(gram).to(gram.xy), self.factors.to(gram.xy))
+        n_lags = len(self.layout.lags)
+        x_level = gram.x_origin.clone()
+        x_level[:, : n_lags * len(self.layout.channels)] = gram.y_origin.repeat(1, n_lags)
+        return Anchor(self._weights(gram).to(gram.xy), self.factors.to(gram.xy), self.held, x_level, gram.y_origin)
 
     def _weights(self, gram: Gram) -> Tensor:
         layout, channels = self.layout, len(self.layout.channels)
-        if self.is_pooled:
-            if self.common is None:
-                return torch.zeros_like(gram.xy)
+        if self.kind == "zero" or (self.is_pooled and self.common is None):
+            return torch.zeros_like(gram.xy)
+        if self.common is not None:
             std, y_std = _units(gram, self.layout)
             return self.common * y_std[:, None] / std[:, :, None]
         candidates = self._candidates
@@ -160,9 +173,10 @@ class Prior:
         left = _roots_left(self.kind, self.season, self.transforms)
         thetas: tuple[float, ...] = (0.0,)
         seasonal: tuple[float, ...] = (0.0,)
-        if self.kind == "smoothing":
+        if self.kind in ("smoothing", "seasonal_smoothing"):
             thetas = _THETAS
-            seasonal = _SEASONAL if self.season > 1 else (0.0,)
+        if self.kind == "seasonal_smoothing" and self.season > 1:
+            seasonal = _SEASONAL
         return torch.from_numpy(np.stack([self._cut(left, a, b) for a, b in itertools.product(thetas, seasonal)]))
 
     def _cut(self, left: FloatArray, theta: float, seasonal: float) -> FloatArray:

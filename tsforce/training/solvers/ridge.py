@@ -42,6 +42,8 @@ _NOISE = 1e-6
 # Taken where no series has rows to spare for a validation window.
 _FALLBACK = 30.0
 _MOST_WINDOWS = 4
+# Windows that the panel's errors count for beside those of a series, and the factor beyond which all is lost.
+_PANEL, _WILD = 4.0, 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +102,24 @@ def _fit_by(start: Start) -> _Fit:
 def _lowest(errors: FloatArray, ridges: FloatArray) -> FloatArray:
     """Return for each column the ridge with the lowest error; the fallback where every one diverged."""
     return np.where(np.isfinite(errors).any(axis=0), ridges[np.argmin(errors, axis=0)], _FALLBACK)
+
+
+def _with_panel(
+    relative: FloatArray, own: FloatArray, counts: npt.NDArray[np.bool_], n_windows: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the panel's error of each ridge (K,), and with its say in them those of each series, (K, S).
+
+    The few windows of a short series are a noisy judge, and the panel's is a good one of what its series share. Errors
+    beyond ten times the lowest of a series, of roll-outs that ran away, count as that.
+    """
+    if not counts.any():
+        return np.full(len(own), np.inf), own
+    lowest, least = (np.where(np.isfinite(e), e, np.inf).min(axis=0) for e in (own, relative))
+    known = np.isfinite(lowest) & (lowest > 0)
+    share = np.minimum(np.where(np.isfinite(own) & known, own / np.where(known, lowest, 1.0), _WILD), _WILD)
+    counts = counts & np.isfinite(least)
+    together = (least[counts] * share[:, counts]).mean(axis=1)
+    return together, n_windows * share + _PANEL * (together / together.min())[:, None]
 
 
 class _Trial:
@@ -249,6 +269,8 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     relative = validation.relative(found)
     counts = validation.has_scale & (validation.n_windows > 0)
     together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(standard), np.inf)
+    if problem.prior is not None:
+        together, own = _with_panel(relative, own, counts, n_windows[judged] if not problem.pooled else n_windows)
     ridge = np.full(n_series, _lowest(together[:, None], standard)[0])
     if not problem.pooled:
         ridge[judged] = _lowest(own, standard)
