@@ -168,7 +168,7 @@ def test_short_series_choose_their_penalty_together_and_long_ones_by_themselves(
         pd.DataFrame({"unique_id": f"w{i}", "ds": np.arange(34), "y": rng.normal(size=34).cumsum()}) for i in range(20)
     ]
     t = np.arange(400)
-    wave = pd.DataFrame({"unique_id": "wave", "ds": t, "y": 9 * np.sin(t / 3) + rng.normal(size=400)})
+    wave = pd.DataFrame({"unique_id": "wave", "ds": t, "y": 9 * np.sin(t / 3) + 0.1 * rng.normal(size=400)})
     chosen = model("naive", 8, ridge="auto", season_length=1).fit(pd.concat([*walks, wave])).ridge_
     chosen = chosen.set_index("unique_id")["ridge"]
     assert chosen["wave"] < 100

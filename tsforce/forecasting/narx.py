@@ -131,8 +131,8 @@ class NARXForecaster(HasTraining, SideBySide):
         What the penalty of linear maps pulls weights to: zero; those of a naive or seasonal naive forecast; those of
         simple exponential smoothing, or of the airline model for its season, smoothed as one-step squares say (of each
         series for scope="local"); those of one map for all series (scope="local"). At a large ridge the map is that
-        forecast, at 0 it is least squares. They are priors of levels: what a ``Difference`` takes the map has not to, and one
-        that does not go with the prior is refused. Weights of inputs are pulled to zero.
+        forecast, at 0 it is least squares. They are priors of levels: what a ``Difference`` takes the map has not to,
+        and one that does not go with the prior is refused. Weights of inputs are pulled to zero.
     max_steps : int, optional
         Steps of training by AdamW. By default 100 for a linear model per series and 300 for a pooled one; 300 and
         1000 for "mlp"; 200 and 500 for recurrent networks. Iterations of Levenberg-Marquardt, in each phase: 100 one
