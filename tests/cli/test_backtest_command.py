@@ -45,7 +45,11 @@ def failed(*arguments):
 
 
 def model(**more):
-    return NARXForecaster(6, **{"lags": 12, "scope": "local", "mode": "open_loop", "alias": "linear-local", **more})
+    return NARXForecaster(6, **{"lags": 12, "mode": "open_loop", "alias": "narx", **more})
+
+
+def local():
+    return model(scope="local", alias="linear-local")
 
 
 def same(found, expected):
@@ -96,7 +100,7 @@ def test_windows_are_as_asked(options, arguments):
     "named", [["--model", "naive,linear,naive2"], ["--model", "naive", "--model", "linear-local", "--model", "naive2"]]
 )
 def test_several_models_are_compared_on_the_same_windows(named):
-    made = [Baseline("naive"), model(), Baseline("naive2")]
+    made = [Baseline("naive"), local(), Baseline("naive2")]
     expected = compare(made, load("airpassengers"), horizon=6, n_windows=3)
     result = done("air.csv", *WINDOWS, *QUICK, *named, "--out", "s.parquet", "--forecasts", "f.parquet")
     same(pd.read_parquet("s.parquet"), expected.scores())
@@ -116,7 +120,7 @@ def test_scores_and_both_errors_at_each_step_are_printed_with_their_definitions(
     for figure in (f"{score['smape']:.3f}", f"{score['mase']:.3f}", f"{score['mae']:.4g}", f"{score['rmse']:.4g}"):
         assert figure in shown
     for row in expected.exposure().to_dict("records"):
-        line = f"linear-local {row['horizon']} {row['rmse_closed']:.3f} {row['rmse_one_step']:.3f} {row['gap']:.2f}"
+        line = f"narx {row['horizon']} {row['rmse_closed']:.3f} {row['rmse_one_step']:.3f} {row['gap']:.2f}"
         assert line in " ".join(shown.split())
     for text in ("sMAPE  mean of 200", "|y[t] - y[t-m]|", "fed their own outputs", "closed / one-step", "naive"):
         assert text in shown
@@ -127,7 +131,7 @@ def test_what_the_figures_say_is_told_in_a_paragraph_for_each_model(monkeypatch,
     monkeypatch.setenv("COLUMNS", columns)
     shown = done("air.csv", *WINDOWS, *QUICK, "--model", "naive,linear-local,linear-global").stdout
     told = shown[shown.index("naive   the last value") :].split("\n\n")[1:]
-    models = {"linear-local": model(), "linear-global": model(scope="global", alias="linear-global")}
+    models = {"linear-local": local(), "linear-global": model(scope="global", alias="linear-global")}
     expected = compare(models, load("airpassengers"), n_windows=3).exposure_report().split("\n\n")
     assert [" ".join(text.split()) for text in told] == expected
     assert max(len(line) for text in told for line in text.splitlines()) <= int(columns)
@@ -147,7 +151,7 @@ def test_of_many_steps_a_dozen_are_printed_and_all_are_written():
     shown = done("air.csv", "--horizon", "30", *QUICK, "--by-horizon", "h.csv").stdout
     assert "12 of 30" in shown
     table = shown[shown.index("12 of 30") : shown.index("RMSE over windows")]
-    steps = [int(line.split()[1]) for line in table.splitlines() if line.startswith("linear-local")]
+    steps = [int(line.split()[1]) for line in table.splitlines() if line.startswith("narx")]
     assert len(steps) == 12
     assert (steps[0], steps[-1]) == (1, 30)
     assert len(pd.read_csv("h.csv")) == 30
@@ -167,8 +171,9 @@ def test_notes_and_series_that_are_left_out_are_told():
     long = pd.DataFrame({"unique_id": "a", "ds": days, "y": np.arange(60.0) % 7})
     late = pd.DataFrame({"unique_id": "b", "ds": days[57:], "y": 1.0})
     pd.concat([long, late]).to_csv("s.csv", index=False)
-    assert "s.csv: series 'b': " in failed("s.csv", "--horizon", "2", "--n-windows", "1", *QUICK)
-    shown = done("s.csv", "--horizon", "2", "--n-windows", "1", *QUICK, "--short-series", "drop").stdout
+    call = ["s.csv", "--horizon", "2", "--n-windows", "1", *QUICK, "--model", "linear-local"]
+    assert "s.csv: series 'b': " in failed(*call)
+    shown = done(*call, "--short-series", "drop").stdout
     assert "left out: 1 series without a window or too short: 'b'." in " ".join(shown.split())
 
 
@@ -208,9 +213,9 @@ def test_known_inputs_are_read_from_the_file_itself():
 
 
 @pytest.mark.parametrize("kind", ["horizon", "windows", "exposure"])
-@pytest.mark.parametrize("name", ["linear-local", "naive"])
+@pytest.mark.parametrize("name", ["narx", "naive"])
 def test_pictures_are_written(kind, name):
-    quick = QUICK if name == "linear-local" else []
+    quick = QUICK if name == "narx" else []
     result = done("air.csv", *WINDOWS, *quick, "--model", name, "--plot", "p.png", "--plot-kind", kind)
     assert Path("p.png").read_bytes().startswith(b"\x89PNG")
     assert "p.png: written." in result.stderr

@@ -84,16 +84,15 @@ def panel():
 # ---- what comes out
 
 
-def test_the_forecast_is_that_of_the_python_call():
+def test_the_forecast_is_that_of_the_plain_python_call():
     df = load("airpassengers")
-    model = NARXForecaster(12, model="linear", scope="local", alias="linear-local")
-    expected = model.fit(df).predict()
+    expected = NARXForecaster(12).fit(df).predict().rename(columns={"NARXForecaster": "narx"})
     for suffix in ("csv", "parquet"):
         getattr(df, f"to_{suffix}")(f"air.{suffix}", index=False)
         result = done(f"air.{suffix}", "--horizon", "12")
         same(table(result.stdout), expected)
         assert f"air.{suffix}: 1 series, 144 rows, freq 'MS'" in result.stderr
-        assert "linear-local: lags 1-48, season length 12, trained " in result.stderr
+        assert "narx: lags 1-48, season length 12, trained " in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -103,18 +102,18 @@ def test_the_forecast_is_that_of_the_python_call():
         (
             ["--lags", "1-3,12", "--transform", "log,difference:12", "--mode", "open_loop", "--season-length", "6"],
             NARXForecaster(
-                4, [1, 2, 3, 12], scope="local", mode="open_loop", season_length=6,
-                target_transforms=[Log(), Difference(12)], alias="linear-local",
+                4, [1, 2, 3, 12], mode="open_loop", season_length=6, target_transforms=[Log(), Difference(12)],
+                alias="narx",
             ),
         ),
         (
             ["--lags", "6,", "--calendar", "month", "--calendar", "quarter", "--mode", "open_loop", "--freq", "MS"],
             NARXForecaster(
-                4, [6], scope="local", calendar=("month", "quarter"), mode="open_loop", freq="MS", alias="linear-local",
+                4, [6], calendar=("month", "quarter"), mode="open_loop", freq="MS", alias="narx",
             ),
         ),
         (
-            ["--lags", "6", "--mode", "curriculum", "--seed", "3"],
+            ["--lags", "6", "--mode", "curriculum", "--seed", "3", "--model", "linear"],
             NARXForecaster(4, 6, scope="local", mode="curriculum", random_state=3, alias="linear-local"),
         ),
         (["--model", "seasonal_naive", "--season-length", "3"], Baseline("seasonal_naive", horizon=4, season_length=3)),
@@ -133,9 +132,9 @@ def test_names_of_columns_come_back_and_those_not_named_are_said(panel):
     names = ["--id-col", "shop", "--time-col", "day", "--target-col", "sold"]
     result = done("s.csv", *HORIZON, *names, *QUICK)
     found = table(result.stdout, parse_dates=["day"])
-    assert list(found.columns) == ["shop", "day", "horizon", "linear-local"]
+    assert list(found.columns) == ["shop", "day", "horizon", "narx"]
     assert "s.csv: not used: 'promo', 'heat', 'size'." in result.stderr
-    model = NARXForecaster(4, 12, scope="local", mode="open_loop", alias="linear-local")
+    model = NARXForecaster(4, 12, mode="open_loop", alias="narx")
     same(found.rename(columns={"shop": "unique_id", "day": "ds"}), model.fit(known[["unique_id", "ds", "y"]]).predict())
 
 
@@ -375,7 +374,7 @@ def test_gaps_are_filled_as_by_the_python_call(panel, given, method):
     assert "missing time stamps in 'ds'" in said
     assert "--fill-gaps interpolate" in said
     result = done("s.csv", *HORIZON, *QUICK, "--fill-gaps", given)
-    model = NARXForecaster(4, 12, scope="local", mode="open_loop", alias="linear-local")
+    model = NARXForecaster(4, 12, mode="open_loop", alias="narx")
     same(table(result.stdout), model.fit(fill_gaps(holes, method=method)).predict())
     assert "s.csv: --fill-gaps: 3 rows added, 1 missing value of 'y' filled." in result.stderr
 
@@ -462,11 +461,12 @@ def test_wrong_usage_ends_with_2_and_a_message_in_terms_of_options(arguments, me
 def test_short_series_are_named_and_dropped_if_asked(panel):
     known, _ = panel
     known.drop(index=range(5, 60))[["unique_id", "ds", "y"]].to_csv("s.csv", index=False)
-    said = failed("s.csv", *HORIZON, *QUICK)
+    each = [*HORIZON, *QUICK, "--model", "linear-local"]
+    said = failed("s.csv", *each)
     assert "s.csv: series '7': 5 rows" in said
     assert "--short-series='drop'" in said
     assert "--model=linear-global" in said
-    result = done("s.csv", *HORIZON, *QUICK, "--short-series", "drop")
+    result = done("s.csv", *each, "--short-series", "drop")
     assert "left out, too short: 1 series: '7'." in result.stderr
     assert set(table(result.stdout)["unique_id"]) == {12}
 
@@ -594,6 +594,7 @@ def peaked_csv(name, *, zoned=True):
 def test_with_a_zone_the_hours_of_a_csv_file_are_local_across_a_change_of_the_clock(zoned):
     peaked_csv("load.csv", zoned=zoned)
     hours = ["--horizon", "24", "--lags", "1", "--calendar", "hour", "--mode", "open_loop", "--tz", "Europe/Berlin"]
+    hours += ["--model", "linear-local"]
     ahead = pd.read_csv(io.StringIO(done("load.csv", *hours).stdout))
     local = pd.to_datetime(ahead["ds"], utc=True).dt.tz_convert("Europe/Berlin").dt.hour
     assert ahead["linear-local"].round(1).tolist() == [10 + 5 * (hour == 8) for hour in local]

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tsforce.cli.forecast import describe
+from tsforce.cli.model_names import DEFAULT
 from tsforce.cli.options import data_options, forecasters, model_options, split
 from tsforce.cli.tables import as_options, blamed_on, check_targets, draw, notice, read, shown_warnings, write
 from tsforce.errors import ArgumentError
@@ -18,7 +19,7 @@ _EXAMPLES = """\b
 Examples:
   tsforce backtest sales.csv --horizon 28 --n-windows 6 --out scores.csv
   tsforce backtest sales.csv --horizon 28 --n-windows 6 \\
-      --model seasonal_naive,linear-local,mlp --forecasts forecasts.csv
+      --model seasonal_naive,narx,mlp --forecasts forecasts.csv
   tsforce backtest load.parquet --horizon 24 --n-windows 30 --step-size 24 \\
       --lags 168 --calendar hour --refit --plot errors.png
 """
@@ -40,7 +41,7 @@ Examples:
 @click.option(
     "--model",
     multiple=True,
-    default=("linear-local",),
+    default=(DEFAULT,),
     show_default=True,
     callback=split,
     help="Models or reference methods, joined by commas; `tsforce bench list` shows all.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tsforce.cli.model_names import DEFAULT
 from tsforce.cli.options import data_options, forecasters, model_options
 from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, write
 from tsforce.errors import ArgumentError, abbreviate
@@ -30,9 +31,9 @@ Examples:
 @click.option("--horizon", type=click.IntRange(min=1), required=True, help="Steps to forecast.")
 @click.option(
     "--model",
-    default="linear-local",
+    default=DEFAULT,
     show_default=True,
-    help="A model (linear-local, linear-global, mlp) or a reference method; `tsforce bench list` shows all.",
+    help="A model (narx, linear-local, linear-global, mlp) or a reference method; `tsforce bench list` shows all.",
 )
 @click.option("--future", type=click.Path(path_type=Path), help="File with the --future-exog columns of the horizon.")
 @click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file.  [default: csv on stdout]")

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from tsforce import Forecaster
     from tsforce.datasets import Competition
 
-__all__ = ["ALIASES", "entries", "make", "model_names"]
+__all__ = ["ALIASES", "DEFAULT", "entries", "make", "model_names"]
 
 ALIASES = {"linear": "linear-local"}
+#: The model that nobody named: ``NARXForecaster`` with its own defaults, whatever they are.
+DEFAULT = "narx"
 _MODELS: dict[str, dict[str, Any]] = {
+    DEFAULT: {},
     "linear-local": {"model": "linear", "scope": "local"},
     "linear-global": {"model": "linear", "scope": "global"},
     "mlp": {"model": "mlp", "scope": "global"},

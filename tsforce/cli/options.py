@@ -225,6 +225,6 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
         listed = ", ".join("--" + said.get(name, name).replace("_", "-") for name in idle)
         raise ArgumentError(
             f"{', '.join(model.name for model in made)}: a reference method has no use for {listed}. Leave it out, or "
-            f"name a model, such as --model linear-local."
+            f"name a model, such as --model narx."
         )
     return {model.name: model for model in made}
