@@ -338,6 +338,16 @@ def test_a_series_without_a_scale_is_left_out_of_mase_and_counted(df):
     assert bt.exposure(baselines=True)["n_left_out"].tolist() == [1, 1, 1]
 
 
+def test_the_scale_of_mase_is_the_same_whatever_lags_a_model_reads(df):
+    short, long = (NARXForecaster(H, lags, mode="open_loop") for lags in (1, 24))
+    bt = compare({"short": short, "long": long, "naive": Baseline("naive")}, df, n_windows=2, season_length=7)
+    scores = bt.scores(by="unique_id")
+    scale = (scores["mae"] / scores["mase"]).to_numpy().reshape(3, -1)
+    first = bt.frame.groupby("unique_id")["cutoff"].min()
+    y = [df.loc[(df["unique_id"] == name) & (df["ds"] <= last), "y"].to_numpy() for name, last in first.items()]
+    np.testing.assert_allclose(scale, [[np.abs(one[7:] - one[:-7]).mean() for one in y]] * 3)
+
+
 def test_a_series_shorter_than_a_season_is_measured_by_changes_from_row_to_row():
     df = make_frame((45, 120), freq="D")
     bt = backtest(Baseline("naive"), df, horizon=3, n_windows=2, season_length=52)

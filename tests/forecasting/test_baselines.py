@@ -168,6 +168,17 @@ def test_ets_is_the_model_of_lowest_aicc_with_initial_states_counted():
     np.testing.assert_allclose(got, found[min(found)], rtol=1e-12)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_forecasts_are_the_same_in_any_unit(method):
+    # A series whose forecasts do depend on it where statsmodels estimates the initial states.
+    df = make_frame((72,)).assign(y=200 + np.random.default_rng(3).normal(size=72).cumsum().cumsum())
+    yhat = [
+        Baseline(method, horizon=12, season_length=1).fit(df.assign(y=df["y"] / unit)).predict()[method] * unit
+        for unit in (1, 100, 1e-6)
+    ]
+    np.testing.assert_allclose(yhat[1:], [yhat[0]] * 2, rtol=1e-4)
+
+
 def test_theta_and_ets_beat_repeating_the_last_value():
     models = {m: Baseline(m) for m in ("naive", *SMOOTHED)}
     mase = compare(models, AIR, horizon=12, n_windows=3).scores().set_index("model")["mase"]

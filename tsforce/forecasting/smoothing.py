@@ -98,7 +98,8 @@ def ets(y: Floats, horizon: int, season_length: int) -> Floats:
     -----
     Why these: (A, Ad, M) and the like are unstable where values come near 0, and R's ``ets`` leaves them out too; a
     trend without damping, and initial states by maximum likelihood, took up to 7 times as long and were not better
-    on held-out ends of the M4's training series.
+    on held-out ends of the M4's training series. Besides, with initial states by maximum likelihood statsmodels 0.15.0
+    forecasts other values of the same series in another unit; with its heuristic it does not.
 
     Examples
     --------
