@@ -212,6 +212,14 @@ def test_known_inputs_are_read_from_the_file_itself():
     same(pd.read_parquet("f.parquet"), expected.frame)
 
 
+def test_columns_that_nobody_named_are_found():
+    df = load("airpassengers").rename(columns={"ds": "Month", "y": "Passengers"})[["Month", "Passengers"]]
+    df.to_csv("named.csv", index=False)
+    result = done("named.csv", *WINDOWS, "--model", "naive", "--forecasts", "f.csv")
+    assert "'Month' is taken as the time and 'Passengers' as what to forecast" in result.stderr
+    assert {"Month", "Passengers"} <= set(pd.read_csv("f.csv").columns)
+
+
 @pytest.mark.parametrize("kind", ["horizon", "windows", "exposure"])
 @pytest.mark.parametrize("name", ["narx", "naive"])
 def test_pictures_are_written(kind, name):

@@ -213,10 +213,12 @@ def column_twice(draw):
 
 
 def column_renamed(draw):
-    name, option = draw.choice([("ds", "--time-col="), ("y", "--target-col=")])
+    # Without ds alone the only column of dates would be taken; y or promo may be what to forecast.
+    gone = draw.choice([{"y": "sold"}, {"y": "net", "ds": "date"}])
     rows = sound()
-    rows[0] = [draw.choice(["date", "sold"]) if other == name else other for other in HEADER]
-    return Broken(text_of(rows), [f"'{name}'", "line 1", option, *(f"'{other}'" for other in rows[0])])
+    rows[0] = [gone.get(name, name) for name in HEADER]
+    told = [*(f"'{name}'" for name in [*gone, *rows[0]]), "line 1", "--time-col=", "--target-col="]
+    return Broken(text_of(rows), told)
 
 
 def binary(draw):

@@ -143,6 +143,19 @@ def test_without_an_id_column_the_file_is_one_series():
     assert set(table(done("air.csv", *HORIZON, *QUICK).stdout)["unique_id"]) == {"y"}
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_of_one_column_of_dates_and_one_of_numbers_needs_no_names_and_what_is_taken_is_said(suffix):
+    df = load("airpassengers").rename(columns={"ds": "Month", "y": "Passengers"})[["Month", "Passengers"]]
+    getattr(df, f"to_{suffix}")(f"air.{suffix}", index=False)
+    result = done(f"air.{suffix}", *HORIZON, *QUICK)
+    named = done(f"air.{suffix}", *HORIZON, *QUICK, "--time-col", "Month", "--target-col", "Passengers")
+    assert result.stdout == named.stdout
+    assert result.stdout.startswith("unique_id,Month,horizon,narx\n")
+    said = f"air.{suffix}: 'Month' is taken as the time and 'Passengers' as what to forecast; --time-col and"
+    assert said in result.stderr
+    assert "is taken as" not in named.stderr
+
+
 def test_results_go_to_csv_and_parquet_files_and_notices_to_stderr():
     load("airpassengers").to_csv("air.csv", index=False)
     shown = done("air.csv", *HORIZON, *QUICK).stdout
@@ -562,13 +575,14 @@ def test_help_shows_examples_and_every_option():
 
 
 def test_the_installed_command_says_what_is_wrong_without_a_traceback():
-    Path("s.csv").write_text("date,sold\n2024-01-01,1\n")
+    Path("s.csv").write_text("date,sold,price\n2024-01-01,1,2\n")
     command = [sys.executable, "-c", "from tsforce.cli.main import main; main()", "forecast", "s.csv", "--horizon", "3"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2
     assert ended.stderr == (
-        "Error: s.csv: there is no column 'ds', 'y'; line 1 has 'date', 'sold'. Say which columns are meant with "
-        "--id-col=, --time-col=, --target-col=.\n"
+        "Error: s.csv: there is no column 'ds', 'y'; line 1 has 'date', 'sold', 'price'. By their cells they look so: "
+        "'date' like a time, 'sold', 'price' like numbers. Say which columns are meant with --id-col=, --time-col=, "
+        "--target-col=.\n"
     )
     assert ended.stdout == ""
 

@@ -10,7 +10,17 @@ import click
 from tsforce.cli.forecast import describe
 from tsforce.cli.model_names import DEFAULT
 from tsforce.cli.options import data_options, forecasters, model_options, split
-from tsforce.cli.tables import as_options, blamed_on, check_targets, draw, notice, read, shown_warnings, write
+from tsforce.cli.tables import (
+    as_options,
+    blamed_on,
+    check_targets,
+    draw,
+    notice,
+    read,
+    shown_warnings,
+    with_columns,
+    write,
+)
 from tsforce.errors import ArgumentError
 
 __all__ = ["backtest"]
@@ -79,6 +89,7 @@ def backtest(
     FILE is csv or parquet in long form: one row per series and time. Inputs of --future-exog are read from it.
     """
     check_targets([file], [out, forecasts, by_horizon], plot)
+    options = with_columns(file, options)
 
     from tsforce import compare
     from tsforce.dynamics.threads import set_threads

@@ -9,7 +9,7 @@ import click
 
 from tsforce.cli.model_names import DEFAULT
 from tsforce.cli.options import data_options, forecasters, model_options
-from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, write
+from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, with_columns, write
 from tsforce.errors import ArgumentError, abbreviate
 
 __all__ = ["describe", "forecast"]
@@ -52,6 +52,7 @@ def forecast(
             "--future is given, and --future-exog names none of its columns; name them, or leave it out."
         )
     check_targets([path for path in (file, future) if path], [out], plot)
+    options = with_columns(file, options)
 
     from tsforce.data.future import read_future
     from tsforce.dynamics.threads import set_threads

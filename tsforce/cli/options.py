@@ -93,8 +93,10 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         command,
         (
             click.option("--id-col", default="unique_id", show_default=True, help="Column of the series' names."),
-            click.option("--time-col", default="ds", show_default=True, help="Column of the time stamps or steps."),
-            click.option("--target-col", default="y", show_default=True, help="Column to forecast."),
+            click.option(
+                "--time-col", help="Column of the time stamps or steps.  [default: ds, or the only one of dates]"
+            ),
+            click.option("--target-col", help="Column to forecast.  [default: y, or the only one of numbers]"),
             click.option(
                 "--past-exog", multiple=True, callback=split, help="Input columns known up to now; joined by commas."
             ),

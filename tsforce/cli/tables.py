@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,20 @@ from tsforce.errors import ArgumentError, MissingExtraError, TsforceError, Tsfor
 
 if TYPE_CHECKING:
     from tsforce.data.files import Table
+    from tsforce.data.panel import Columns
+    from tsforce.data.text_cells import TextForm
 
-__all__ = ["as_options", "blamed_on", "check_targets", "draw", "notice", "read", "shown_warnings", "write"]
+__all__ = [
+    "as_options",
+    "blamed_on",
+    "check_targets",
+    "draw",
+    "notice",
+    "read",
+    "shown_warnings",
+    "with_columns",
+    "write",
+]
 
 _ARGUMENTS = (
     "id_col", "time_col", "target_col", "past_exog", "future_exog", "static", "freq", "horizon", "season_length",
@@ -81,6 +94,43 @@ def blamed_on(
         raise TsforceError("\n".join([f"{path}: {as_options(text)}", *hints])) from error
 
 
+def with_columns(path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with the columns of the time and the target: those named, ds and y, or what the file has.
+
+    Parameters
+    ----------
+    path : Path
+    options : dict
+        Of ``data_options``.
+    """
+    from tsforce.data.found_columns import find_columns
+
+    columns = _columns(options)
+    with blamed_on(path):
+        is_open = {"time": options["time_col"] is None, "target": options["target_col"] is None}
+        found = find_columns(path, columns, _form(options), **is_open)
+    if found != columns:
+        notice(
+            f"{path}: {found.time!r} is taken as the time and {found.targets[0]!r} as what to forecast; --time-col and "
+            f"--target-col name others."
+        )
+    return {**options, "time_col": found.time, "target_col": found.targets[0]}
+
+
+def _columns(options: dict[str, Any]) -> Columns:
+    from tsforce.data.panel import Columns
+
+    time, target = options["time_col"] or "ds", options["target_col"] or "y"
+    inputs = {name: options[name] for name in ("past_exog", "future_exog", "static")}
+    return Columns(options["id_col"], time, (target,), **inputs)
+
+
+def _form(options: dict[str, Any]) -> TextForm:
+    from tsforce.data.text_cells import TextForm
+
+    return TextForm(**{name: options[name] for name in ("sep", "decimal", "thousands", "time_format", "encoding")})
+
+
 def read(path: Path, options: dict[str, Any], *, inputs_only: bool = False) -> tuple[Any, bool]:
     """Return the frame of a file, and whether its index counts lines.
 
@@ -93,21 +143,13 @@ def read(path: Path, options: dict[str, Any], *, inputs_only: bool = False) -> t
         Read no more than what is known of the future.
     """
     from tsforce.data.files import read_table
-    from tsforce.data.panel import Columns
-    from tsforce.data.text_cells import TextForm
     from tsforce.data.zones import in_zone
 
-    given = {name: options[name] for name in ("past_exog", "static")} if not inputs_only else {}
-    columns = Columns(
-        options["id_col"],
-        options["time_col"],
-        () if inputs_only else (options["target_col"],),
-        future_exog=options["future_exog"],
-        **given,
-    )
-    form = {name: options[name] for name in ("sep", "decimal", "thousands", "time_format", "encoding")}
+    columns = _columns(options)
+    if inputs_only:
+        columns = replace(columns, targets=(), past_exog=(), static=())
     with blamed_on(path):
-        table = read_table(path, columns, TextForm(**form))
+        table = read_table(path, columns, _form(options))
     if table.unused and not inputs_only:
         notice(f"{path}: not used: {abbreviate(table.unused, limit=12)}.")
     time = options["time_col"]

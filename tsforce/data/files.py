@@ -6,36 +6,22 @@ them, and a column. Rows of parquet files, which have no lines, are counted from
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
-import re
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tsforce.data.csv_text import decode, missing_columns, no_columns, scan
 from tsforce.data.file_paths import PARQUET, read_bytes
 from tsforce.data.panel import Columns
 from tsforce.data.sorted_rows import counted
 from tsforce.data.text_cells import TextForm, categories_or_numbers, have_several_offsets, ids, numbers, stamps
 from tsforce.errors import ArgumentError, FrameError, MissingExtraError, abbreviate
 
-__all__ = ["Table", "read_table", "write_table"]
-
-_ROLES = {"id": "id_col", "time": "time_col", "targets": "target_col"}
-# What a file that is no text begins with, and what to say of it.
-_MAGIC = {
-    b"PAR1": "is a parquet file. Give it a name that ends in .parquet.",
-    b"PK\x03\x04": "is a zip archive or an Excel workbook. Unpack it, or save the sheet as csv.",
-    b"\xd0\xcf\x11\xe0": "is an old Excel workbook. Save the sheet as csv.",
-    b"\x1f\x8b": "is compressed by gzip. Unpack it.",
-    b"\xff\xfe": "is text in UTF-16. Say encoding='utf-16'.",
-    b"\xfe\xff": "is text in UTF-16. Say encoding='utf-16'.",
-}
+__all__ = ["Table", "parquet_frame", "read_table", "write_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +94,8 @@ def read_table(path: Path, columns: Columns, form: TextForm | None = None) -> Ta
 
 
 def _from_csv(raw: bytes, columns: Columns, form: TextForm) -> Table:
-    text = _decode(raw, form)
-    header, lines = _scan(text, columns, form)
+    text = decode(raw, form)
+    header, lines = scan(text, columns, form)
     place = {name: header.index(name) for name in columns.named if name in header}
     cells = pd.read_csv(
         io.StringIO(text, newline=""),
@@ -152,166 +138,23 @@ def _from_csv(raw: bytes, columns: Columns, form: TextForm) -> Table:
     return Table(pd.DataFrame(frame), _unused(header, columns), True, several)
 
 
-def _decode(raw: bytes, form: TextForm) -> str:
-    try:
-        encoding = codecs.lookup(form.encoding).name
-        if encoding == "utf-8":
-            for magic, what in _MAGIC.items():
-                if raw.startswith(magic):
-                    raise FrameError(f"the file {what}")
-            # With or without a byte order mark.
-            encoding = "utf-8-sig"
-        text = raw.decode(encoding)
-    except LookupError:
-        raise ArgumentError(
-            f"encoding={form.encoding!r} is not known; write for example 'utf-8', 'cp1252' or 'utf-16'."
-        ) from None
-    except UnicodeDecodeError as error:
-        # Not of raw: a byte order mark is no longer counted.
-        before, byte = error.object[: error.start].decode(encoding, "replace"), error.object[error.start]
-        raise FrameError(
-            f"{_spot(before, form)} is no {form.encoding}, first at byte 0x{byte:02x}. {_encoding_hint(raw)}"
-        ) from None
-    except UnicodeError as error:
-        raise FrameError(f"the file is no {form.encoding} ({error}). {_encoding_hint(raw)}") from None
-    control = re.search(r"[\x00-\x08\x0e-\x1f]", text)
-    if control:
-        for halves, name in ((raw[1::2], "utf-16-le"), (raw[::2], "utf-16-be")):
-            if not halves[:20].strip(b"\0"):
-                raise FrameError(f"the file is text in UTF-16. Say encoding={name!r}.")
-        raise FrameError(
-            f"{_spot(text[: control.start()], form)} holds the control character 0x{ord(control[0]):02x}, which no "
-            f"text has: this is no csv file, or a damaged one. Write the file anew."
-        )
-    if not text.strip():
-        raise FrameError("the file is empty; expected a header and a row for each series and time.")
-    return text
-
-
-def _encoding_hint(raw: bytes) -> str:
-    try:
-        text = raw.decode("cp1252")
-    except UnicodeDecodeError:
-        text = "\0"
-    if any(ord(sign) < 9 for sign in text):
-        return "This is no csv file, or a damaged one; write the file anew."
-    return "Write the file as UTF-8, or, if programs of Windows wrote it, say encoding='cp1252'."
-
-
-def _spot(before: str, form: TextForm) -> str:
-    """Return the line and the column in which a text ends."""
-    lines = re.split(r"\r\n|\n|\r", before)
-    at, field = len(lines), lines[-1].count(form.sep)
-    header = [name.strip(' "') for name in lines[0].split(form.sep)]
-    name = f"column {header[field]!r}" if at > 1 and field < len(header) else f"field {field + 1}"
-    return f"line {at}, {name},"
-
-
-def _scan(text: str, columns: Columns, form: TextForm) -> tuple[list[str], Sequence[int]]:
-    """Return the names in the header and the line on which each row begins; all rows are as long as the header."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.sep, skipinitialspace=True, strict=True)
-    lines, odd, end, top = array("q"), [], 0, 1
-    header: list[str] = []
-    try:
-        for record in reader:
-            if len(record) == len(header) > 0:
-                lines.append(end + 1)
-            elif len(record) > 1 or (record and record[0].strip()):
-                if header:
-                    odd.append((end + 1, len(record)))
-                else:
-                    header, top = [name.strip() for name in record], end + 1
-                    _check_header(text, header, top, columns, form)
-            end = reader.line_num
-    except csv.Error as error:
-        raise FrameError(_quotes(text, end, header, form, error)) from None
-    if odd:
-        raise FrameError(_ragged(odd, header, form))
-    if not lines:
-        raise FrameError(f"the file has a header in line {top} and no rows; expected a row for each series and time.")
-    return header, lines
-
-
-def _check_header(text: str, header: list[str], line: int, columns: Columns, form: TextForm) -> None:
-    missing = _missing(header, columns)
-    if missing:
-        row = next(line for line in text.splitlines() if line.strip())
-        wanted = {*columns.named} - {"unique_id"}
-        for sep in (",", ";", "\t", "|"):
-            other = [name.strip().strip('"') for name in row.split(sep)]
-            if sep != form.sep and (wanted <= set(other) or (len(header) == 1 and len(other) > 1)):
-                raise FrameError(
-                    f"line {line} has no column {abbreviate(missing)} between {form.sep!r}, but {len(other)} fields "
-                    f"between {sep!r}: {abbreviate(other, limit=12)}. Say sep={sep!r}."
-                )
-        data = [name for name in header if re.fullmatch(r"[+-]?[0-9][0-9.,:/T -]*", name)]
-        if data:
-            raise FrameError(
-                f"line {line} holds {abbreviate(data)}, which looks like data; expected the names of the columns "
-                f"there. Write them into a line above, for example: {form.sep.join(columns.named)}"
-            )
-        raise FrameError(_no_columns(missing, f"line {line}", header, columns))
-    for name in columns.named:
-        if header.count(name) > 1:
-            fields = ", ".join(str(k + 1) for k, other in enumerate(header) if other == name)
-            raise FrameError(
-                f"line {line} names column {name!r} more than once, in fields {fields}. Rename or delete one of them."
-            )
-
-
-def _missing(names: Iterable[Any], columns: Columns) -> list[str]:
-    return [name for name in dict.fromkeys(columns.named) if name not in set(names) and name != "unique_id"]
-
-
-def _no_columns(missing: list[str], where: str, names: Iterable[Any], columns: Columns) -> str:
-    options = [option for part, option in _ROLES.items() if getattr(columns, part)]
-    options += [part for part in ("past_exog", "future_exog", "static") if getattr(columns, part)]
-    say = ", ".join(f"{option}=" for option in options)
-    return (
-        f"there is no column {abbreviate(missing)}; {where} has {abbreviate(names, limit=20)}. Say which columns are "
-        f"meant with {say}."
-    )
-
-
 def _unused(names: Iterable[Any], columns: Columns) -> tuple[str, ...]:
     return tuple(str(name) for name in names if name not in columns.named)
-
-
-def _ragged(odd: list[tuple[int, int]], header: list[str], form: TextForm) -> str:
-    line, fields = odd[0]
-    text = (
-        f"the header has {counted(len(header), 'field')}, and {counted(len(odd), 'line')} "
-        f"{'has' if len(odd) == 1 else 'have'} another number, first line {line} with {fields}: "
-    )
-    if fields < len(header):
-        return f"{text}column {header[fields]!r} and what follows is missing there. Complete or delete the line."
-    return (
-        f"{text}there is more after column {header[-1]!r}. A {form.sep!r} within a text or a number needs quotes "
-        f"around the field."
-    )
-
-
-def _quotes(text: str, end: int, header: list[str], form: TextForm, error: csv.Error) -> str:
-    """Return the fault of quotes that do not fit."""
-    rest = "".join([*io.StringIO(text, newline="")][end:])
-    sep = re.escape(form.sep)
-    sound = re.compile(rf' *(?:"[^"]*(?:""[^"]*)*"|[^"{sep}\r\n][^{sep}\r\n]*|)(?={sep})')
-    at, field = 0, 0
-    while found := sound.match(rest, at):
-        at, field = found.end() + 1, field + 1
-    where = f"column {header[field]!r}" if field < len(header) else f"field {field + 1}"
-    if "unexpected end" in str(error):
-        return f'line {end + 1}, {where}: the quote (") that opens the field is never closed. Close or delete it.'
-    return (
-        f"line {end + 1}, {where}: {error}. A field in quotes ends with its second quote; one that is part of the text "
-        f"is written twice."
-    )
 
 
 # ---- parquet
 
 
-def _from_parquet(raw: bytes, columns: Columns, form: TextForm) -> Table:
+def parquet_frame(raw: bytes) -> Any:
+    """Return all columns of a parquet file, those that were its index before the others.
+
+    Raises
+    ------
+    MissingExtraError
+        If pyarrow is not installed.
+    FrameError
+        If it is none.
+    """
     try:
         frame = pd.read_parquet(io.BytesIO(raw))
     except ImportError:
@@ -325,10 +168,15 @@ def _from_parquet(raw: bytes, columns: Columns, form: TextForm) -> Table:
         ) from None
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index(allow_duplicates=True)
+    return frame
+
+
+def _from_parquet(raw: bytes, columns: Columns, form: TextForm) -> Table:
+    frame = parquet_frame(raw)
     names = list(frame.columns)
-    missing = _missing(names, columns)
+    missing = missing_columns(names, columns)
     if missing:
-        raise FrameError(_no_columns(missing, "the file", names, columns))
+        raise FrameError(no_columns(missing, "the file", names, columns))
     twice = [name for name in columns.named if names.count(name) > 1]
     if twice:
         raise FrameError(f"column {abbreviate(twice)} stands in the file more than once. Rename or delete one of them.")
