@@ -69,7 +69,7 @@ def loop_scaling(scaling, past, mask):
         centre, scale = known.mean(), known.std()
     if scaling == "last":
         centre = past[-1]
-    return centre, scale if scale > 0 else 1.0
+    return centre, scale if scale > 0 or len(known) > (scaling == "standard") else 1.0
 
 
 def bits(batch):
@@ -207,16 +207,22 @@ def test_nan_in_one_series_reaches_no_window_of_its_neighbours(panel, scaling):
 @pytest.mark.parametrize("level", [0.0, 0.1, -7.3, 1e12])
 @pytest.mark.parametrize("length", [3, 7, L])
 @pytest.mark.parametrize("scaling", WINDOW_SCALINGS)
-def test_a_constant_context_is_scaled_by_one_or_by_its_level(level, length, scaling):
+def test_a_constant_context_has_its_level_for_a_scale_or_none_at_all(level, length, scaling):
     flat = read_panel(make_frame((12,)))
     values = np.full_like(flat.values, level)
     values[-1] += 1.0
     store = store_of(with_values(flat, values), scaling=scaling, length=length)
     batch = store.batch(np.array([[0]]), np.array([[10]]), horizon=1)
-    expected = abs(level) if scaling == "mean_abs" and level else 1.0
+    expected = {"mean_abs": abs(level), "standard": 0.0, "last": 1.0}[scaling]
     assert batch.scale.item() == pytest.approx(expected, rel=1e-14)
-    # The step away from the constant stays the step it is, whatever rounding does to the mean of equal values.
-    assert (batch.future - batch.past[:, :, -1:]).item() == pytest.approx(1 / expected, rel=1e-3)
+    # The step away from the constant stays the step it is, whatever rounding does to the mean of equal values; without
+    # a scale there is none.
+    step = 1 / expected if expected else 0.0
+    assert (batch.future - batch.past[:, :, -1:]).item() == pytest.approx(step, rel=1e-3)
+    # And back: the centre, where there is no scale.
+    z = torch.full_like(batch.future, 2.0)
+    back = store.to_levels(z, batch, np.array([[10]])).item()
+    assert back == pytest.approx(2 * expected + (0.0 if scaling == "mean_abs" else level), rel=1e-12)
 
 
 @pytest.mark.parametrize("scaling", WINDOW_SCALINGS)

@@ -64,7 +64,8 @@ class WindowBatch:
     series : (G, B) int64
         Position of each window's series in the panel.
     centre, scale : (G, B, 1, C)
-        Of the window scaling, learnt from `past` only; 0 and 1 without one.
+        Of the window scaling, learnt from `past` only; 0 and 1 without one. A scale of 0: all values are 0 in model
+        units, and all model units are the centre.
     inputs : WindowInputs or None
         What is known beside the target; None without inputs.
     """
@@ -89,7 +90,9 @@ class SeriesStore:
         Learnt transforms of the panel's series, in the panel's order.
     scaling : None, "mean_abs", "standard" or "last"
         Window scaling: divide by the mean absolute value of the context; subtract its mean and divide by its standard
-        deviation; or subtract its last value. A scale of 0 becomes 1.
+        deviation; or subtract its last value. A context of zeros ("standard": of equal values) has no unit to measure
+        what follows in: it teaches nothing, and its forecast is that it stays as it is. The scale is 1 where there are
+        too few values to tell, none or (of a deviation) one.
     context_length : int
         L, the observed steps a window shows.
     device : torch.device, optional
@@ -211,7 +214,7 @@ class SeriesStore:
             count = past_mask.sum(dim=2, keepdim=True).clamp(min=1)
             past = torch.where(past_mask, past, past.sum(dim=2, keepdim=True) / count)
         if self.scaling is not None:
-            past = (past - centre) / scale
+            past = _over(past - centre, scale)
         future = future_mask = None
         if horizon and truth:
             future, there = self.cut(series, rows + horizon, horizon)
@@ -219,7 +222,7 @@ class SeriesStore:
             if self.observed is not None:
                 future_mask = there & self._cut(self.observed, series, rows + horizon, horizon, 0)[0].bool()
             if self.scaling is not None:
-                future = torch.where(there, (future - centre) / scale, 0.0)
+                future = torch.where(there, _over(future - centre, scale), 0.0)
         where = torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)
         inputs = self.inputs_of(series, rows, horizon) if horizon else None
         return WindowBatch(past, past_mask, future, future_mask, where, centre, scale, inputs)
@@ -240,7 +243,10 @@ class SeriesStore:
         else:
             scale = past.abs().sum(dim=2, keepdim=True) / count
         # The mean of equal values is off by rounding; such a spread is zero.
-        return centre, torch.where(scale > 1e-12 * past.abs().amax(dim=2, keepdim=True), scale, 1.0)
+        none = scale <= 1e-12 * past.abs().amax(dim=2, keepdim=True)
+        # Too few values to tell: none, or one without a deviation.
+        few = mask.sum(dim=2, keepdim=True) <= (self.scaling == "standard")
+        return centre, torch.where(none, few.to(scale.dtype), scale)
 
     def to_levels(self, z: Tensor, batch: WindowBatch, rows: IntArray, fed_share: Tensor | None = None) -> Tensor:
         """Return a roll-out in original units; differentiable.
@@ -266,7 +272,7 @@ class SeriesStore:
         horizon = z.shape[2]
         truth = self._cut(self.stages[0], batch.series.cpu().numpy(), rows + horizon, horizon, 0)[0]
         stages = self._stages_of(z, batch, rows, fed_share)
-        return (self.chain.relabel(truth, stages, batch.series) - batch.centre) / batch.scale
+        return _over(self.chain.relabel(truth, stages, batch.series) - batch.centre, batch.scale)
 
     def _stages_of(self, z: Tensor, batch: WindowBatch, rows: IntArray, fed_share: Tensor | None) -> list[Tensor]:
         """Return a roll-out before the first and after each transform."""
@@ -282,3 +288,9 @@ class SeriesStore:
         if fed_share is not None:
             observed = [self._cut(stage, series, rows + horizon, horizon, 0)[0] for stage in self.stages]
         return self.chain.inverse_stages(z, batch.series, tails, observed, fed_share)
+
+
+def _over(values: Tensor, scale: Tensor) -> Tensor:
+    """Return values in units of a scale, 0 where that is 0."""
+    flat = scale == 0
+    return values / scale if not bool(flat.any()) else torch.where(flat, 0.0, values / torch.where(flat, 1.0, scale))

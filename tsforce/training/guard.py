@@ -101,7 +101,11 @@ class Guard:
         series, device = batch.series.cpu().numpy(), z.device
         low, high = (torch.from_numpy(side[series]).to(device) for side in (self.low, self.high))
         centre, scale = batch.centre[:, :, 0], batch.scale[:, :, 0]
-        low, high = ((side - centre) / scale for side in (low, high))
+        # Without a unit every model unit is the centre, and none is far off.
+        low, high = (
+            torch.where(scale == 0, endless, (side - centre) / torch.where(scale == 0, 1.0, scale))
+            for side, endless in ((low, -torch.inf), (high, torch.inf))
+        )
         # A history at a new level, from which a map may lead straight back to the old one.
         moved = self._outside(batch.past[:, :, -1:], low, high)
         if not bool((self._outside(z, low, high) | moved).any()):
@@ -156,7 +160,8 @@ class Guard:
         counts = np.full(groups * windows, length, dtype=np.int64)
         usual = usual_range(past.reshape(-1, channels), counts)
         own = (usual.high - usual.low).reshape(groups, windows, channels)
-        training = self.span[series] / batch.scale[:, :, 0].cpu().numpy()
+        scale = batch.scale[:, :, 0].cpu().numpy()
+        training = np.where(scale == 0, np.nan, self.span[series] / np.where(scale == 0, 1.0, scale))
         # What varies in neither tells no scale: nothing is far from it.
         span = np.where(np.isfinite(training), np.fmax(training, own), np.where(own > 0, own, np.inf))
         near = usual._replace(span=span.reshape(-1, channels)).bounds(self.factor)
