@@ -9,12 +9,13 @@ from sklearn.exceptions import NotFittedError
 
 import tsforce
 from tests.makers import grouped, make_frame
-from tsforce import BoxCox, NARXForecaster, backtest
+from tsforce import BoxCox, Log, NARXForecaster, backtest
 from tsforce.errors import (
     DivergenceWarning,
     FrameError,
     FutureExogError,
     HorizonWarning,
+    OffsetWarning,
     SeriesTooShortError,
     TsforceError,
     UnseenSeriesError,
@@ -158,6 +159,24 @@ def test_a_roll_out_that_explodes_is_counted():
         fc = model.predict_at(days(60, y=y), [pd.Timestamp("2024-02-25")], 30)
     assert fc.attrs["clipped_windows"] == 1
     assert np.isfinite(fc["NARXForecaster"]).all()
+
+
+@pytest.mark.parametrize("transform", [Log(), BoxCox()])
+def test_an_offset_under_a_logarithm_is_told_once_for_all_series(transform):
+    y = 2.0 + np.sin(np.arange(40.0))
+    parts = [days(y=y + shift).assign(unique_id=name) for name, shift in (("a", -4.0), ("b", 0.0), ("c", -12.0))]
+    offsets = [1 - part["y"].min() for part in (parts[0], parts[2])]
+    with pytest.warns(OffsetWarning) as caught:
+        build(target_transforms=[transform]).fit(pd.concat(parts))
+    (told,) = [str(one.message) for one in caught]
+    for text in (f"{transform}: 2 of 3 series", "'a', 'c'", f"{offsets[0]:g} to {offsets[1]:g}", f"Leave {transform}"):
+        assert text in told
+    with pytest.warns(OffsetWarning, match=f"1 of 1 series .* an offset of {offsets[0]:g} is added to 'a'"):
+        build(target_transforms=[transform]).fit(parts[0])
+
+
+def test_counts_with_zeros_take_a_logarithm_without_a_word():
+    build(target_transforms=[Log()]).fit(days(y=np.arange(40) % 5.0))
 
 
 def test_training_that_diverges_says_so_and_leaves_a_model_that_forecasts():

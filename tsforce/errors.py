@@ -21,6 +21,7 @@
     ├── UnknownCategoryWarning a category of a static column that no fitted series had
     ├── ContextWarning         a forecast starts from values that were not observed, or had to be moved
     ├── ValidationWarning      records are too short to hold out what training is chosen by
+    ├── OffsetWarning          a logarithm of series with negative values: an offset was added first
     └── HorizonWarning         a forecast goes past the horizon that was trained
 
 A forecaster that was not fitted raises scikit-learn's own ``NotFittedError``.
@@ -47,6 +48,7 @@ __all__ = [
     "MissingExtraError",
     "MissingTruthError",
     "NumericalError",
+    "OffsetWarning",
     "SeriesTooShortError",
     "TsforceError",
     "TsforceWarning",
@@ -146,6 +148,10 @@ class ContextWarning(TsforceWarning):
 
 class ValidationWarning(TsforceWarning):
     """Records are too short to hold out rows: what would have been chosen on them was not."""
+
+
+class OffsetWarning(TsforceWarning):
+    """A logarithm was to be taken of a series with negative values, and an offset was added to it first."""
 
 
 class HorizonWarning(TsforceWarning):

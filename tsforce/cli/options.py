@@ -141,7 +141,9 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--season-length", type=click.IntRange(min=1), help="Steps of one season.  [default: by the frequency]"
             ),
             click.option(
-                "--lags", callback=_lags, help="24 for 1 to 24, or exactly these: 1,2,24 or 1-7,14.  [default: auto]"
+                "--lags",
+                callback=_lags,
+                help="24 for 1 to 24, or exactly these: 1,2,24 or 1-7,14; 0 for inputs alone.  [default: auto]",
             ),
             click.option("--mode", help="auto, open_loop, closed_loop or curriculum.  [default: auto]"),
             click.option(

@@ -12,10 +12,20 @@ import numpy as np
 import torch
 
 from tsforce.data.panel import Panel
+from tsforce.data.transforms import BoxCox, Log
 from tsforce.dynamics.forcing import Forcing, OpenLoop
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import FAMILIES, MLP, Family, Polynomial
-from tsforce.errors import ArgumentError, ContextWarning, DivergenceWarning, ValidationWarning, check_choice, warn
+from tsforce.errors import (
+    ArgumentError,
+    ContextWarning,
+    DivergenceWarning,
+    OffsetWarning,
+    ValidationWarning,
+    abbreviate,
+    check_choice,
+    warn,
+)
 from tsforce.forecasting.adapters import RegressorModel
 from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number
 from tsforce.forecasting.history_frame import ProgressLine, TrainingHistory
@@ -192,6 +202,8 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted
     -----
     DivergenceWarning
         If some groups met numbers that are not finite.
+    OffsetWarning
+        If a logarithm met series with negative values.
     ValidationWarning
         If a share of records was to be held out, to choose something by, and all are too short for it.
     """
@@ -214,9 +226,30 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted
     if verbose:
         history.on_record = None
         sys.stderr.write("\n")
+    _tell_of_offsets(problem, fitted)
     if history.n_diverged:
         warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)
     return fitted
+
+
+def _tell_of_offsets(problem: Problem, fitted: Fitted) -> None:
+    """Warn once of all series to which a logarithm had to add something."""
+    chain = fitted.learnt.chain
+    for transform, params in zip(chain.transforms, chain.params, strict=True):
+        if not isinstance(transform, Log | BoxCox):
+            continue
+        offset = params[0].max(axis=1)
+        # An offset of 1 is that of counts with zeros among them, log(1 + y): what is meant.
+        moved = np.flatnonzero(offset > 1)
+        if len(moved):
+            ids = [problem.panel.ids[k] for k in moved]
+            added = f"{offset[moved].min():g}" if len(moved) == 1 else f"{offset[moved].min():g} to {offset.max():g}"
+            warn(
+                f"{transform}: {len(moved)} of {len(offset)} series hold negative values, which have no logarithm: an "
+                f"offset of {added} is added to {abbreviate(ids)} before it is taken. Leave {transform} out if that is "
+                f"not meant: growth is in per cent of the shifted series then.",
+                OffsetWarning,
+            )
 
 
 def store(estimator: Any, asked: Asked, fitted: Fitted) -> None:
