@@ -167,7 +167,7 @@ def test_a_time_limit_ends_training_and_leaves_a_model_that_forecasts(df):
 
 def test_a_lone_phase_stays_at_the_start_where_no_look_is_better_and_says_so():
     df = load("airpassengers")
-    model = NARXForecaster(12, 24, scope="local").fit(df, mode="curriculum")
+    model = NARXForecaster(12, 24, scope="local", training=Training(solver="adamw")).fit(df, mode="curriculum")
     looks = model.history_.frame.query("run == 'choose'")
     start = looks["closed_loop"].iloc[0]
     assert (looks["closed_loop"].iloc[1:] > start).all()
@@ -193,7 +193,7 @@ def test_what_a_lone_phase_keeps_is_no_worse_than_its_start_in_any_model(df):
 
 def test_the_history_says_why_each_run_ended_and_hides_none():
     df = load("airpassengers")
-    model = NARXForecaster(12, 24, scope="local").fit(df, mode="closed_loop")
+    model = NARXForecaster(12, 24, scope="local", training=Training(solver="adamw")).fit(df, mode="closed_loop")
     runs = model.history_.runs.set_index("run")
     looks = model.history_.frame.query("run == 'choose'")
     best = looks.loc[looks["closed_loop"].idxmin()]

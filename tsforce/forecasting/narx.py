@@ -117,12 +117,12 @@ class NARXForecaster(HasTraining, SideBySide):
         from a warm start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop,
         then the curriculum, and whichever has the lower closed-loop validation error is kept.
     loss : "auto", "mae", "mse", "huber" or "smape"
-        Of training by gradient. "auto" is "mae" for AdamW; Levenberg-Marquardt (``Training(solver=...)``) knows "mse"
-        alone. Least squares, alone or as a start, is of squares, or with "huber" robust: errors beyond
-        ``Training(huber_threshold=2)`` robust scales count by their size. (Terms of polynomials are chosen by squares
-        all the same.) It keeps squares, and says so in ``history_``, where outliers are no accident: if forecasts would
-        be off on average, or more than half of the values of a series are equal. Where it is the whole fit, "mae" and
-        "smape" are refused.
+        Of training on own outputs, or by gradient. "auto" is "mae" for AdamW, and "huber" after a start by squares for
+        linear maps on moments; Levenberg-Marquardt (``Training(solver=...)``) knows "mse" alone. Least squares, alone
+        or as a start, is of squares, or with "huber" robust: errors beyond ``Training(huber_threshold=2)`` robust
+        scales count by their size. (Terms of polynomials are chosen by squares all the same.) It keeps squares, and
+        says so in ``history_``, where outliers are no accident: if forecasts would be off on average, or more than half
+        of the values of a series are equal. Where it is the whole fit, "mae" and "smape" are refused.
     ridge : "auto" or float
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 3, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local"; 0, 1e-6, .001 or .1
@@ -134,13 +134,14 @@ class NARXForecaster(HasTraining, SideBySide):
         forecast, at 0 it is least squares. They are priors of levels: what a ``Difference`` takes the map has not to,
         and one that does not go with the prior is refused. Weights of inputs are pulled to zero.
     max_steps : int, optional
-        Steps of training by AdamW. By default 100 for a linear model per series and 300 for a pooled one; 300 and
-        1000 for "mlp"; 200 and 500 for recurrent networks. Iterations of Levenberg-Marquardt, in each phase: 100 one
-        step ahead, 30 on roll-outs. For a regressor: rounds, 5.
+        Steps of training. By default 16 closed loop and 20 under the curriculum for linear maps on moments; of AdamW
+        100 for a linear model per series and 300 for a pooled one; 300 and 1000 for "mlp"; 200 and 500 for recurrent
+        networks. Iterations of Levenberg-Marquardt, in each phase: 100 one step ahead, 30 on roll-outs. For a
+        regressor: rounds, 5.
     training : Training, optional
-        What matters to training by gradient alone: solver, learning rate, batch size, time limit, validation windows
-        ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach inside:
-        ``training__learning_rate``.
+        What matters to training by gradient or on moments alone: solver, learning rate, batch size, time limit,
+        validation windows ... (``tsforce.Training``, or a dict of its fields). ``set_params`` and searches reach
+        inside: ``training__learning_rate``.
     intercept : "auto", True, False or float
         Whether least squares fits a constant. A number is its penalty, in shares of the number of rows (0 is True, a
         large one False): the constant is what the map adds to a series at its mean level, so that between them lie the

@@ -43,12 +43,15 @@ class Training(_KnownNames):
 
     Parameters
     ----------
-    solver : "auto", "adamw" or "levenberg_marquardt"
+    solver : "auto", "adamw", "levenberg_marquardt" or "moments"
         What trains a model that has a gradient. "auto" is AdamW for a forecaster, but least squares for linear maps and
-        polynomials in open loop. For these and for small smooth networks (``tsforce.models.MLP((32,), "tanh")``)
-        "levenberg_marquardt" takes few and costly steps on squares instead, in float64: one step ahead from the warm
-        start, then, under any other mode, on roll-outs. A ``NARXRegressor`` takes it by itself for such models of at
-        most 2000 weights, unless an argument asks for what it does not do.
+        polynomials in open loop. "moments" (L-BFGS on moments of all roll-outs, of squares or Huber's loss; no row is
+        read while weights move) is what "auto" means for linear maps of the lags of one target without missing values
+        in modes "closed_loop", "curriculum" and "auto", unless an argument asks for what it does not do. For linear
+        maps, polynomials and small smooth networks (``tsforce.models.MLP((32,), "tanh")``) "levenberg_marquardt" takes
+        few and costly steps on squares instead, in float64: one step ahead from the warm start, then, under any other
+        mode, on roll-outs. A ``NARXRegressor`` takes it by itself for such models of at most 2000 weights, unless an
+        argument asks for what it does not do.
     learning_rate : "auto" or float
         Peak rate of AdamW; "auto" is .0001 for a linear model per series, .01 for a pooled one and for a pooled
         recurrent network, .001 for other networks.
@@ -72,8 +75,9 @@ class Training(_KnownNames):
     huber_threshold : float
         Of ``loss="huber"``: k, in robust scales s, 1.4826 times the median absolute error. Errors up to k s count by
         their squares, larger ones by their size. Of closed forms, s is that of each series and target one step ahead,
-        over the rows that are learnt from; AdamW takes it afresh at every step from the errors of its windows, over all
-        steps of the horizon, for each model and target, in the units that `loss_space` says.
+        over the rows that are learnt from; on moments, of each series and step, of the start's roll-outs. AdamW takes
+        it afresh at every step from the errors of its windows, over all steps of the horizon, for each model and
+        target, in the units that `loss_space` says.
     loss_space : "model" or "level"
         Take the loss in model units, or on original units over the series' seasonal-naive scale; AdamW's.
     penalty : float

@@ -20,7 +20,7 @@ from tsforce.scoring.metrics import error_scale, has_scale
 from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
-from tsforce.training.solvers import gradient, levenberg_marquardt
+from tsforce.training.solvers import gradient, levenberg_marquardt, moments
 from tsforce.training.solvers.looks import Lesson, Trained, Watch
 from tsforce.training.solvers.maps import fit_maps
 from tsforce.training.solvers.ridge import choose_ridge
@@ -44,7 +44,7 @@ class Phase:
     """One stretch of training under one policy by the solver whose settings they are, and its name in the history."""
 
     forcing: Forcing
-    settings: gradient.Settings | levenberg_marquardt.Settings
+    settings: gradient.Settings | levenberg_marquardt.Settings | moments.Settings
     name: str = ""
 
 
@@ -119,9 +119,11 @@ def fit_by_gradient(
         What the start is: `warm_start` by default, a linear map. What structure it has is chosen by the run that holds
         windows out, and kept when all is done once more: it is part of what was judged.
     """
-    if not problem.pooled and problem.panel.n_series > _CHUNK:
+    by_moments = all(isinstance(part.settings, moments.Settings) for part in phases)
+    size = moments.at_once(problem.layout) if by_moments else _CHUNK
+    if not problem.pooled and problem.panel.n_series > size:
         return _in_chunks(
-            problem, ridge, build, phases,
+            problem, ridge, build, phases, size,
             n_validation=n_validation, n_trials=n_trials, may_stay=may_stay, choose_again=choose_again,
             random_state=random_state, history=history, start_of=start_of,
         )  # fmt: skip
@@ -150,7 +152,9 @@ def fit_by_gradient(
         judge = Judge(problem, learnt, validation)
         n_judged = np.bincount(judge.unit, minlength=n_groups)
         start_error = judge(model)[0]
-        steps, best_error, replays = _choose(problem, learnt, model, phases, keys, judge, n_trials, may_stay, history)
+        steps, best_error, replays = _choose(
+            problem, learnt, model, phases, keys, own_ridge, judge, n_trials, may_stay, history
+        )
     elif n_trials:
         # Nothing can show that a trial is better than what it starts from.
         steps[-n_trials:] = 0
@@ -165,17 +169,24 @@ def fit_by_gradient(
         )
     for part, stop_at, replay in zip(phases, steps, replays, strict=True):
         if (stop_at > 0).any():
-            _train(problem, learnt, model, part, keys, Watch(history, "final", stop_at=stop_at, replay=replay))
+            _train(problem, learnt, model, part, keys, Watch(history, "final", stop_at=stop_at, replay=replay), ridge)
     return GradientFit(model, learnt, steps, start_error, best_error, n_judged)
 
 
 def _in_chunks(
-    problem: Problem, ridge: FloatArray, build: Build, phases: list[Phase], *, history: History, **settings: Any
+    problem: Problem,
+    ridge: FloatArray,
+    build: Build,
+    phases: list[Phase],
+    size: int,
+    *,
+    history: History,
+    **settings: Any,
 ) -> GradientFit:
     """Return the models of many series, fitted chunk by chunk: they are independent."""
     parts, histories = [], []
-    for start in range(0, problem.panel.n_series, _CHUNK):
-        chosen = problem.every[start : start + _CHUNK]
+    for start in range(0, problem.panel.n_series, size):
+        chosen = problem.every[start : start + size]
         own = History(history.solver, on_record=history.on_record)
         parts.append(fit_by_gradient(problem.take(chosen), ridge[chosen], build, phases, history=own, **settings))
         histories.append((own, len(chosen)))
@@ -212,6 +223,7 @@ def _choose(
     model: nn.Module,
     phases: list[Phase],
     keys: Tensor,
+    ridge: FloatArray,
     judge: Judge,
     n_trials: int,
     may_stay: bool,
@@ -230,7 +242,7 @@ def _choose(
     for number, part in enumerate(phases[:first_trial]):
         # A phase may keep its start where that is what a phase before it, or open loop by least squares, has kept.
         stays = may_stay or number > 0 or n_trials > 0
-        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge, keep_start=stays))
+        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge, keep_start=stays), ridge)
         looks[number] = done.closed_loop
         moved = (done.best_step > 0) | (not stays)
         steps[number] = np.where(moved, done.best_step, 0)
@@ -241,7 +253,7 @@ def _choose(
     for number, part in enumerate(phases[first_trial:], first_trial):
         for parameter, value in zip(model.parameters(), start, strict=True):
             parameter.data.copy_(value)
-        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge))
+        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge), ridge)
         looks[number] = done.closed_loop
         won = (done.best_step > 0) & ~no_better(judge.detail(model), reference, judge.unit, len(keys))
         won &= (done.error < error) | ~np.isfinite(error)
@@ -251,10 +263,19 @@ def _choose(
     return steps, error, looks
 
 
-def _train(problem: Problem, learnt: Learnt, model: nn.Module, phase: Phase, keys: Tensor, watch: Watch) -> Trained:
+def _train(
+    problem: Problem,
+    learnt: Learnt,
+    model: nn.Module,
+    phase: Phase,
+    keys: Tensor,
+    watch: Watch,
+    ridge: FloatArray | None = None,
+) -> Trained:
+    """Train `model` through a phase; `ridge` (S,) is the penalty of its start, which moments want to know."""
     store, reach = learnt.store, problem.layout.reach
     scale = None
-    if phase.settings.loss_space == "level":
+    if not isinstance(phase.settings, moments.Settings) and phase.settings.loss_space == "level":
         panel = problem.panel
         scale = error_scale(panel.values, panel.indptr, problem.season_length, learnt.stops)
         scale = np.where(has_scale(scale), scale, 1.0)
@@ -266,4 +287,10 @@ def _train(problem: Problem, learnt: Learnt, model: nn.Module, phase: Phase, key
     lesson = Lesson(cutoffs, problem.horizon, phase.forcing, keys, name, scale)
     if isinstance(phase.settings, levenberg_marquardt.Settings):
         return levenberg_marquardt.train(model, lesson, watch, phase.settings)
+    if isinstance(phase.settings, moments.Settings):
+        assert isinstance(model, Linear)
+        assert ridge is not None
+        intercept = problem.most_have_intercepts if problem.pooled else problem.intercept
+        held = moments.Held(ridge[: len(keys)], np.broadcast_to(intercept, len(keys)).copy(), problem.prior)
+        return moments.train(model, lesson, watch, phase.settings, held)
     return gradient.train(model, lesson, watch, phase.settings)

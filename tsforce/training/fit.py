@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
 from tsforce.training.losses import THRESHOLD
 from tsforce.training.problem import Learnt, Problem
-from tsforce.training.solvers import gradient, levenberg_marquardt, relabel
+from tsforce.training.solvers import gradient, levenberg_marquardt, moments, relabel
 from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 from tsforce.training.solvers.terms import select_terms
@@ -29,16 +29,21 @@ __all__ = ["LINEAR", "PRESETS", "SOLVERS", "Fitted", "Options", "fit_model"]
 FloatArray = npt.NDArray[np.float64]
 
 LINEAR = FAMILIES["linear"]
-SOLVERS = ("auto", "adamw", "levenberg_marquardt")
+SOLVERS = ("auto", "adamw", "levenberg_marquardt", "moments")
 PRESETS: dict[str, Forcing] = {"open_loop": OpenLoop(), "closed_loop": ClosedLoop(), "curriculum": Curriculum()}
+_NAMES = {"levenberg_marquardt": "Levenberg-Marquardt", "moments": "moments of roll-outs (L-BFGS)"}
 # Series that judge a pooled model well enough with one window each.
 _MANY = 10
 # Rounds of data as demonstrator.
 _ROUNDS = 5
 # Iterations of Levenberg-Marquardt, one step ahead and on roll-outs.
 _ITERATIONS = 100, 30
+# Steps on moments, under the curriculum and closed loop; and how long the latter's are at most (M4 Hourly, rows before
+# the last day but one: full ones jump past what is worth having).
+_ON_MOMENTS = 20, 16
+_SHORT = 0.25
 
-Settings = gradient.Settings | levenberg_marquardt.Settings
+Settings = gradient.Settings | levenberg_marquardt.Settings | moments.Settings
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class Options:
     Attributes
     ----------
     solver : str
-        One of `SOLVERS`; "auto": least squares where that is the whole fit, else AdamW.
+        One of `SOLVERS`; "auto": least squares where that is the whole fit, moments of roll-outs for other named modes
+        of a linear map of lags, else AdamW.
     max_steps, batch_size, learning_rate : number or None
     loss, loss_space : str
         A loss "auto" is the solver's own.
@@ -113,6 +119,14 @@ class Options:
                 penalty=self.penalty,
                 initial_weight=self.initial_weight,
                 initial_outputs="measured" if forcing == OpenLoop() else self.initial_outputs,
+            )
+        if self.solver == "moments":
+            closed = forcing == ClosedLoop()
+            return moments.Settings(
+                max_steps=self.max_steps or _ON_MOMENTS[closed],
+                reach=_SHORT if closed else 1.0,
+                huber_threshold=self.huber_threshold if self.loss in ("auto", "huber") else None,
+                time_limit=self.time_limit,
             )
         pace = family.pooled if pooled else family.local
         return gradient.Settings(
@@ -207,8 +221,8 @@ def fit_model(
                 Record("choose", "open_loop", 0, 0, nothing, choice.one_step, choice.closed_loop, 1.0, nothing, 0.0)
             )
         return Fitted(model, learnt, history, choice, ["open_loop"] * n_groups)
-    name = "Levenberg-Marquardt" if options.by_squares else "gradient (AdamW)"
-    history.solver = f"{name}, warm start by least squares"
+    options = _on_moments_or_not(problem, kind, mode, options)
+    history.solver = f"{_NAMES.get(options.solver, 'gradient (AdamW)')}, warm start by least squares"
     phases, n_trials = _plan(kind, mode, options, pooled=problem.pooled)
     build = partial(kind.build, dtype=torch.float64) if options.by_squares else kind.build
     fit = fit_by_gradient(
@@ -226,6 +240,35 @@ def fit_model(
     kept = np.where(taken.any(axis=0), trials[taken.argmax(axis=0)], "open_loop").tolist()
     history.notes.append(_what_was_kept(fit, kept))
     return Fitted(fit.model, fit.learnt, history, choice, kept)
+
+
+def _on_moments_or_not(problem: Problem, kind: Family, mode: str | Forcing, options: Options) -> Options:
+    """Return options that name moments where these are asked for or, by "auto", do what the others ask for.
+
+    Raises
+    ------
+    ArgumentError
+        If moments are asked for, and do not.
+    """
+    if options.solver not in ("auto", "moments"):
+        return options
+    reasons = {
+        f"model={kind.name!r}": kind != LINEAR,
+        f"mode={mode!r}": mode not in ("closed_loop", "curriculum", "auto"),
+        f"loss={options.loss!r}": options.loss not in ("auto", "mse", "huber"),
+        f"loss_space={options.loss_space!r}": options.loss_space != "model",
+        "learning_rate": options.learning_rate is not None,
+        "batch_size": options.batch_size is not None,
+    }
+    asked = next((words for words, there in reasons.items() if there), None) or moments.why_not(problem)
+    if asked is None:
+        return replace(options, solver="moments")
+    if options.solver == "moments":
+        raise ArgumentError(
+            f"solver='moments' trains linear maps of the lags of one target, without missing values, by squares or "
+            f"Huber's loss in modes 'closed_loop', 'curriculum' and 'auto'; here it meets {asked}: use solver='auto'."
+        )
+    return options
 
 
 def _check_penalty(options: Options) -> None:
