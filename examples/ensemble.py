@@ -26,7 +26,7 @@ df = pd.concat(shops, ignore_index=True)
 
 
 def narx(*transforms, lags):
-    return NARXForecaster(horizon=12, lags=lags, scope="local", mode="open_loop", target_transforms=transforms)
+    return NARXForecaster(12, lags, scope="local", mode="open_loop", target_transforms=transforms, prior="zero")
 
 
 members = {

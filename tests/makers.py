@@ -60,3 +60,15 @@ def grouped(settings):
     own = {name: value for name, value in settings.items() if name in FIELDS}
     rest = {name: value for name, value in settings.items() if name not in own}
     return rest | ({"training": Training(**own)} if own else {})
+
+
+def as_it_stands(**settings: object) -> dict[str, object]:
+    """Settings of a NARXForecaster with nothing left to what looks at the data, for tests of other things."""
+    pooled = settings.get("scope", "global") == "global"
+    plain = {
+        "scope": "global",
+        "target_transforms": (),
+        "prior": "zero",
+        "window_scaling": "mean_abs" if pooled else None,
+    }
+    return plain | settings

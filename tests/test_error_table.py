@@ -126,7 +126,7 @@ def test_leading_nan_of_y_is_trimmed():
 
 
 def test_an_unseen_series_is_forecast_from_its_history_by_a_global_model():
-    fc = build().fit(days()).predict(history=days().assign(unique_id="b"))
+    fc = build(scope="global").fit(days()).predict(history=days().assign(unique_id="b"))
     assert set(fc["unique_id"]) == {"b"}
 
 

@@ -45,8 +45,8 @@ def linear(mode=None, **settings):
     def make(horizon, targets, limit):
         target = targets[0] if len(targets) == 1 else list(targets)
         return NARXForecaster(
-            horizon, 2, target_col=target, window_scaling=None, ridge=1e-3, max_steps=2,
-            **grouped({"validation": False, "time_limit": limit, **settings}),
+            horizon, 2, target_col=target, scope="global", window_scaling=None, ridge=1e-3, max_steps=2,
+            target_transforms=(), **grouped({"validation": False, "time_limit": limit, **settings}),
         )  # fmt: skip
 
     return ChaosModel(make, mode)

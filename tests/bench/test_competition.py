@@ -213,14 +213,15 @@ def test_columns_say_what_was_run():
         [
             ("plain", linear(target_transforms=transforms), "open_loop"),
             ("sparse", NARXForecaster(6, [1, 2, 7], season_length=7, ridge=1.0, mode="open_loop"), None),
+            ("one", NARXForecaster(6, 3, scope="global", ridge=1.0, mode="open_loop"), None),
             ("naive", Baseline("naive"), None),
         ],
     )
     assert tuple(rows.columns) == COMPETITION_COLUMNS
-    assert rows["lags"].to_list() == ["7", "1 2 7", ""]
-    assert rows["scope"].to_list() == ["local", "global", ""]
-    assert rows["transforms"].to_list() == [" ".join(map(repr, transforms)), "", ""]
-    assert rows["mode"].to_list() == ["open_loop", "open_loop", ""]
+    assert rows["lags"].to_list() == ["7", "1 2 7", "3", ""]
+    assert rows["scope"].to_list() == ["local", "local", "global", ""]
+    assert rows["transforms"].to_list() == [" ".join(map(repr, transforms)), "", "MeanScale()", ""]
+    assert rows["mode"].to_list() == ["open_loop", "open_loop", "open_loop", ""]
     assert set(rows["threads"]) == {1}
     assert set(rows["dataset"] + rows["group"]) == {"toysmall"}
     assert (rows["fit_cpu_s"] >= 0).all()

@@ -92,13 +92,16 @@ def test_the_forecast_is_that_of_the_plain_python_call():
         result = done(f"air.{suffix}", "--horizon", "12")
         same(table(result.stdout), expected)
         assert f"air.{suffix}: 1 series, 144 rows, freq 'MS'" in result.stderr
-        assert "narx: lags 1-48, season length 12, trained " in result.stderr
+        assert "narx: lags 1-36, season length 12, trained " in result.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "model"),
     [
-        (["--model", "linear-global", *QUICK], NARXForecaster(4, 12, mode="open_loop", alias="linear-global")),
+        (
+            ["--model", "linear-global", *QUICK],
+            NARXForecaster(4, 12, scope="global", mode="open_loop", alias="linear-global"),
+        ),
         (
             ["--lags", "1-3,12", "--transform", "log,difference:12", "--mode", "open_loop", "--season-length", "6"],
             NARXForecaster(

@@ -89,7 +89,7 @@ ESTIMATORS = {
     "NARXForecaster": (
         lambda: NARXForecaster(2, 3, scope="local", mode="open_loop"),
         FORECASTER | SETTINGS,
-        LEARNT | OF_A_MAP | {"window_scaling_"},
+        LEARNT | OF_A_MAP | {"window_scaling_", "scope_", "prior_", "target_transforms_"},
     ),
     "Baseline": (naive, FORECASTER | SETTINGS, LEARNT),
     "Ensemble": (

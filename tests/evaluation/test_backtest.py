@@ -93,6 +93,7 @@ def test_the_frame_holds_forecasts_made_at_each_cutoff_beside_the_truth(df, name
 @pytest.mark.parametrize("refit", [False, True, 2])
 # Of the later windows, whose contexts hold the wrecked rows.
 @pytest.mark.filterwarnings("ignore::tsforce.errors.ContextWarning")
+@pytest.mark.filterwarnings("ignore::tsforce.errors.OffsetWarning")
 def test_rows_after_the_cutoffs_change_no_bit_of_forecasts_or_choices(df, name, refit):
     want = backtest(MODELS[name], df, n_windows=3, step_size=4, refit=refit).frame
     for k, cutoff in enumerate(sorted({-13, -9, -5})):
@@ -584,7 +585,7 @@ def test_a_frame_in_the_place_of_the_horizon_is_told_its_name(df):
 def test_series_that_are_dropped_have_no_say_in_automatic_lags(scope, short):
     lost = 2 if scope == "global" else 0
     steps = [Difference(lost)] if lost else []
-    long, few = make_frame((40, 36), seed=1), make_frame((short,) * 9, ids=[f"few{k}" for k in range(9)])
+    long, few = make_frame((80, 72), seed=1), make_frame((short,) * 9, ids=[f"few{k}" for k in range(9)])
     model = NARXForecaster(4, scope=scope, short_series="drop", mode="open_loop", target_transforms=steps, ridge=1.0)
     mixed = model.clone_unfitted().fit(pd.concat([few, long], ignore_index=True))
     alone = model.clone_unfitted().fit(long)

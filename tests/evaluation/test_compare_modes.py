@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
-from tests.makers import make_frame
+from tests.makers import as_it_stands, make_frame
 from tsforce import Baseline, Curriculum, NARXForecaster, Training, backtest, compare_modes
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.paired import paired_test
@@ -17,7 +17,7 @@ MODES = ["open_loop", "closed_loop", "auto"]
 
 def build(**settings):
     return NARXForecaster(
-        4, 7, scope="local", season_length=7, max_steps=10, training=Training(batch_size=4), **settings
+        4, 7, season_length=7, max_steps=10, training=Training(batch_size=4), **as_it_stands(scope="local", **settings)
     )
 
 

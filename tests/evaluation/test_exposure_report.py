@@ -379,7 +379,8 @@ def test_the_map_of_a_model_per_series_has_the_radius_of_its_own_autoregression(
 
 def test_the_radius_of_a_network_is_that_of_finite_differences_of_its_forecasts(df):
     # Without transforms, model units are original ones over the window's scale, which leaves eigenvalues as they are.
-    model = narx(scope="global", model=MLP((4,), "tanh"), lags=3, mode="closed_loop", max_steps=30, learning_rate=0.01)
+    own = {"model": MLP((4,), "tanh"), "lags": 3, "mode": "closed_loop", "max_steps": 30, "learning_rate": 0.01}
+    model = narx(scope="global", target_transforms=(), window_scaling="mean_abs", **own)
     model.fit(df)
     model.model_.double()
     found = model.set_params(horizon=1).companion_at(df, [40]).set_index("unique_id")

@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 import tsforce
-from tests.makers import make_frame
+from tests.makers import as_it_stands, make_frame
 from tsforce import Baseline, Difference, Log, NARXForecaster, NARXRegressor, backtest, tune
 from tsforce.errors import ArgumentError, ArgumentTypeError, MissingExtraError, SeriesTooShortError
 from tsforce.evaluation.tune import Tuning
@@ -21,7 +21,8 @@ H = 4
 
 
 def model(**kwargs):
-    return NARXForecaster(**{"horizon": H, "lags": 3, "mode": "open_loop", "ridge": 10.0, **kwargs})
+    given = {"horizon": H, "lags": 3, "mode": "open_loop", "ridge": 10.0}
+    return NARXForecaster(**{**as_it_stands(), **given, **kwargs})
 
 
 SPACE = {

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from tests.makers import make_frame
+from tests.makers import as_it_stands, make_frame
 from tsforce import Baseline, Difference, Ensemble, Log, NARXForecaster, Standardize
 from tsforce.errors import ContextWarning, SeriesTooShortError
 
@@ -15,8 +15,8 @@ LINE = {"horizon": 4, "lags": 8, "season_length": 7, "mode": "open_loop"}
 MODELS = {
     "local": NARXForecaster(**LINE, scope="local"),
     "local, differences": NARXForecaster(**LINE, scope="local", target_transforms=[Log(), Difference(7)]),
-    "global": NARXForecaster(**LINE),
-    "global, last": NARXForecaster(**LINE, window_scaling="last", target_transforms=[Standardize()]),
+    "global": NARXForecaster(**LINE, **as_it_stands()),
+    "global, last": NARXForecaster(**LINE, scope="global", window_scaling="last", target_transforms=[Standardize()]),
     "gru": NARXForecaster(**LINE, model="gru", max_steps=3),
     "seasonal_naive": Baseline("seasonal_naive", horizon=4, season_length=7),
     "drift": Baseline("drift", horizon=4),
@@ -108,7 +108,7 @@ def test_new_rows_after_a_gap_are_not_joined_and_that_is_said(scope):
 
 
 def test_before_a_young_series_stands_the_mean_of_what_it_has():
-    model = NARXForecaster(**LINE, window_scaling=None).fit(make_frame((60, 55)))
+    model = NARXForecaster(**LINE, **as_it_stands(window_scaling=None)).fit(make_frame((60, 55)))
     young = pd.DataFrame({"unique_id": "young", "ds": [201, 202, 203], "y": [90.0, 110.0, 106.0]})
     grown = pd.DataFrame({"unique_id": "young", "ds": np.arange(196, 204), "y": [102.0] * 5 + [90.0, 110.0, 106.0]})
     with pytest.warns(ContextWarning, match=r"'young': as few as 3 rows"):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from tests.makers import as_it_stands
 from tsforce import NARXForecaster, Training
 from tsforce.models import MLP
 
@@ -94,7 +95,7 @@ def test_a_context_of_equal_values_is_forecast_as_what_it_is_where_windows_are_s
 
 def test_a_context_of_one_value_is_taken_away_where_windows_are_standardised():
     df = pauses()
-    model = NARXForecaster(4, 1, window_scaling="standard", mode="open_loop", ridge=0.0, scope="global").fit(df)
+    model = NARXForecaster(4, 1, mode="open_loop", ridge=0.0, **as_it_stands(window_scaling="standard")).fit(df)
     moves = df.groupby("unique_id")["y"].diff().mean()
     first = model.predict(1)[NAME].to_numpy()
     np.testing.assert_allclose(first, df.groupby("unique_id")["y"].last() + moves, rtol=1e-9)

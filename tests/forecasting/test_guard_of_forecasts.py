@@ -15,6 +15,7 @@ from tsforce import Difference, Log, NARXForecaster, backtest
 from tsforce.errors import ArgumentError, DivergenceWarning
 
 OPEN = {"mode": "open_loop"}
+POOLED = {"scope": "global", "window_scaling": "mean_abs", **OPEN}
 
 
 def frame(**series):
@@ -46,7 +47,9 @@ def with_an_error_of_typing(n=100, wild=1e6, at=50):
 @pytest.mark.parametrize("scope", ["global", "local"])
 def test_a_line_goes_on_as_far_as_it_is_asked_for(model, scope):
     line = 10 + 2.0 * np.arange(40)
-    fitted = NARXForecaster(5, 2, model=model, scope=scope, ridge=0.0, window_scaling=None, **OPEN)
+    fitted = NARXForecaster(
+        5, 2, model=model, scope=scope, ridge=0.0, window_scaling=None, target_transforms=(), **OPEN
+    )
     fitted.fit(frame(line=line))
     with pytest.warns(DivergenceWarning, match="1 of 1 forecasts .* were left as they are") as caught:
         found = forecast_of(fitted, 3000)
@@ -124,7 +127,7 @@ def test_a_wild_value_in_one_series_leaves_the_others_finite_or_is_said(model, t
     noise = np.random.default_rng(0).normal(size=40)
     noise[20] = wild
     df = frame(line=10 + 2.0 * np.arange(40), noise=noise, still=np.zeros(40))
-    fitted = NARXForecaster(8, 3, model=model, target_transforms=transforms, **OPEN).fit(df)
+    fitted = NARXForecaster(8, 3, model=model, target_transforms=transforms, **POOLED).fit(df)
     found, said = forecast(fitted)
     assert np.isfinite(found["NARXForecaster"]).all()
     line = found[found["unique_id"] == "line"]["NARXForecaster"]
@@ -165,7 +168,7 @@ def test_windows_side_by_side_are_held_as_alone():
 
 def test_a_backtest_says_it_too():
     y = with_an_error_of_typing()
-    model = NARXForecaster(7, 7, ridge=1.0, **OPEN)
+    model = NARXForecaster(7, 7, ridge=1.0, target_transforms=(), **POOLED)
     with pytest.warns(DivergenceWarning, match="forecasts"):
         result = backtest(model, frame(s=y), horizon=7, n_windows=3)
     assert result.frame.select_dtypes("number").abs().max(axis=None) <= y.max()
@@ -176,7 +179,7 @@ def test_the_first_step_of_a_clean_series_is_held_where_another_one_spoilt_the_p
     noise = np.random.default_rng(0).normal(size=40)
     noise[20] = 1e9
     df = frame(line=10 + 2.0 * np.arange(40), noise=noise)
-    fitted = NARXForecaster(8, 3, model=model, target_transforms=[Difference(1)], max_steps=3, **OPEN).fit(df)
+    fitted = NARXForecaster(8, 3, model=model, target_transforms=[Difference(1)], max_steps=3, **POOLED).fit(df)
     with pytest.warns(DivergenceWarning):
         forecast = fitted.predict()
     # Steps of the line are 2, and no step of its forecast is further out than ten times that.

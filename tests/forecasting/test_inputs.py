@@ -11,7 +11,7 @@ import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 
-from tests.makers import grouped, make_frame
+from tests.makers import as_it_stands, grouped, make_frame
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, backtest, compare
 from tsforce.data.calendar import CALENDAR, calendar_columns, calendar_values
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Moment, OpenLoop
@@ -68,7 +68,10 @@ def after(df, steps=H, seed=7):
 
 def build(**settings):
     return NARXForecaster(
-        **grouped({"horizon": H, "lags": [1, 2, 7], "max_steps": 10, "batch_size": 8, "season_length": 7} | settings)
+        **grouped(
+            {"horizon": H, "lags": [1, 2, 7], "max_steps": 10, "batch_size": 8, "season_length": 7}
+            | as_it_stands(**settings)
+        )
     )
 
 

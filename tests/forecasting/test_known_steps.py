@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeRegressor
 
+from tests.makers import as_it_stands
 from tsforce import NARXForecaster, Training, backtest
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.equation import equation
@@ -29,7 +30,7 @@ def follows(lag, n=300, seed=0, level=5.0, gain=3.0):
 
 def build(horizon, lags=1, **settings):
     given = {"mode": "open_loop", "scope": "local", "past_exog": ["x"], "ridge": 0}
-    return NARXForecaster(horizon, lags, **(given | settings))
+    return NARXForecaster(horizon, lags, **as_it_stands(**(given | settings)))
 
 
 @pytest.mark.parametrize("horizon", [3, 4, 5, 12])

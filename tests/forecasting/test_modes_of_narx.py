@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.makers import grouped, make_frame, wreck_after
+from tests.makers import as_it_stands, grouped, make_frame, wreck_after
 from tsforce import ClosedLoop, Curriculum, Difference, Forecaster, Log, NARXForecaster, OpenLoop, Training
 from tsforce.datasets import load
 from tsforce.forcing import InverseSigmoid
@@ -25,7 +25,9 @@ IDS = [f"{k['model']}-{k['scope']}" for k in KINDS]
 
 def build(**settings):
     return NARXForecaster(
-        **grouped({"horizon": 4, "lags": 7, "season_length": 7, "max_steps": 20, "batch_size": 8, **settings})
+        **grouped(
+            {"horizon": 4, "lags": 7, "season_length": 7, "max_steps": 20, "batch_size": 8, **as_it_stands(**settings)}
+        )
     )
 
 
@@ -134,8 +136,9 @@ def test_closed_loop_training_mends_a_model_that_open_loop_leaves_drifting():
     errors = {}
     for mode in ("open_loop", "closed_loop"):
         model = NARXForecaster(
-            10, [1], window_scaling=None, training=Training(learning_rate=0.02, batch_size=256), max_steps=100
-        )
+            10, [1], training=Training(learning_rate=0.02, batch_size=256), max_steps=100,
+            **as_it_stands(window_scaling=None),
+        )  # fmt: skip
         model.fit(df[df["ds"] < 200], mode=mode)
         fc = model.predict_at(df, list(range(199, 289, 5))).merge(df, on=["unique_id", "ds"])
         errors[mode] = (fc["y"] - fc["NARXForecaster"]).abs().mean()
@@ -167,7 +170,9 @@ def test_a_time_limit_ends_training_and_leaves_a_model_that_forecasts(df):
 
 def test_a_lone_phase_stays_at_the_start_where_no_look_is_better_and_says_so():
     df = load("airpassengers")
-    model = NARXForecaster(12, 24, scope="local", training=Training(solver="adamw")).fit(df, mode="curriculum")
+    model = NARXForecaster(12, 24, scope="local", prior="zero", training=Training(solver="adamw")).fit(
+        df, mode="curriculum"
+    )
     looks = model.history_.frame.query("run == 'choose'")
     start = looks["closed_loop"].iloc[0]
     assert (looks["closed_loop"].iloc[1:] > start).all()
@@ -178,7 +183,7 @@ def test_a_lone_phase_stays_at_the_start_where_no_look_is_better_and_says_so():
         "curriculum: no look was better, so that the start, open loop by least squares, was kept; closed-loop "
         f"validation error {start:.4g} at the start, {start:.4g} kept."
     )
-    plain = NARXForecaster(12, 24, scope="local").fit(df, mode="open_loop")
+    plain = NARXForecaster(12, 24, scope="local", prior="zero").fit(df, mode="open_loop")
     np.testing.assert_allclose(model.predict()["NARXForecaster"], plain.predict()["NARXForecaster"], rtol=1e-6)
 
 
@@ -193,7 +198,9 @@ def test_what_a_lone_phase_keeps_is_no_worse_than_its_start_in_any_model(df):
 
 def test_the_history_says_why_each_run_ended_and_hides_none():
     df = load("airpassengers")
-    model = NARXForecaster(12, 24, scope="local", training=Training(solver="adamw")).fit(df, mode="closed_loop")
+    model = NARXForecaster(12, 24, scope="local", prior="zero", training=Training(solver="adamw")).fit(
+        df, mode="closed_loop"
+    )
     runs = model.history_.runs.set_index("run")
     looks = model.history_.frame.query("run == 'choose'")
     best = looks.loc[looks["closed_loop"].idxmin()]

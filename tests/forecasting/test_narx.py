@@ -224,16 +224,41 @@ def test_an_int_means_up_to_and_a_list_exactly_those(df, lags, want):
 @pytest.mark.parametrize(
     ("horizon", "scope", "transforms", "want"),
     [
-        (6, "global", (), 24),
-        (20, "local", (), 35),  # half of the shortest, 70
-        (20, "local", (Difference(7),), 31),
-        (20, "global", (), 37),  # half of the 10 % quantile, 74
-        (60, "global", (Difference(7),), 33),
+        (6, "global", (), 22),  # a quarter of the median, 90
+        (3, "global", (), 12),
+        (1, "global", (), 8),  # a season and one more
+        (20, "local", (), 22),
+        (20, "local", (Difference(7),), 20),  # a quarter of 83
+        (20, "global", (), 22),
+        (60, "global", (Difference(7),), 20),
     ],
 )
-def test_auto_lags_are_four_horizons_within_half_the_rows(df, horizon, scope, transforms, want):
+def test_auto_lags_are_four_horizons_within_a_quarter_of_the_rows_and_a_season(df, horizon, scope, transforms, want):
     model = build(horizon=horizon, lags="auto", scope=scope, target_transforms=transforms, ridge=1.0).fit(df)
     assert model.lags_ == tuple(range(1, want + 1))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "scope", "horizon", "season", "want"),
+    [
+        ((90, 30, 120), "local", 20, 7, range(1, 15)),  # as many rows are left of the shortest
+        ((90, 30, 120), "global", 20, 7, range(1, 23)),
+        ((40, 40, 40), "local", 1, 1, range(1, 5)),  # no fewer than 4
+        ((6, 6, 6), "global", 1, 1, range(1, 4)),  # but half of the rows
+        ((6, 6, 6), "local", 1, 1, range(1, 3)),
+        ((90, 30, 120), "global", 2, 24, range(1, 26)),
+        ((90, 30, 120), "local", 2, 24, range(1, 26)),
+        ((90, 30, 120), "local", 2, 29, range(1, 9)),  # a season that leaves the shortest no row
+        ((90, 30, 120), "global", 2, 29, range(1, 31)),
+        ((300, 280, 310), "local", 2, 120, (*range(1, 9), 120, 121)),
+        ((300, 280, 310), "global", 2, 120, (*range(1, 9), 120, 121)),
+        ((1200,), "local", 100, 1, range(1, 257)),
+    ],
+)
+def test_auto_lags_leave_rows_to_learn_from_and_read_a_season(lengths, scope, horizon, season, want):
+    settings = {"target_transforms": (), "ridge": 1.0, "season_length": season}
+    model = build(horizon=horizon, lags="auto", scope=scope, **settings).fit(make_frame(lengths))
+    assert model.lags_ == tuple(want)
 
 
 @pytest.mark.parametrize(("freq", "season"), [("h", 24), ("D", 7), ("W-SUN", 52), ("MS", 12), ("QS", 4), ("YS", 1)])
@@ -248,9 +273,9 @@ def test_an_intercept_is_fitted_unless_a_seasonal_difference_is_taken(df):
         assert bool(model.model_.bias.any()) is has
 
 
-def test_window_scaling_auto_is_none_locally_and_mean_abs_globally(df):
+def test_window_scaling_auto_is_none_locally_and_the_last_value_globally(df):
     assert build(scope="local").fit(df).window_scaling_ is None
-    assert build(scope="global").fit(df).window_scaling_ == "mean_abs"
+    assert build(scope="global").fit(df).window_scaling_ == "last"
     assert build(scope="global", window_scaling=None).fit(df).window_scaling_ is None
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from tests.makers import grouped
+from tests.makers import as_it_stands, grouped
 from tsforce import Baseline, Difference, Ensemble, NARXForecaster, Standardize, backtest, compare, compare_modes
 from tsforce.errors import ArgumentError, FrameError
 from tsforce.forecasting.base import Forecaster
@@ -30,7 +30,7 @@ def panel(n_series=3, n=60, seed=0):
 
 def build(**settings):
     given = {"horizon": H, "lags": 2, "target_col": ["u", "v"], "ridge": 1e-6, "window_scaling": None, "max_steps": 5}
-    return NARXForecaster(**grouped(given | settings))
+    return NARXForecaster(**grouped(as_it_stands(**(given | settings))))
 
 
 KINDS = {

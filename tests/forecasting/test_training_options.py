@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
-from tests.makers import make_frame, sysid_record
+from tests.makers import as_it_stands, make_frame, sysid_record
 from tsforce import ClosedLoopSplit, Difference, NARXForecaster, NARXRegressor, Training, tune
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.forecasting.training_options import FIELDS
@@ -178,7 +178,9 @@ def test_both_estimators_hold_out_by_default_what_they_did():
 
 
 def test_a_grid_search_reaches_inside_and_over_the_loss():
-    model = NARXForecaster(4, 3, mode="closed_loop", max_steps=30, training=Training(time_limit=60, solver="adamw"))
+    model = NARXForecaster(
+        4, 3, mode="closed_loop", max_steps=30, training=Training(time_limit=60, solver="adamw"), **as_it_stands()
+    )
     grid = {"training__learning_rate": [1e-6, 0.05], "loss": ["mae", "mse"]}
     search = GridSearchCV(model, grid, cv=ClosedLoopSplit(horizon=4, n_windows=2)).fit(make_frame((90,)))
     assert len(set(search.cv_results_["mean_test_score"])) == 4
@@ -200,7 +202,7 @@ def test_a_search_over_a_regressor_reaches_inside():
 
 def test_tune_reaches_inside():
     pytest.importorskip("optuna")
-    model = NARXForecaster(4, 3, season_length=7, **QUICK)
+    model = NARXForecaster(4, 3, season_length=7, **as_it_stands(**QUICK))
     space = {"training__learning_rate": (1e-3, 0.1, "log"), "training__batch_size": range(4, 9), "loss": ["mae", "mse"]}
     found = tune(model, make_frame((70,)), space, n_trials=3, n_windows=2)
     assert found.trials_["training__learning_rate"].tolist()[0] == "auto"

@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import tsforce
-from tests.makers import grouped
+from tests.makers import as_it_stands, grouped
 from tsforce import ClosedLoop, NARXForecaster, NARXRegressor, OpenLoop, Training
 from tsforce.errors import ArgumentError, ContextWarning, DivergenceWarning, SeriesTooShortError
 from tsforce.forcing import ProfessorForcing
@@ -189,7 +189,7 @@ def test_it_is_the_forecaster_on_the_same_panel(kind, options):
     frame = pd.DataFrame({"unique_id": np.repeat([0, 1], [90, 70]), "ds": [*range(90), *range(70)], "y": z})
     frame[["x0", "x1"]] = X
     twin = NARXForecaster(
-        12, 2, future_exog=["x0", "x1"], exog_lags=[1, 2], window_scaling=None, **grouped(shared)
+        12, 2, future_exog=["x0", "x1"], exog_lags=[1, 2], **as_it_stands(window_scaling=None), **grouped(shared)
     ).fit(frame)  # fmt: skip
     model = NARXRegressor(2, 2, input_delay=1, horizon=12, **grouped(shared)).fit(X, y, session_sizes=[90, 70])
     at = twin.predict_at(frame, pd.DataFrame({"unique_id": [1], "cutoff": [57]}))["NARXForecaster"]

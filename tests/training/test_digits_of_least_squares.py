@@ -91,10 +91,10 @@ def test_without_noise_the_penalty_that_is_chosen_is_next_to_none(model):
 def test_what_was_not_tried_is_in_no_column_and_noise_keeps_its_penalty():
     rng = np.random.default_rng(0)
     df = pd.DataFrame({"unique_id": "a", "ds": np.arange(200), "y": rng.normal(size=200)})
-    model = NARXForecaster(5, 6, scope="local", mode="open_loop").fit(df)
+    model = NARXForecaster(5, 6, scope="local", prior="zero", mode="open_loop").fit(df)
     names = [name for name in model.ridge_ if name.startswith("error")]
     assert names == [f"error_at_{ridge}" for ridge in (1, 3, 10, 30, 100, 300)]
     clean = df.assign(y=slow_sines(200))
-    found = NARXForecaster(5, 6, scope="local", mode="open_loop").fit(clean).ridge_.iloc[0]
+    found = NARXForecaster(5, 6, scope="local", prior="zero", mode="open_loop").fit(clean).ridge_.iloc[0]
     assert found["ridge"] < 1
     assert found[f"error_at_{found['ridge']:g}"] < 0.5 * found["error_at_1"]

@@ -12,7 +12,7 @@ import torch
 from scipy.optimize import least_squares
 from sklearn.linear_model import LinearRegression
 
-from tests.makers import grouped, make_frame, wreck_after
+from tests.makers import as_it_stands, grouped, make_frame, wreck_after
 from tsforce import ClosedLoop, Curriculum, NARXForecaster, OpenLoop, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Standardize
@@ -569,7 +569,7 @@ def forecaster(**settings):
         **grouped(
             {"horizon": 4, "lags": 7, "season_length": 7, "max_steps": 10, "model": MLP((3,), "tanh")}
             | SOLVER
-            | settings
+            | as_it_stands(**settings)
         )
     )
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from tests.makers import make_frame, wreck_after
+from tests.makers import as_it_stands, make_frame, wreck_after
 from tsforce import Curriculum, Difference, Log, NARXForecaster
 from tsforce.data.frame import read_panel
 from tsforce.dynamics.forcing import ClosedLoop, Moment
@@ -105,7 +105,7 @@ def test_rows_of_a_roll_out_against_a_plain_loop():
 @pytest.mark.parametrize("scope", ["global", "local"])
 def test_a_linear_regressor_in_open_loop_is_the_linear_model(scope):
     df = make_frame()
-    settings = {"scope": scope, "mode": "open_loop", "window_scaling": None}
+    settings = as_it_stands(scope=scope, mode="open_loop", window_scaling=None)
     mine = build(LinearRegression(), **settings).fit(df)
     wanted = build("linear", ridge=0, **settings).fit(df)
     np.testing.assert_allclose(mine.predict()["NARXForecaster"], wanted.predict()["NARXForecaster"], rtol=1e-6)

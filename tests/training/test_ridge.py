@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.makers import make_frame, wreck_after
+from tests.makers import as_it_stands, make_frame, wreck_after
 from tsforce import Difference, Log, NARXForecaster
 from tsforce.training.solvers.ridge import RIDGES
 
@@ -32,7 +32,11 @@ def errors_by_loop(df, transforms, scope, **settings):
     table = {}
     for ridge in RIDGES:
         model = NARXForecaster(
-            H, LAGS, scope=scope, target_transforms=transforms, ridge=ridge, mode="open_loop", **settings
+            H,
+            LAGS,
+            ridge=ridge,
+            mode="open_loop",
+            **as_it_stands(scope=scope, target_transforms=transforms, **settings),
         )
         model.fit(df.loc[df["step"] <= stop, ["unique_id", "ds", "y"]])
         for name, part in df.groupby("unique_id", sort=False):
@@ -48,9 +52,8 @@ def errors_by_loop(df, transforms, scope, **settings):
 @pytest.mark.parametrize("transforms", [(), (Log(), Difference(7))])
 def test_local_choice_equals_a_plain_loop(transforms):
     df = make_frame((90, 45, 120, 24))
-    model = NARXForecaster(H, LAGS, scope="local", target_transforms=transforms, season_length=7, mode="open_loop").fit(
-        df
-    )
+    plain = as_it_stands(scope="local", target_transforms=transforms)
+    model = NARXForecaster(H, LAGS, season_length=7, mode="open_loop", **plain).fit(df)
     errors = errors_by_loop(df, transforms, "local", season_length=7)
     got = model.ridge_.set_index("unique_id")
     np.testing.assert_allclose(got.filter(like="error").to_numpy().T, errors, rtol=1e-7)
@@ -60,7 +63,7 @@ def test_local_choice_equals_a_plain_loop(transforms):
 
 def test_a_series_without_a_window_takes_the_panels_choice():
     df = make_frame((90, 45, 120, 14))
-    model = NARXForecaster(H, LAGS, scope="local", season_length=7, mode="open_loop").fit(df)
+    model = NARXForecaster(H, LAGS, season_length=7, mode="open_loop", **as_it_stands(scope="local")).fit(df)
     errors = errors_by_loop(df, (), "local", season_length=7).iloc[:, :3]
     y = {name: part["y"].to_numpy() for name, part in df.groupby("unique_id")}
     stops = {"s0": 90 - 20, "s1": 45 - 20, "s2": 120 - 20}
@@ -76,7 +79,7 @@ def _season_scale(y, m=7):
 
 def test_global_choice_is_one_value_by_the_scaled_error_of_all_series():
     df = make_frame((90, 45, 120))
-    model = NARXForecaster(H, LAGS, scope="global", season_length=7, mode="open_loop").fit(df)
+    model = NARXForecaster(H, LAGS, season_length=7, mode="open_loop", **as_it_stands()).fit(df)
     errors = errors_by_loop(df, (), "global", season_length=7)
     got = model.ridge_.set_index("unique_id")
     np.testing.assert_allclose(got.filter(like="error").to_numpy().T, errors, rtol=1e-7)
@@ -87,7 +90,7 @@ def test_global_choice_is_one_value_by_the_scaled_error_of_all_series():
 
 def test_a_series_with_a_single_window_has_its_say_in_the_history():
     df = make_frame((90, 19))
-    model = NARXForecaster(H, LAGS, scope="local", season_length=7, mode="open_loop").fit(df)
+    model = NARXForecaster(H, LAGS, season_length=7, mode="open_loop", **as_it_stands(scope="local")).fit(df)
     assert model.ridge_["n_windows"].tolist() == [4, 1]
     errors = errors_by_loop(df, (), "local", season_length=7)
     y = {name: part["y"].to_numpy() for name, part in df.groupby("unique_id")}

@@ -9,6 +9,7 @@ import torch
 from statsmodels.robust.norms import HuberT
 from statsmodels.robust.robust_linear_model import RLM
 
+from tests.makers import as_it_stands
 from tests.training.test_least_squares import make_store
 from tsforce import Difference, Ensemble, NARXForecaster, NARXRegressor, Training
 from tsforce.dynamics.lags import LagLayout
@@ -145,7 +146,9 @@ def wild(rows, seed, *, size=40.0, level=50.0):
 
 
 def robust_narx(lags=7, horizon=5, **settings):
-    return NARXForecaster(horizon, lags, **{"scope": "local", "mode": "open_loop", "loss": "huber"} | settings)
+    return NARXForecaster(
+        horizon, lags, **as_it_stands(**{"scope": "local", "mode": "open_loop", "loss": "huber"} | settings)
+    )
 
 
 def test_five_series_together_are_each_alone():

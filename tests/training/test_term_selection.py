@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.makers import grouped, make_frame, wreck_after
+from tests.makers import as_it_stands, grouped, make_frame, wreck_after
 from tsforce import ClosedLoop, Forecaster, NARXForecaster, OpenLoop, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.inputs import InputCoder
@@ -430,7 +430,9 @@ def test_of_degree_one_with_all_terms_it_is_the_linear_model():
     df = make_frame((80, 60))
     for scope in ("local", "global"):
         a, b = (
-            build(model=model, scope=scope, ridge=2.0, mode="open_loop").fit(df).predict()["NARXForecaster"]
+            build(model=model, ridge=2.0, mode="open_loop", **as_it_stands(scope=scope))
+            .fit(df)
+            .predict()["NARXForecaster"]
             for model in ("linear", Polynomial(1, 3))
         )
         np.testing.assert_allclose(a, b, rtol=1e-9)

@@ -139,7 +139,9 @@ def _narx(lags: Any, *, polynomial: tuple[int, float] | None = None, solver: str
         own["training"] = Training(solver=solver, validation=False, time_limit=limit if by_gradient else None)
         if polynomial is not None:
             own["model"] = _polynomial(*polynomial)
-        return NARXForecaster(horizon, lags, target_col=_col(targets), window_scaling=None, **own)
+        # Systems as they are: nothing is left to settings that look at the data.
+        plain = {"scope": "global", "window_scaling": None, "target_transforms": (), "prior": "zero"}
+        return NARXForecaster(horizon, lags, target_col=_col(targets), **plain | own)
 
     return make
 

@@ -322,9 +322,11 @@ def _settings(model: Forecaster) -> Row:
     """Return what stands in the columns on the model itself; empty where it has no such setting."""
     parameters = model.get_params(deep=False)
     lags = list(getattr(model, "lags_", ()))
-    transforms = parameters.get("target_transforms") or ()
+    # What was left to the data stands there as it was chosen.
+    chosen = {name: value for name, value in parameters.items() if not (isinstance(value, str) and value == "auto")}
+    transforms = chosen.get("target_transforms", getattr(model, "target_transforms_", ())) or ()
     return {
-        "scope": str(parameters.get("scope") or ""),
+        "scope": str(chosen.get("scope", getattr(model, "scope_", ""))),
         # As the argument is written: an int L means 1..L.
         "lags": str(len(lags)) if lags and lags == list(range(1, len(lags) + 1)) else " ".join(map(str, lags)),
         "transforms": " ".join(map(repr, transforms)) if isinstance(transforms, Sequence) else repr(transforms),

@@ -210,8 +210,9 @@ class Standardize(Transform):
     def learn(self, values: FloatArray, counts: IntArray) -> FloatArray:
         """Return mean and standard deviation per series, (2, S, C)."""
         mean = _segment_mean(values, counts)
-        spread = np.sqrt(_segment_mean((values - np.repeat(mean, counts, axis=0)) ** 2, counts))
+        apart = values - np.repeat(mean, counts, axis=0)
         # The mean of equal values is off by rounding; such a spread is zero.
+        spread = (unit := np.abs(apart).max(initial=0.0) or 1.0) * np.sqrt(_segment_mean((apart / unit) ** 2, counts))
         return np.stack([mean, np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)])
 
     def forward(self, y: Tensor, params: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class ClosedLoopSplit:
     >>> model = NARXForecaster(horizon=12, scope="local", mode="open_loop")
     >>> search = GridSearchCV(model, {"lags": [12, 24]}, cv=ClosedLoopSplit(horizon=12, n_windows=3))
     >>> search.fit(load("airpassengers")).best_params_
-    {'lags': 12}
+    {'lags': 24}
     """
 
     def __init__(

@@ -238,27 +238,16 @@ def check_mode(mode: Any) -> str | Forcing:
     return mode if isinstance(mode, Forcing) else check_choice("mode", mode, MODES)
 
 
-def resolve_lags(
-    lags: Any, horizon: int, panel: Panel, lost: int, *, pooled: bool, drop: bool, has_inputs: bool
-) -> tuple[int, ...]:
-    """Return the lags, ascending; none of them where the target is to follow from inputs alone.
+def resolve_lags(lags: Any, *, has_inputs: bool) -> tuple[int, ...]:
+    """Return lags that were asked for, ascending; none of them where the target is to follow from inputs alone.
 
     Parameters
     ----------
-    lags : "auto", int or sequence of int
-        "auto": ``4 * horizon``, at most half the rows of the shortest series (pooled: of the 10 % quantile) after
-        `lost` rows of differences, at least 1; of series that are too short for that, none has a say if they are to be
-        left out (`drop`). An int L: 1..L. A sequence: exactly those. 0, or an empty one: none.
+    lags : int or sequence of int
+        An int L: 1..L. A sequence: exactly those. 0, or an empty one: none.
     has_inputs : bool
         Whether anything beside the target is read, without which there must be a lag.
     """
-    if isinstance(lags, str) and lags == "auto":
-        lengths = panel.lengths
-        fitted = lengths[lengths >= 1 + lost + (0 if pooled else 1)]
-        if drop and len(fitted):
-            lengths = fitted
-        rows = float(np.quantile(lengths, 0.1)) if pooled else float(lengths.min())
-        return tuple(range(1, max(1, min(4 * horizon, int(rows - lost) // 2)) + 1))
     found = output_lags_of(lags)
     if found is None:
         raise ArgumentError(

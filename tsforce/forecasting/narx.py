@@ -12,8 +12,7 @@ from tsforce.data.common_scale import CommonScale
 from tsforce.data.frame import series_frame
 from tsforce.data.future import read_future
 from tsforce.data.panel import Panel, WindowIndex
-from tsforce.data.transforms import Difference, MeanScale, Standardize, Transform, check_transforms
-from tsforce.data.windows import check_window_scaling
+from tsforce.data.transforms import Difference, MeanScale, Standardize, Transform
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family, Polynomial
 from tsforce.errors import (
@@ -27,9 +26,10 @@ from tsforce.forecasting.arguments import (
     check_count,
     check_guard,
     long_enough,
+    output_lags_of,
     resolve_inputs,
-    resolve_lags,
 )
+from tsforce.forecasting.automatic import is_auto, lags_for, prior_for, scaling_for, scope_for, transforms_for
 from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
 from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
@@ -40,7 +40,7 @@ from tsforce.training.constant import grows
 from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.guard import GUARD
 from tsforce.training.problem import Problem
-from tsforce.training.solvers.priors import PRIORS, Prior
+from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 
 __all__ = ["NARXForecaster"]
@@ -69,17 +69,18 @@ class NARXForecaster(HasTraining, SideBySide):
     horizon : int
         H, the steps that training looks at and ``predict`` gives by default.
     lags : "auto", int or sequence of int
-        An int L means 1..L, a sequence exactly those. "auto" is ``4 * horizon``, at most half the rows of the shortest
-        series (scope="global": of the 10 % quantile) after differences, at least 1. 0 or []: none, a regression on
-        inputs alone.
+        An int L means 1..L, a sequence exactly those. "auto" is ``4 * horizon``, at most a quarter of the rows of the
+        median series, at least 4; a season and one more, where every series has the rows for that; no more than leave
+        the shortest series rows to learn from. 0 or []: none, a regression on inputs alone.
     model : "linear", "polynomial", "mlp", "gru", "lstm", "encoder_decoder", a family of ``tsforce.models``, a regressor
         A linear map; a polynomial of degree 2, whose terms are chosen one after the other; beside a linear map, a
         perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state takes in the context first);
         of other sizes as ``tsforce.models.MLP(hidden=(32,))``; or any estimator with ``fit`` and ``predict`` (a
         pipeline, trees ...), of which clones are fitted: on one-step rows open loop; else on these and, round by round,
         on what it was fed in its own roll-outs, paired with the right answer.
-    scope : "global" or "local"
-        One model for all series, or one per series.
+    scope : "auto", "global" or "local"
+        One model for all series, or one per series. "auto": per series for a linear map, unless static inputs tell
+        series apart or a series has too few rows for the lags; else one for all.
     season_length : int, optional
         Steps of one season; by default what goes with the frequency (min 1440, 15min 96, h 24, D 7, W 52, M 12, Q 4,
         else 1).
@@ -99,11 +100,13 @@ class NARXForecaster(HasTraining, SideBySide):
     exog_lags : None, int, sequence of int, or dict of column -> one of these
         Offsets at which inputs are read, 0 being the step itself. None: 0 of future inputs, 1 of past ones. An int L:
         0..L, or 1..L of past ones.
-    target_transforms : sequence of Transform
-        Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``.
+    target_transforms : "auto" or sequence of Transform
+        Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``. "auto": none for models per series and
+        for polynomials; for one model of all series a scale that they share: ``Log()`` for networks and regressors
+        where all values are positive, else ``MeanScale()``.
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
-        How each window is scaled from its own context. "auto": None for scope="local" and without lags, "mean_abs" for
-        "global".
+        How each window is scaled from its own context. "auto": None for one model per series and without lags, "last"
+        for one model of all.
     context_length : int, optional
         Observed steps that window scaling looks at and a recurrent network's state takes in; the largest lag by
         default, and twice the horizon more for recurrent networks.
@@ -115,7 +118,8 @@ class NARXForecaster(HasTraining, SideBySide):
         What the model is fed while it learns; forecasts are closed loop whatever the mode. "open_loop": observed
         targets (a linear map or polynomial then is least squares). "closed_loop": its own outputs over the horizon,
         from a warm start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop,
-        then the curriculum, and whichever has the lower closed-loop validation error is kept.
+        then the curriculum, and whichever has the lower closed-loop validation error is kept; a linear map with a prior
+        learns open loop.
     loss : "auto", "mae", "mse", "huber" or "smape"
         Of training on own outputs, or by gradient. "auto" is "mae" for AdamW, and "huber" after a start by squares for
         linear maps on moments; Levenberg-Marquardt (``Training(solver=...)``) knows "mse" alone. Least squares, alone
@@ -127,12 +131,14 @@ class NARXForecaster(HasTraining, SideBySide):
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 3, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local"; 0, 1e-6, .001 or .1
         where data with hardly any noise are forecast much better with it; with a `prior` 1e3, 1e4, 1e6 too.
-    prior : "zero", "naive", "seasonal_naive", "smoothing", "seasonal_smoothing" or "pooled"
+    prior : "auto", "zero", "naive", "seasonal_naive", "smoothing", "seasonal_smoothing" or "pooled"
         What the penalty of linear maps pulls weights to: zero; those of a naive or seasonal naive forecast; those of
         simple exponential smoothing, or of the airline model for its season, smoothed as one-step squares say (of each
         series for scope="local"); those of one map for all series (scope="local"). At a large ridge the map is that
         forecast, at 0 it is least squares. They are priors of levels: what a ``Difference`` takes the map has not to,
-        and one that does not go with the prior is refused. Weights of inputs are pulled to zero.
+        and one that does not go with the prior is refused. Weights of inputs are pulled to zero. "auto": of one target
+        that a map per series sees the levels of, if the ridge is chosen, smoothing, or seasonal smoothing where that
+        leaves much less of the squares, lags far from 1 and the season more strongly; else zero.
     max_steps : int, optional
         Steps of training. By default 16 closed loop and 20 under the curriculum for linear maps on moments; of AdamW
         100 for a linear model per series and 300 for a pooled one; 300 and 1000 for "mlp"; 200 and 500 for recurrent
@@ -144,9 +150,9 @@ class NARXForecaster(HasTraining, SideBySide):
         inside: ``training__learning_rate``.
     intercept : "auto", True, False or float
         Whether least squares fits a constant. A number is its penalty, in shares of the number of rows (0 is True, a
-        large one False): the constant is what the map adds to a series at its mean level, so that between them lie the
-        drifts. "auto": yes, but after a seasonal difference (``Difference(d)``, d >= 2)
-        only of series that grow, by a test of the mean of what was differenced; else it is a drift for nothing.
+        large one False), the constant being what the map adds to a series at its mean level. "auto": yes, but after a
+        seasonal difference (``Difference(d)``, d >= 2) only of series that grow, by a test of the mean of what was
+        differenced, else it is a drift for nothing; with prior="auto" penalised by how doubtful a series' drift is.
     guard : float or None
         How far a forecast may run away: so many times the range of its series, as training rows and context show it
         (wild values aside), beyond that range; there it is held, counted and warned of. It is for maps that grow by
@@ -171,7 +177,9 @@ class NARXForecaster(HasTraining, SideBySide):
     lags_ : tuple of int
     season_length_, context_length_ : int
     freq_ : str, int or offset
-    window_scaling_ : str or None
+    window_scaling_, scope_, prior_ : str or None
+    target_transforms_ : tuple of Transform
+        What was taken.
     mode_ : str or Forcing
         The mode it was trained in.
     kept_mode_ : str, or dict of id -> str for scope="local"
@@ -202,7 +210,7 @@ class NARXForecaster(HasTraining, SideBySide):
         lags: Any = "auto",
         *,
         model: Any = "linear",
-        scope: str = "global",
+        scope: str = "auto",
         season_length: int | None = None,
         freq: Any = "infer",
         past_exog: Any = (),
@@ -210,14 +218,14 @@ class NARXForecaster(HasTraining, SideBySide):
         static: Any = (),
         calendar: Any = (),
         exog_lags: Any = None,
-        target_transforms: Any = (),
+        target_transforms: Any = "auto",
         window_scaling: str | None = "auto",
         context_length: int | None = None,
         missing: str = "raise",
         mode: Any = "auto",
         loss: str = "auto",
         ridge: float | str = "auto",
-        prior: str = "zero",
+        prior: str = "auto",
         max_steps: int | None = None,
         training: Any = None,
         intercept: bool | float | str = "auto",
@@ -310,21 +318,26 @@ class NARXForecaster(HasTraining, SideBySide):
     def _build(self, df: Any, asked: Asked) -> tuple[Panel, Problem]:
         """Return the panel of a frame, and what is to be learnt from the series of it that are long enough."""
         horizon = check_count("horizon", self.horizon)
-        pooled = check_choice("scope", self.scope, ("local", "global")) == "global"
         check_choice("short_series", self.short_series, ("raise", "drop"))
-        transforms = check_transforms(self.target_transforms)
         panel = self.read(df)
         season_length = season_length_for(self, panel)
+        pooled = scope_for(self.scope, asked.kind, self.lags, self.target_transforms, panel)
+        transforms = transforms_for(
+            self.target_transforms,
+            asked.kind,
+            panel,
+            pooled=pooled,
+            has_lags=is_auto(self.lags) or bool(output_lags_of(self.lags)),
+        )
         lost = sum(t.rows_lost for t in transforms)
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
         # The only target's columns are called y, whatever the user calls it.
         channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
-        read = resolve_lags(
-            self.lags, horizon, panel, lost,
+        read = lags_for(
+            self.lags, horizon, season_length, panel, lost,
             pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None,
         )  # fmt: skip
-        # What follows from inputs alone has no window to be scaled by.
-        scaling = self._resolve_scaling(pooled and bool(read))
+        scaling = scaling_for(self.window_scaling, asked.kind, pooled=pooled, has_lags=bool(read))
         layout = LagLayout(read, channels, **given).by_known_steps(horizon)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
@@ -334,7 +347,9 @@ class NARXForecaster(HasTraining, SideBySide):
         series = long_enough(panel, layout, lost, pooled=pooled, drop=self.short_series == "drop")
         kept = panel if len(series) == panel.n_series else panel.take(series)
         intercept = self._resolve_intercept(kept, transforms, pooled)
-        closed = (asked.kind, asked.mode) == (LINEAR, "open_loop") and asked.options.solver == "auto"
+        prior = self._resolve_prior(asked, layout, transforms, scaling, season_length, pooled)
+        modes = ("open_loop",) if prior is None else ("open_loop", "auto")
+        closed = asked.kind == LINEAR and asked.mode in modes and asked.options.solver == "auto"
         if scaling is None and isinstance(asked.kind, Family) and not closed:
             # Gradient steps need units of about 1; least squares does not care.
             if not pooled:
@@ -344,7 +359,7 @@ class NARXForecaster(HasTraining, SideBySide):
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
             asked.device, coder, guard=check_guard(self.guard), huber=asked.options.huber,
-            prior=self._resolve_prior(asked.kind, layout, transforms, scaling, season_length),
+            prior=prior,
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
 
@@ -363,23 +378,26 @@ class NARXForecaster(HasTraining, SideBySide):
         return bool(found.mean() >= 0.5) if pooled else found
 
     def _resolve_prior(
-        self, model: Any, layout: LagLayout, transforms: tuple[Transform, ...], scaling: str | None, season: int
+        self,
+        asked: Asked,
+        layout: LagLayout,
+        transforms: tuple[Transform, ...],
+        scaling: str | None,
+        season: int,
+        pooled: bool,
     ) -> Prior | None:
-        kind = check_choice("prior", self.prior, PRIORS)
-        held = self.intercept if _is_penalty(self.intercept) else 0.0
+        kind = prior_for(self.prior, asked.kind, layout, transforms, pooled=pooled, ridge=asked.ridge)
+        held: float | None = float(self.intercept) if _is_penalty(self.intercept) else 0.0
+        if kind == "auto" and is_auto(self.intercept):
+            held = None
         if kind == "zero" and not held:
             return None
-        if not isinstance(model, Family) or isinstance(model, Polynomial):
+        if not isinstance(asked.kind, Family) or isinstance(asked.kind, Polynomial):
             raise ArgumentError(
                 f"prior={kind!r}, intercept={self.intercept!r}: a prior and a penalised intercept are for linear maps, "
                 f"alone or as the start of a network; leave prior='zero', intercept='auto'."
             )
-        return Prior.of(kind, layout.of_one_group, season, transforms, scaling, float(held))
-
-    def _resolve_scaling(self, scaled: bool) -> str | None:
-        if isinstance(self.window_scaling, str) and self.window_scaling == "auto":
-            return "mean_abs" if scaled else None
-        return check_window_scaling(self.window_scaling)
+        return Prior.of(kind, layout.of_one_group, season, transforms, scaling, held)
 
     def _resolve_context(self, least: int, default: int) -> int:
         if self.context_length is None:
@@ -398,6 +416,9 @@ class NARXForecaster(HasTraining, SideBySide):
         self.lags_ = problem.layout.lags
         self.context_length_ = problem.context_length
         self.window_scaling_ = problem.scaling
+        self.scope_ = "global" if problem.pooled else "local"
+        self.target_transforms_ = problem.transforms
+        self.prior_ = "zero" if problem.prior is None else problem.prior.kind
         known = set(kept.id_list)
         self.short_series_ = [name for name in panel.id_list if name not in known]
         self.ridge_ = self._ridge_frame(kept, fitted.ridge)

@@ -106,7 +106,7 @@ class Anchor:
     weight : (G, D, C)
     factors : (D,)
         By which the penalty of each column is multiplied.
-    held : float
+    held : (G,)
         Penalty of the intercept, in shares of the number of rows.
     x_level, y_level : (G, D), (G, C)
         What columns and targets are taken relative to where the intercept is penalised: it then is what a map adds to
@@ -115,14 +115,14 @@ class Anchor:
 
     weight: Tensor
     factors: Tensor
-    held: float
+    held: Tensor
     x_level: Tensor
     y_level: Tensor
 
     def groups(self, chosen: Sequence[int]) -> Anchor:
         """Return that of some groups."""
         own = list(chosen)
-        parts = (self.weight[own], self.factors, self.held, self.x_level[own], self.y_level[own])
+        parts = (self.weight[own], self.factors, self.held[own], self.x_level[own], self.y_level[own])
         return Anchor(*parts)
 
     def target(self, channel: int) -> Anchor:
@@ -132,7 +132,7 @@ class Anchor:
 
     def left_of(self, gram: Gram) -> Gram:
         """Return the moments of what the weights leave of the targets."""
-        return (gram.about(self.x_level, self.y_level) if self.held else gram).less(self.weight)
+        return (gram.about(self.x_level, self.y_level) if bool(self.held.any()) else gram).less(self.weight)
 
 
 def accumulate(

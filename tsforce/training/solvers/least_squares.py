@@ -83,14 +83,14 @@ def _solved(
     gram = gram if anchor is None else anchor.left_of(gram)
     rows = gram.rows[:, None]
     # What of the mean a constant takes; all of it, unless it is penalised.
-    share = 1.0 if anchor is None else 1 / (1 + anchor.held)
+    share = torch.ones_like(rows) if anchor is None else 1 / (1 + anchor.held)[:, None]
     mean, std, second = _moments(gram)
     if not bool(torch.isfinite(second).all() and torch.isfinite(gram.xy).all()):
         raise NumericalError("least squares: sums of squares overflow; divide the target by a constant first.")
     scaled, xy = gram.xx, gram.xy
     if intercept:
-        scaled = torch.baddbmm(scaled, gram.x_sum[:, :, None], mean[:, None, :], alpha=-share)
-        xy = xy - share * mean[:, :, None] * gram.y_sum[:, None, :]
+        scaled = torch.baddbmm(scaled, (share * gram.x_sum)[:, :, None], mean[:, None, :], alpha=-1)
+        xy = xy - (share * mean)[:, :, None] * gram.y_sum[:, None, :]
     scaled = (scaled / std[:, :, None]).div_(std[:, None, :])
     xy = xy / std[:, :, None]
     plain = scaled.diagonal(dim1=1, dim2=2).clone()
@@ -141,9 +141,9 @@ def solve_with_digits(
         own_rows, scale, pulled = rows[g](), std[g], torch.zeros_like(gram.xy[g])
         if anchor is not None:
             pulled, scale = anchor.weight[g], std[g] * anchor.factors.sqrt()
-            if anchor.held and intercept:
+            if anchor.held[g] and intercept:
                 # A row at the level, which says that nothing is added there.
-                root = (anchor.held * gram.rows[g]).sqrt()
+                root = (anchor.held[g] * gram.rows[g]).sqrt()
                 own_rows = chain(own_rows, [(anchor.x_level[[g]], anchor.y_level[[g]], root[None])])
             own_rows = ((x, y - x @ pulled, *root) for x, y, *root in own_rows)
         triangle = Triangle(own_rows, centre, scale, y_centre, intercept=intercept)
@@ -259,7 +259,7 @@ def maps_of(
     flags = np.broadcast_to(intercept, len(series))
     alike = [(one, np.flatnonzero(flags == one)) for one in (True, False)]
     parts = [(one, some[own]) for one, some in alike for own in by_length(stops[some])]
-    if prior is not None and prior.is_pooled:
+    if prior is not None and prior.looks_at_all:
         prior = prior.learnt(moments(part, one) for one, part in parts)
     for one, part in parts:
         gram, place = moments(part, one), torch.from_numpy(part)

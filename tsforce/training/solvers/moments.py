@@ -235,9 +235,9 @@ class _Descent:
         penalty = torch.from_numpy(held.ridge).to(rows)[:, None] * (second - mean**2).clamp(min=0)
         penalty[:, -1] = 0.0
         if held.prior is not None:
-            # Of columns from the oldest lag on.
+            # Of columns from the oldest lag on. A constant that its own doubt holds starts where that has put it.
             penalty[:, self._columns[:-1].flip(0)] *= held.prior.factors.to(penalty)
-            penalty[:, -1] = held.prior.held * rows[:, 0]
+            penalty[:, -1] = (held.prior.held or 0.0) * rows[:, 0]
         free, own = self._free[:, self._columns], second[:, self._columns]
         # What does not vary, as lag 1 relative to the last value, is moved by what is fed back alone.
         usual = own.amax(dim=1, keepdim=True)

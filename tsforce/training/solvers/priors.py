@@ -32,6 +32,11 @@ PRIORS = ("zero", "naive", "seasonal_naive", "smoothing", "seasonal_smoothing", 
 # Smoothing of level (1 - theta) and season (1 - Theta) that are tried.
 _THETAS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _SEASONAL = (0.0, 0.3, 0.5, 0.7, 0.85, 0.95)
+# What kind="auto" takes: penalties grow with this power of the distance; a season where it leaves less than this share
+# of the squares; half of a drift whose square is so many times its variance. (The last is no drift at all.)
+_DECAY, _SEASONAL_GAIN, _DRIFT, _NONE = 1.0, 0.75, 3.0, 1e12
+# Rows that what all series say about smoothing counts for beside those of a series.
+_PANEL = 20.0
 
 
 def _product(*factors: FloatArray) -> FloatArray:
@@ -73,7 +78,7 @@ class Prior:
     Attributes
     ----------
     kind : str
-        One of `PRIORS`.
+        One of `PRIORS`, or "auto": of each group the smoothing that leaves least, as its rows and those of all say.
     layout : LagLayout
     season : int
         m.
@@ -81,8 +86,9 @@ class Prior:
         Of the target: what differences take, the map does not have to.
     decay : float
         Penalties grow with the distance of a lag from the nearest of 1 and the seasonal ones, to this power.
-    held : float
-        Penalty of the intercept, in shares of the number of rows: see `Anchor`.
+    held : float or None
+        Penalty of the intercept, in shares of the number of rows: see `Anchor`. None: of each group by how clear its
+        drift is.
     common : (D, C) tensor or None
         Of "pooled", in units of the series: the map of all of them, once it is learnt.
     """
@@ -92,7 +98,7 @@ class Prior:
     season: int
     transforms: tuple[Transform, ...] = ()
     decay: float = 0.0
-    held: float = 0.0
+    held: float | None = 0.0
     common: Tensor | None = None
 
     @staticmethod
@@ -102,7 +108,7 @@ class Prior:
         season: int,
         transforms: tuple[Transform, ...],
         scaling: str | None,
-        held: float = 0.0,
+        held: float | None = 0.0,
     ) -> Prior:
         """Return a prior for the targets that a map sees.
 
@@ -111,7 +117,7 @@ class Prior:
         ArgumentError
             If differences, window scaling and lags do not go with it.
         """
-        prior = Prior(kind, layout, season, transforms, held=held)
+        prior = Prior(kind, layout, season, transforms, held=held, decay=_DECAY if kind == "auto" else 0.0)
         if kind not in ("zero", "pooled"):
             moved = abs(float(prior._candidates[0].sum()) - 1) > 1e-6
             if scaling in ("last", "standard") and moved:
@@ -134,42 +140,71 @@ class Prior:
         return torch.from_numpy(found)
 
     @property
-    def is_pooled(self) -> bool:
-        """Whether it is learnt from all series, which has to be done first."""
-        return self.kind == "pooled"
+    def _has_season_lags(self) -> bool:
+        return self.season > 1 and {1, self.season, self.season + 1} <= set(self.layout.lags)
+
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether something of it is learnt from all series, which has to be done first."""
+        return self.kind in ("pooled", "auto")
 
     def learnt(self, grams: Iterable[Gram]) -> Prior:
         """Return the prior that has seen the moments of all series."""
-        return replace(self, common=_common(grams, self.layout))
+        if self.kind == "pooled":
+            return replace(self, common=_common(grams, self.layout))
+        found = [(gram.rows.sum(), (gram.rows[:, None, None] * self._logs_left(gram)).sum(dim=0)) for gram in grams]
+        rows = torch.stack([n for n, _ in found]).sum()
+        return replace(self, common=torch.stack([logs for _, logs in found]).sum(dim=0) / rows)
+
+    def _logs_left(self, gram: Gram) -> Tensor:
+        """Return the logarithm of the share of squares that each candidate leaves, (G, K, C)."""
+        channels = len(self.layout.channels)
+        own = [torch.from_numpy(c + channels * np.arange(len(self.layout.lags))) for c in range(channels)]
+        return torch.stack(
+            [_share_left(gram, self._candidates, places, c) for c, places in enumerate(own)], dim=2
+        ).log()
 
     def anchor(self, gram: Gram) -> Anchor:
         """Return what weights of the groups of some moments are pulled to."""
         n_lags = len(self.layout.lags)
         x_level = gram.x_origin.clone()
         x_level[:, : n_lags * len(self.layout.channels)] = gram.y_origin.repeat(1, n_lags)
-        return Anchor(self._weights(gram).to(gram.xy), self.factors.to(gram.xy), self.held, x_level, gram.y_origin)
+        weight = self._weights(gram).to(gram.xy)
+        held = _doubt(gram.about(x_level, gram.y_origin).less(weight)) if self.held is None else self.held
+        return Anchor(
+            weight, self.factors.to(gram.xy), torch.as_tensor(held).to(gram.rows).expand(len(weight)), x_level,
+            gram.y_origin,
+        )  # fmt: skip
 
     def _weights(self, gram: Gram) -> Tensor:
         layout, channels = self.layout, len(self.layout.channels)
-        if self.kind == "zero" or (self.is_pooled and self.common is None):
+        if self.kind == "zero" or (self.kind == "pooled" and self.common is None):
             return torch.zeros_like(gram.xy)
-        if self.common is not None:
+        if self.kind == "pooled" and self.common is not None:
             std, y_std = _units(gram, self.layout)
             return self.common * y_std[:, None] / std[:, :, None]
         candidates = self._candidates
-        own = [c + channels * np.arange(len(layout.lags)) for c in range(channels)]
+        logs = gram.rows[:, None, None] * self._logs_left(gram)
+        if self.kind == "auto":
+            logs = logs + (0.0 if self.common is None else _PANEL * self.common)
+            logs[:, self._n_plain :] -= np.log(_SEASONAL_GAIN) * (gram.rows[:, None, None] + _PANEL)
+        best = logs.argmin(dim=1)
         found = torch.zeros_like(gram.xy)
-        for c, places in enumerate(own):
-            if len(candidates) == 1:
-                best = torch.zeros(len(found), dtype=torch.int64)
-            else:
-                best = _squares_left(gram, candidates, torch.from_numpy(places), c).argmin(dim=1)
-            found[:, places, c] = candidates[best]
+        for c in range(channels):
+            found[:, c : len(layout.lags) * channels : channels, c] = candidates[best[:, c]]
         return found
+
+    @property
+    def _n_plain(self) -> int:
+        """How many of the candidates come first, those that one of the others has to be clearly better than."""
+        return len(_THETAS) if self.kind == "auto" else len(self._candidates)
 
     @cached_property
     def _candidates(self) -> Tensor:
         """Weights of the used lags, oldest first, of every smoothing that is tried, (K, L)."""
+        if self.kind == "auto":
+            kinds = ("smoothing", "seasonal_smoothing") if self._has_season_lags else ("smoothing",)
+            return torch.cat([replace(self, kind=kind)._candidates for kind in kinds])
         left = _roots_left(self.kind, self.season, self.transforms)
         thetas: tuple[float, ...] = (0.0,)
         seasonal: tuple[float, ...] = (0.0,)
@@ -220,8 +255,8 @@ def _remainders(divisor: FloatArray, most: int) -> FloatArray:
     return found
 
 
-def _squares_left(gram: Gram, candidates: Tensor, places: Tensor, channel: int) -> Tensor:
-    """Return what each candidate leaves of the targets' squares about their mean error, (G, K)."""
+def _share_left(gram: Gram, candidates: Tensor, places: Tensor, channel: int) -> Tensor:
+    """Return what share of the targets' squares (1e-12 at least) candidates leave about their mean, (G, K)."""
     xx = gram.xx[:, places][:, :, places]
     xx = torch.tril(xx) + torch.tril(xx, -1).mT
     rows = gram.rows[:, None]
@@ -229,7 +264,23 @@ def _squares_left(gram: Gram, candidates: Tensor, places: Tensor, channel: int) 
     xx = xx - rows[..., None] * mean[:, :, None] * mean[:, None, :]
     xy = gram.xy[:, places, channel] - rows * mean * y_mean
     w = candidates.to(xx)
-    return ((w @ xx) * w).sum(dim=2) - 2 * xy @ w.mT
+    own = gram.yy[:, channel, None] - rows * y_mean**2
+    left = ((w @ xx) * w).sum(dim=2) - 2 * xy @ w.mT + own
+    return torch.where(own > 0, left / own, 1.0).clamp(min=1e-12)
+
+
+def _doubt(left: Gram) -> Tensor:
+    """Return a penalty of the intercept for each group, from what a prior leaves of its targets, (G,).
+
+    The mean of that, the drift, is shrunk by ``t^2 / (t^2 + 3)``, t being how many of its standard errors it is away
+    from 0.
+    """
+    rows = left.rows[:, None]
+    mean = left.y_sum / rows
+    # Few rows tell a drift's error badly; one row does not at all.
+    error = (left.yy / rows - mean**2).clamp(min=0) / (rows - 3).clamp(min=1e-6)
+    held = torch.where(rows > 1, _DRIFT * error / mean**2, _NONE)
+    return held.nan_to_num(nan=_NONE, posinf=_NONE).clamp(max=_NONE).mean(dim=1)
 
 
 def _units(gram: Gram, layout: LagLayout) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,8 @@ _FALLBACK = 30.0
 _MOST_WINDOWS = 4
 # Windows that the panel's errors count for beside those of a series, and the factor beyond which all is lost.
 _PANEL, _WILD = 4.0, 10.0
+# Windows' worth of errors that each power of ten has to be lower by, of a single series, where nothing was asked for.
+_DOUBT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +119,11 @@ def _with_panel(
     lowest, least = (np.where(np.isfinite(e), e, np.inf).min(axis=0) for e in (own, relative))
     known = np.isfinite(lowest) & (lowest > 0)
     share = np.minimum(np.where(np.isfinite(own) & known, own / np.where(known, lowest, 1.0), _WILD), _WILD)
+    # Without noise, some are right to the last bit.
+    share = np.where(own == 0, 1.0, share)
     counts = counts & np.isfinite(least)
     together = (least[counts] * share[:, counts]).mean(axis=1)
-    return together, n_windows * share + _PANEL * (together / together.min())[:, None]
+    return together, n_windows * share + _PANEL * (together / (together.min() or 1.0))[:, None]
 
 
 class _Trial:
@@ -271,6 +275,9 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(standard), np.inf)
     if problem.prior is not None:
         together, own = _with_panel(relative, own, counts, n_windows[judged] if not problem.pooled else n_windows)
+        if problem.prior.kind == "auto":
+            # Few windows of few series find a map better than smoothing by luck.
+            own = own + _DOUBT / len(judged) ** 0.5 * np.log10(standard[-1] / standard)[:, None]
     ridge = np.full(n_series, _lowest(together[:, None], standard)[0])
     if not problem.pooled:
         ridge[judged] = _lowest(own, standard)
