@@ -13,7 +13,7 @@ from tsforce.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("threads_as_before")
 
-RUN = ["bench", "modes", "--sets", "m3-other", "--models", "linear-global", "--seeds", "1"]
+RUN = ["bench", "modes", "--sets", "m3-other", "--models", "linear-global", "--blocks", "adamw mse", "--seeds", "1"]
 
 
 def run(*arguments):
@@ -34,17 +34,20 @@ def test_there_is_a_row_per_mode_and_an_error_per_series_of_which_owa_is_the_mea
     errors = pd.read_parquet(folder / "modes-errors.parquet")
     assert (errors.groupby("run").size() == 174).all()
     for row in rows.itertuples():
-        own = errors[errors["run"] == f"m3 other|linear-global|{row.mode}|0"]["error"]
+        own = errors[errors["run"] == f"m3 other|linear-global|adamw mse|{row.mode}|0"]["error"]
         assert own.mean() == pytest.approx(row.owa, rel=1e-6)
     assert rows["command"].str.startswith("tsforce bench modes --sets m3-other --models linear-global").all()
 
 
 def test_the_rows_are_those_of_the_public_classes_and_the_metrics_of_the_competition(folder):
-    from tsforce import Baseline, NARXForecaster
+    from tsforce import Baseline, NARXForecaster, Training
     from tsforce.datasets import load_competition
 
     data = load_competition("m3", "other")
-    model = NARXForecaster(data.horizon, 8, season_length=1, short_series="drop", mode="open_loop").fit(data.train)
+    model = NARXForecaster(
+        data.horizon, 8, season_length=1, short_series="drop", mode="open_loop", scope="global", prior="zero",
+        window_scaling="mean_abs", target_transforms=[], loss="mse", training=Training(solver="adamw"),
+    ).fit(data.train)  # fmt: skip
     truth = data.test["y"].to_numpy().reshape(-1, data.horizon)
 
     def measured(forecaster, column):
@@ -63,12 +66,28 @@ def test_the_rows_are_those_of_the_public_classes_and_the_metrics_of_the_competi
 def test_the_table_tests_each_mode_against_open_loop_series_by_series(folder):
     tests = pd.read_csv(folder / "modes-tests.csv").set_index("mode")
     errors = pd.read_parquet(folder / "modes-errors.parquet").set_index("run")["error"].astype(float)
-    first, second = (errors[f"m3 other|linear-global|{mode}|0"].to_numpy() for mode in ("open_loop", "closed_loop"))
+    first, second = (
+        errors[f"m3 other|linear-global|adamw mse|{mode}|0"].to_numpy() for mode in ("open_loop", "closed_loop")
+    )
     assert tests.loc["closed_loop", "p"] == pytest.approx(wilcoxon(second - first).pvalue, rel=1e-4)
     better = tests.loc["closed_loop", "owa_mean"] < tests.loc["open_loop", "owa_mean"]
     assert tests.loc["closed_loop", "seeds_better"] == int(better)
     shown = run("--out", str(folder), "--table")
-    assert "| m3 other, linear-global (1) | open_loop |" in shown.output
+    assert "| m3 other, linear-global (1) | adamw mse |" in shown.output
+
+
+def test_every_mode_of_a_block_has_the_same_solver_loss_steps_and_validation(folder):
+    rows = pd.read_csv(folder / "modes.csv")
+    alike = ["solver", "loss", "steps", "held_out"]
+    assert rows[alike].to_numpy().tolist() == [["AdamW", "mse", 300, "1 window"]] * 2
+    # A user's own settings of anything else stay.
+    from tsforce import NARXForecaster
+    from tsforce.bench import BLOCKS
+
+    model = NARXForecaster(8, 8, max_steps=7)
+    for name, block in BLOCKS.items():
+        told = [block.apply(model.clone_unfitted(), mode, 3) for mode in ("closed_loop", "curriculum", "auto")]
+        assert told[0] == told[1] == told[2], name
 
 
 def test_finished_rows_are_not_made_again_and_missing_ones_are(folder, tmp_path):

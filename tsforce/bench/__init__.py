@@ -10,7 +10,8 @@ from tsforce.bench.chaos_task import CHAOS_SCORES, ChaosTask
 from tsforce.bench.competition import COMPETITION_COLUMNS, Entry, run
 from tsforce.bench.known_figures import CHAOS_FLOORS, CHAOS_PUBLISHED, SYSID_FLOORS, SYSID_REFERENCES, check_floors
 from tsforce.bench.mode_bench import COMPARED_MODES, ModeTask, has_mode_row, mode_table, run_mode, write_mode_tests
-from tsforce.bench.mode_recipes import MODE_SETS
+from tsforce.bench.mode_blocks import BLOCKS, Block
+from tsforce.bench.mode_recipes import MODE_SETS, blocks_of
 from tsforce.bench.sysid_bench import SYSID_COLUMNS, run_sysid, summarise_sysid, write_sysid_summary
 from tsforce.bench.sysid_recipes import SYSID_MODELS, SYSID_MODES, SysidModel, sysid_models
 from tsforce.bench.sysid_task import SYSID_SCORES, SysidTask
@@ -18,6 +19,7 @@ from tsforce.dynamics.threads import get_threads, set_threads
 from tsforce.evaluation.paired import paired_test
 
 __all__ = [
+    "BLOCKS",
     "CHAOS_COLUMNS",
     "CHAOS_FLOORS",
     "CHAOS_MODELS",
@@ -33,12 +35,14 @@ __all__ = [
     "SYSID_MODES",
     "SYSID_REFERENCES",
     "SYSID_SCORES",
+    "Block",
     "ChaosModel",
     "ChaosTask",
     "Entry",
     "ModeTask",
     "SysidModel",
     "SysidTask",
+    "blocks_of",
     "chaos_models",
     "check_floors",
     "get_threads",

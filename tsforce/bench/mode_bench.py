@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tsforce.bench.mode_blocks import BLOCKS, members_of
 from tsforce.data.datasets import Competition
 from tsforce.dynamics.threads import get_threads
 from tsforce.evaluation.paired import paired_test
@@ -23,7 +24,7 @@ __all__ = ["COMPARED_MODES", "ModeTask", "has_mode_row", "mode_table", "run_mode
 FloatArray = npt.NDArray[np.float64]
 
 COMPARED_MODES = ("open_loop", "closed_loop", "curriculum", "auto")
-_KEY = ("set", "model", "mode", "seed")
+_KEY = ("set", "model", "block", "mode", "seed")
 _PACKAGES = ("tsforce", "torch", "numpy", "pandas")
 
 
@@ -81,15 +82,17 @@ class ModeTask:
 
 
 def has_mode_row(out: Path, **key: Any) -> bool:
-    """Return whether a csv file of results has a row of a set, model, mode and seed."""
+    """Return whether a csv file of results has a row of a set, model, block, mode and seed."""
     if not out.exists():
         return False
     done = pd.read_csv(out)[list(_KEY)].astype(str)
     return bool((done == pd.Series(key)[list(_KEY)].astype(str)).all(axis=1).any())
 
 
-def run_mode(test: ModeTask, name: str, model: Forecaster, mode: str, seed: int, out: Path, command: str) -> Any:
-    """Fit a model in a mode, score it, append the row to `out` and the series' errors beside it; return the row.
+def run_mode(
+    test: ModeTask, name: str, model: Forecaster, block: str, mode: str, seed: int, out: Path, command: str
+) -> Any:
+    """Fit a model in a mode, as its block says; score it, append the row to `out`, errors beside it; return the row.
 
     Parameters
     ----------
@@ -97,7 +100,9 @@ def run_mode(test: ModeTask, name: str, model: Forecaster, mode: str, seed: int,
     name : str
         Of the model.
     model : Forecaster
-        Unfitted; an Ensemble hands the seed to its members.
+        Unfitted; what the block sets is set in it, or in an Ensemble's members.
+    block : str
+        Of ``BLOCKS``.
     mode : str
     seed : int
     out : path
@@ -105,9 +110,8 @@ def run_mode(test: ModeTask, name: str, model: Forecaster, mode: str, seed: int,
     command : str
         What makes this row again.
     """
-    key = dict(zip(_KEY, (test.name, name, mode, seed), strict=True))
-    for member in getattr(model, "members", {"": model}).values():
-        member.set_params(random_state=seed)
+    key = dict(zip(_KEY, (test.name, name, block, mode, seed), strict=True))
+    how = BLOCKS[block].apply(model, mode, seed)
     began = time.process_time()
     model.fit(test.data.train, mode=mode)
     forecast = model.predict()
@@ -119,7 +123,8 @@ def run_mode(test: ModeTask, name: str, model: Forecaster, mode: str, seed: int,
     looks = [m.history_.frame for m in fitted if len(m.history_.frame)]
     validation = [frame.loc[frame["run"] == "choose", "closed_loop"].min() for frame in looks]
     versions = "; ".join(f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES)
-    row = key | {
+    row = key | how | {
+        "held_out": _held_out(model, test.ids),
         "owa": each.mean(), "smape": smapes.mean(), "mase": mases.mean(), "one_step": test.one_step(model),
         "validation": np.mean(validation) if validation else np.nan, "naive2_series": borrowed,
         "cpu_s": round(cpu, 2), "threads": get_threads(), "command": command,
@@ -139,6 +144,12 @@ def run_mode(test: ModeTask, name: str, model: Forecaster, mode: str, seed: int,
     return row
 
 
+def _held_out(model: Forecaster, ids: Any) -> str:
+    """Return what is held out to choose by, in every mode."""
+    first = next(iter(members_of(model).values())).get_params()
+    return "1 window" if first["scope"] == "global" and len(ids) >= 10 else "up to 4 windows"
+
+
 def _run_id(key: dict[str, Any]) -> str:
     return "|".join(str(key[name]) for name in _KEY)
 
@@ -152,7 +163,7 @@ def write_mode_tests(out: Path) -> pd.DataFrame:
     rows, errors = pd.read_csv(out), pd.read_parquet(out.with_name(f"{out.stem}-errors.parquet"))
     each = {run: part["error"].to_numpy(dtype=np.float64) for run, part in errors.groupby("run", sort=False)}
     tables = []
-    for (name, model), part in rows.groupby(["set", "model"], sort=False):
+    for (name, model, block), part in rows.groupby(["set", "model", "block"], sort=False):
         seeds = {mode: set(runs["seed"]) for mode, runs in part.groupby("mode")}
         if not set(seeds) > {"open_loop"}:
             continue
@@ -162,7 +173,7 @@ def write_mode_tests(out: Path) -> pd.DataFrame:
         common = set.intersection(*seeds.values())
         part = part[part["seed"].isin(common) & part["mode"].isin(list(seeds))]
         values = {
-            mode: np.mean([each[f"{name}|{model}|{mode}|{seed}"] for seed in sorted(common)], axis=0)
+            mode: np.mean([each[f"{name}|{model}|{block}|{mode}|{seed}"] for seed in sorted(common)], axis=0)
             for mode in COMPARED_MODES
             if mode in seeds
         }
@@ -173,7 +184,9 @@ def write_mode_tests(out: Path) -> pd.DataFrame:
         table = paired_test(values, "open_loop").merge(figures, on="mode")
         best = part.pivot(index="seed", columns="mode", values="owa")
         wins = {mode: int((best[mode] < best["open_loop"]).sum()) for mode in values}
-        tables.append(table.assign(set=name, model=model, seeds=len(common), seeds_better=table["mode"].map(wins)))
+        tables.append(
+            table.assign(set=name, model=model, block=block, seeds=len(common), seeds_better=table["mode"].map(wins))
+        )
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if tables:
         table.to_csv(out.with_name(f"{out.stem}-tests.csv"), index=False, float_format="%.5g")
@@ -181,13 +194,27 @@ def write_mode_tests(out: Path) -> pd.DataFrame:
 
 
 def mode_table(tests: pd.DataFrame) -> str:
-    """Return the tests as a table in Markdown."""
-    lines = ["| set, model (seeds) | mode | OWA | one-step | p | CPU s |", "|---|---|---|---|---|---|"]
-    for row in tests.itertuples():
-        spread = f" [{row.owa_min:.4f}, {row.owa_max:.4f}]" if row.seeds > 1 else ""
-        name = f"{row.set}, {row.model} ({row.seeds})" if row.mode == "open_loop" else ""
-        p = "" if pd.isna(row.p_holm) else "< .001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}"
-        lines.append(
-            f"| {name} | {row.mode} | {row.owa_mean:.4f}{spread} | {row.one_step:.3f} | {p} | {row.cpu_s:.1f} |"
-        )
+    """Return the tests as a table in Markdown: a line for each set, model and block, a column for each mode.
+
+    OWA, its mean over seeds; in brackets by how much a mode differs from open loop in per cent, in how many series in a
+    hundred it is better, and Holm's p where that is below .05.
+    """
+    lines = [
+        "| set, model (seeds) | solver, loss | open loop | closed loop | curriculum | auto |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (name, model, block), part in tests.groupby(["set", "model", "block"], sort=False):
+        rows = {row.mode: row for row in part.itertuples()}
+        start = rows["open_loop"].owa_mean
+        cells = [f"{start:.4f}"]
+        for mode in COMPARED_MODES[1:]:
+            row = rows.get(mode)
+            if row is None:
+                cells.append("")
+                continue
+            p = "" if row.p_holm >= 0.05 else ", p < .001" if row.p_holm < 0.001 else f", p = {row.p_holm:.3f}"
+            cells.append(
+                f"{row.owa_mean:.4f} ({100 * (row.owa_mean / start - 1):+.1f} %; {100 * row.share_better:.0f}{p})"
+            )
+        lines.append(f"| {name}, {model} ({part['seeds'].iloc[0]}) | {block} | {' | '.join(cells)} |")
     return "\n".join(lines)

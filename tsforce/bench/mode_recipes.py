@@ -11,7 +11,7 @@ from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.ensemble import Ensemble
 from tsforce.forecasting.narx import NARXForecaster
 
-__all__ = ["MODE_SETS"]
+__all__ = ["MODE_SETS", "blocks_of"]
 
 # What a model is made from: horizon and season length.
 Factory = Callable[[int, int], "Forecaster"]
@@ -27,14 +27,14 @@ def _narx(model: Any, lags: Any, *transforms: str, **settings: Any) -> Factory:
         listed = [Log() if name == "log" else Difference(int(name[1:])) for name in transforms]
         return NARXForecaster(
             horizon, lags, model=model() if callable(model) else model, season_length=m, target_transforms=listed,
-            short_series="drop", **settings,
+            short_series="drop", **({"scope": "global", "window_scaling": "mean_abs", "prior": "zero"} | settings),
         )  # fmt: skip
 
     return make
 
 
 def _local(lags: Any, *transforms: str) -> Factory:
-    return _narx("linear", lags, *transforms, scope="local")
+    return _narx("linear", lags, *transforms, scope="local", window_scaling=None)
 
 
 def _mlp(lags: Any, *transforms: str, scaling: str = "last") -> Factory:
@@ -71,7 +71,7 @@ def _ensemble(differences: tuple[int, ...], lags: tuple[int, ...]) -> Factory:
     return make
 
 
-# set -> {model: (factory, seeds that make sense)}
+# set -> {model: (factory, seeds that make sense)}. Nothing is left to a default that may change.
 MODE_SETS: dict[str, dict[str, tuple[Factory, int]]] = {
     "m3-yearly": {
         "linear-local log d1": (_local("auto", "log", "d1"), 1),
@@ -113,3 +113,14 @@ MODE_SETS: dict[str, dict[str, tuple[Factory, int]]] = {
         "trees": (_trees(_DAYS_OF_HOURS, "log", "d24", scaling="standard"), 5),
     },
 }
+
+
+def blocks_of(model: str) -> tuple[str, ...]:
+    """Return the blocks in which a model of `MODE_SETS` is trained by default, by their names in ``BLOCKS``."""
+    if model == "trees":
+        return ("rounds",)
+    if not model.startswith(("linear", "ensemble")):
+        return ("adamw mae",)
+    by_moments = ("moments mse", "moments huber")
+    # Hundreds of CPU seconds a mode by AdamW.
+    return by_moments if model.startswith("ensemble") else (*by_moments, "adamw mse", "adamw mae")
