@@ -33,7 +33,10 @@ def comparison(df):
 
 def test_each_run_is_the_backtest_of_that_mode_and_seed(df, comparison):
     for row in comparison.runs.itertuples():
-        bt = backtest(build(mode=row.mode, random_state=row.seed), df, n_windows=3)
+        model = build(mode=row.mode.split(",")[0], random_state=row.seed)
+        if row.mode == "open_loop":
+            model.set_params(training__solver="adamw")
+        bt = backtest(model, df, n_windows=3)
         assert row.mase == bt.scores()["mase"].item()
         exposure = bt.exposure()
         one = np.sqrt((exposure["rmse_one_step"] ** 2).mean())
@@ -47,13 +50,34 @@ def test_each_run_is_the_backtest_of_that_mode_and_seed(df, comparison):
 
 def test_the_summary_has_a_row_per_mode_with_spread_cost_and_test(comparison):
     table = comparison.summary()
-    assert table["mode"].tolist() == MODES
+    assert table["mode"].tolist() == [*MODES, "open_loop, closed form"]
     assert (table["mase_min"] <= table["mase_mean"]).all()
     assert table.loc[0, ["p", "p_holm"]].isna().all()
     assert table.loc[1:, "p_holm"].between(0, 1).all()
-    assert (table.loc[1:, "steps"] > 0).all()
+    assert (table.loc[:2, "steps"] > 0).all()
     assert (table["cpu_s"] > 0).all()
     assert "open_loop" in repr(comparison)
+
+
+@pytest.mark.parametrize("model", ["linear", "polynomial"])
+def test_every_mode_is_trained_by_the_same_solver_and_what_was_given_stays(df, model):
+    given = build(model=model)
+    before = given.get_params()
+    runs = compare_modes(given, df, MODES).runs.set_index("mode")
+    assert given.get_params() == before
+    assert runs.loc[MODES, "solver"].str.contains("AdamW").all()
+    assert "least squares" in runs.loc["open_loop, closed form", "solver"]
+    asked = build(model=model).set_params(training__solver="levenberg_marquardt", max_steps=3)
+    assert asked.training.solver == "levenberg_marquardt"
+    if model == "linear":
+        runs = compare_modes(asked.set_params(training__batch_size="auto"), df, ["open_loop", "closed_loop"]).runs
+        assert runs["mode"].tolist() == ["open_loop", "closed_loop"]
+
+
+def test_open_loop_alone_and_networks_are_trained_as_they_stand(df):
+    assert compare_modes(build(), df, ["open_loop"]).runs["mode"].tolist() == ["open_loop"]
+    runs = compare_modes(build(model="mlp"), df, ["open_loop", "closed_loop"]).runs
+    assert runs["mode"].tolist() == ["open_loop", "closed_loop"]
 
 
 def test_the_paired_test_is_wilcoxons_with_holms_correction():
@@ -106,7 +130,7 @@ def test_the_picture_of_modes_labels_axes_and_tells_modes_apart_by_style(compari
     assert ax.get_xlabel() == "steps after the cutoff"
     assert "scale" in ax.get_ylabel()
     closed = [line for line in ax.lines if "closed loop" in str(line.get_label())]
-    assert len({line.get_linestyle() for line in closed}) == len(MODES)
+    assert len({line.get_linestyle() for line in closed}) == len(MODES) + 1
     figure.savefig(tmp_path / "modes.png")
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tsforce.dynamics.forcing import OpenLoop
+from tsforce.dynamics.models.families import FAMILIES, Family
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.backtest_result import BacktestResult
@@ -20,10 +22,13 @@ from tsforce.evaluation.paired import paired_test
 from tsforce.forecasting.arguments import check_count, check_mode
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import horizon_of, score_season_length
+from tsforce.forecasting.training_options import training_of
 
 __all__ = ["ModeComparison", "compare_modes"]
 
 FloatArray = npt.NDArray[np.float64]
+
+_OPEN = ("open_loop", OpenLoop())
 
 # What print shows of `summary`.
 _SHOWN = {
@@ -40,7 +45,8 @@ class ModeComparison:
     ----------
     runs : DataFrame
         One row per mode and seed: mode, seed, mase, smape, one_step, gap, drift_horizon, naive_horizon, diverged_share,
-        steps, cpu_s. ``one_step`` and ``gap`` are RMSE in units of the seasonal-naive scale, pooled over the horizon.
+        steps, cpu_s, solver. ``one_step`` and ``gap`` are RMSE in units of the seasonal-naive scale, pooled
+        over the horizon.
     horizons : DataFrame
         mode, seed, horizon, mase, rmse_closed, rmse_one_step, gap: errors at each step.
     tests : DataFrame
@@ -99,7 +105,11 @@ def compare_modes(
     train_size: int | None = None,
     season_length: int | None = None,
 ) -> ModeComparison:
-    """Return closed-loop and one-step errors of one model trained in several modes.
+    """Return closed-loop and one-step errors of one model trained in several modes, all by the same solver and loss.
+
+    What is left to "auto" in a linear map or polynomial is the same in all modes: where AdamW trains the others, it
+    trains open loop too (the closed form then is a row of its own, "open_loop, closed form"); where they are trained on
+    moments, open loop is the closed form of the same loss.
 
     Parameters
     ----------
@@ -151,33 +161,84 @@ def compare_modes(
     panel = model.read(df)
     steps = horizon_of(model, horizon, panel=panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
-    runs, horizons = [], []
-    by_series: dict[str, list[FloatArray]] = {name: [] for name in names}
-    for name, mode in zip(names, modes, strict=True):
-        for seed in numbers:
-            candidate = model.clone_unfitted().set_params(mode=mode, random_state=seed)
-            began = time.process_time()
-            judged = judge(candidate, panel, plan, steps, False, train_size)
-            cpu = time.process_time() - began
-            fitted = judged.fitted[0]
-            season = score_season_length(fitted, season_length)
-            result = BacktestResult.build(panel, plan, steps, {name: judged}, season)
-            exposure = result.exposure().assign(mode=name, seed=seed, mase=result.by_horizon()["mase"])
-            summary = result.exposure_summary().iloc[0]
-            total = result.scores().iloc[0]
-            by_series[name].append(result.scores(by="unique_id")["mase"].to_numpy())
-            closed, one = (np.sqrt((exposure[c] ** 2).mean()) for c in ("rmse_closed", "rmse_one_step"))
-            records = getattr(getattr(fitted, "history_", None), "frame", pd.DataFrame())
-            runs.append(
-                {
-                    "mode": name, "seed": seed, "mase": total["mase"], "smape": total["smape"], "one_step": one,
-                    "gap": closed / one if one > 0 else np.nan, "drift_horizon": summary["drift_horizon"],
-                    "naive_horizon": summary["naive_horizon"], "diverged_share": summary["diverged_share"],
-                    "steps": int(records["step"].max()) if len(records) else 0, "cpu_s": cpu,
-                }
-            )  # fmt: skip
-            horizons.append(exposure[["mode", "seed", "horizon", "mase", "rmse_closed", "rmse_one_step", "gap"]])
-    errors = {name: np.mean(values, axis=0) for name, values in by_series.items()}
+    parts: dict[str, list[_Run]] = {}
+    # Open loop last: it is trained as the others were.
+    for i in sorted(range(len(names)), key=lambda i: modes[i] in _OPEN):
+        others = [run.fitted.history_.solver for part in parts.values() for run in part]
+        for entry in _as_trained(model, _Entry(names[i], modes[i], {}), others):
+            own = {"mode": entry.mode} | entry.settings
+            parts[entry.name] = [
+                _run(model.clone_unfitted().set_params(**own, random_state=seed), entry.name, seed, panel, plan, steps,
+                     train_size, season_length)
+                for seed in numbers
+            ]  # fmt: skip
+    names = [name for name in (*names, *(name for name in parts if name not in names)) if name in parts]
+    found = [run for name in names for run in parts[name]]
+    errors = {name: np.mean([run.by_series for run in parts[name]], axis=0) for name in names}
     return ModeComparison(
-        pd.DataFrame(runs), pd.concat(horizons, ignore_index=True), paired_test(errors, reference), reference
-    )
+        pd.DataFrame([run.row for run in found]), pd.concat([run.horizons for run in found], ignore_index=True),
+        paired_test(errors, reference), reference,
+    )  # fmt: skip
+
+
+class _Entry(NamedTuple):
+    """A mode of the comparison, its name in it, and what is set in the model for it."""
+
+    name: str
+    mode: Any
+    settings: dict[str, Any]
+
+
+class _Run(NamedTuple):
+    """What a mode gave with a seed."""
+
+    row: dict[str, Any]
+    horizons: pd.DataFrame
+    by_series: FloatArray
+    fitted: Any
+
+
+def _as_trained(model: Any, entry: _Entry, others: list[str]) -> list[_Entry]:
+    """Return a mode as it is to be trained beside others, of which the solvers are given.
+
+    A linear map or polynomial in open loop is a closed form. Beside modes that moments train it is that of their loss;
+    beside modes that AdamW trains, AdamW trains it too, and the closed form is an entry of its own.
+    """
+    given = model.get_params()
+    kind = FAMILIES.get(given["model"]) if isinstance(given.get("model"), str) else given.get("model")
+    closed_form = isinstance(kind, Family) and kind.closed_form
+    if not others or entry.mode not in _OPEN or not closed_form:
+        return [entry]
+    training = training_of(given["training"])
+    if training.solver != "auto":
+        return [entry]
+    if all("AdamW" in solver for solver in others):
+        own = entry._replace(settings={"training": replace(training, solver="adamw")})
+        return [own, entry._replace(name=f"{entry.name}, closed form")]
+    return [entry._replace(settings={"loss": "mse"})] if given["loss"] == "auto" else [entry]
+
+
+def _run(
+    candidate: Any, name: str, seed: int, panel: Any, plan: Any, steps: int, train_size: int | None, season: int | None
+) -> _Run:
+    """Return what a model gives that is fitted once on the rows up to the first cutoff."""
+    began = time.process_time()
+    judged = judge(candidate, panel, plan, steps, False, train_size)
+    cpu = time.process_time() - began
+    fitted = judged.fitted[0]
+    result = BacktestResult.build(panel, plan, steps, {name: judged}, score_season_length(fitted, season))
+    exposure = result.exposure().assign(mode=name, seed=seed, mase=result.by_horizon()["mase"])
+    summary = result.exposure_summary().iloc[0]
+    total = result.scores().iloc[0]
+    closed, one = (np.sqrt((exposure[c] ** 2).mean()) for c in ("rmse_closed", "rmse_one_step"))
+    history = getattr(fitted, "history_", None)
+    records = getattr(history, "frame", pd.DataFrame())
+    row = {
+        "mode": name, "seed": seed, "mase": total["mase"], "smape": total["smape"], "one_step": one,
+        "gap": closed / one if one > 0 else np.nan, "drift_horizon": summary["drift_horizon"],
+        "naive_horizon": summary["naive_horizon"], "diverged_share": summary["diverged_share"],
+        "steps": int(records["step"].max()) if len(records) else 0, "cpu_s": cpu,
+        "solver": getattr(history, "solver", ""),
+    }  # fmt: skip
+    horizons = exposure[["mode", "seed", "horizon", "mase", "rmse_closed", "rmse_one_step", "gap"]]
+    return _Run(row, horizons, result.scores(by="unique_id")["mase"].to_numpy(), fitted)
