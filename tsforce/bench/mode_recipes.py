@@ -74,25 +74,25 @@ def _ensemble(differences: tuple[int, ...], lags: tuple[int, ...]) -> Factory:
 # set -> {model: (factory, seeds that make sense)}. Nothing is left to a default that may change.
 MODE_SETS: dict[str, dict[str, tuple[Factory, int]]] = {
     "m3-yearly": {
-        "linear-local log d1": (_local("auto", "log", "d1"), 1),
+        "linear-local log d1": (_local(6, "log", "d1"), 1),
         "linear-global": (_narx("linear", 6), 1),
         "mlp": (_mlp(6, "log"), 5),
         "trees": (_trees(6, "log"), 5),
     },
     "m3-quarterly": {
-        "linear-local log d4": (_local("auto", "log", "d4"), 1),
+        "linear-local log d4": (_local(6, "log", "d4"), 1),
         "linear-global": (_narx("linear", 8), 1),
         "mlp": (_mlp(8, "log"), 5),
         "trees": (_trees(8, "log"), 5),
     },
     "m3-monthly": {
-        "linear-local log d12": (_local("auto", "log", "d12"), 1),
+        "linear-local log d12": (_local(18, "log", "d12"), 1),
         "linear-global": (_narx("linear", 24), 1),
         "mlp": (_mlp(24, "log"), 5),
         "trees": (_trees(24, "log"), 5),
     },
     "m3-other": {
-        "linear-local log d1": (_local("auto", "log", "d1"), 1),
+        "linear-local log d1": (_local(31, "log", "d1"), 1),
         "linear-global": (_narx("linear", 8), 1),
         "mlp": (_mlp(8, "log"), 5),
         "trees": (_trees(8, "log"), 5),
