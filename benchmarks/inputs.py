@@ -232,7 +232,10 @@ KINDS = {"yes": (), "no": ("future_exog", "exog_lags"), "no, nor calendar": ("fu
 def forecaster(task: Task, kind: str = "yes", **other: Any) -> NARXForecaster:
     """Return the model of a task with all inputs, without, or without and blind to the calendar."""
     settings = task.settings | {"future_exog": task.inputs} | other
-    kept = {name: value for name, value in settings.items() if name not in KINDS[kind]}
+    # Nothing is left to settings that look at the data.
+    scaling = "mean_abs" if settings.get("scope", "global") == "global" else None
+    plain = {"scope": "global", "prior": "zero", "target_transforms": (), "window_scaling": scaling}
+    kept = plain | {name: value for name, value in settings.items() if name not in KINDS[kind]}
     return NARXForecaster(task.horizon, season_length=task.season_length, **kept)
 
 

@@ -38,6 +38,10 @@ COLUMNS = (
 PACKAGES = ("tsforce", "torch", "numpy", "pandas")
 
 
+# Ridge regression, as in a build that knows of no priors.
+PLAIN = {"prior": "zero"} if "prior" in NARXForecaster(1).get_params() else {}
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, help="folder with the M4 files; TSFORCE_DATA, else ../shared/data")
@@ -83,7 +87,7 @@ def fitted(model: NARXForecaster, df: pd.DataFrame, mode: str, models: int) -> d
 def one_map(folder: Path, mode: str) -> dict[str, Any]:
     df = load_competition("m4", "hourly", folder).train
     model = NARXForecaster(
-        48, 192, scope="local", target_transforms=[Log(), Difference(24)], season_length=24
+        48, 192, scope="local", target_transforms=[Log(), Difference(24)], season_length=24, **PLAIN
     )  # fmt: skip
     return fitted(model, df, mode, df["unique_id"].nunique())
 
@@ -93,7 +97,7 @@ def ensemble(folder: Path, loss: str) -> dict[str, Any]:
     members = [
         NARXForecaster(
             48, lags, scope="local", target_transforms=[*log, *difference], season_length=24, mode="curriculum",
-            loss=loss,
+            loss=loss, **PLAIN,
         )
         for log, difference, lags in recipes
     ]  # fmt: skip
@@ -114,7 +118,7 @@ def short_series(folder: Path) -> dict[str, Any]:
         y[:, t] = 0.8 * y[:, t - 1] + noise[:, t]
     df = pd.DataFrame({"unique_id": np.repeat([f"s{i}" for i in range(n_series)], rows), "y": 10 + y.ravel()})
     df["ds"] = np.tile(np.arange(rows), n_series)
-    return fitted(NARXForecaster(12, 12, scope="local"), df, "auto", n_series)
+    return fitted(NARXForecaster(12, 12, scope="local", **PLAIN), df, "auto", n_series)
 
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {

@@ -94,8 +94,9 @@ def scored(data: Competition, what: str, model: Any, target: float, limit: float
 
 def hourly_member(lags: int, transforms: list[Any], ridge: float | str) -> NARXForecaster:
     return NARXForecaster(
-        48, lags, scope="local", target_transforms=transforms, season_length=24, ridge=ridge, mode="open_loop"
-    )
+        48, lags, scope="local", target_transforms=transforms, season_length=24, ridge=ridge, mode="open_loop",
+        prior="zero",
+    )  # fmt: skip
 
 
 def hourly(folder: Path) -> Iterator[Row]:
@@ -127,6 +128,7 @@ def weekly(folder: Path) -> Iterator[Row]:
                 13,
                 lags,
                 scope="local",
+                prior="zero",
                 target_transforms=[*log, *difference],
                 season_length=1,
                 ridge=ridge,
@@ -148,7 +150,10 @@ def throughput(folder: Path) -> Iterator[Row]:
     seen = df[df.groupby("unique_id", observed=True).cumcount(ascending=False) >= after_first_cutoff]
     local = hourly_member(192, [], 30.0)
     fitted = hourly_member(192, [], 30.0).fit(seen)
-    pooled = NARXForecaster(48, 28, scope="global", season_length=24, ridge=30.0, mode="open_loop")
+    pooled = NARXForecaster(
+        48, 28, scope="global", season_length=24, ridge=30.0, mode="open_loop", target_transforms=[],
+        window_scaling="mean_abs",
+    )  # fmt: skip
     for what, model, least in (
         ("414 local linear NARX, 192 lags, fitted before", fitted, 40_000),
         ("414 local linear NARX, 192 lags, its one fit included", local, 4_000),

@@ -85,7 +85,7 @@ def hourly(loss: str) -> list[NARXForecaster]:
     return [
         NARXForecaster(
             48, lags, scope="local", target_transforms=[*log, *difference], season_length=24, mode="open_loop",
-            loss=loss,
+            loss=loss, prior="zero",
         )
         for log, difference, lags in recipes
     ]  # fmt: skip
@@ -99,7 +99,14 @@ def weekly(loss: str) -> list[NARXForecaster]:
     recipes = itertools.product(([], [Log()]), ([], [Difference(1)], [Difference(52)]), (13, 53, 105))
     return [
         NARXForecaster(
-            13, lags, scope="local", target_transforms=[*log, *difference], season_length=1, mode="open_loop", loss=loss
+            13,
+            lags,
+            scope="local",
+            target_transforms=[*log, *difference],
+            season_length=1,
+            mode="open_loop",
+            loss=loss,
+            prior="zero",
         )
         for log, difference, lags in recipes
     ]

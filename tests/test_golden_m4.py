@@ -22,8 +22,9 @@ def owa(folder, group, model, mode):
 
 def local(horizon, lags, m, *transforms):
     return NARXForecaster(
-        horizon, lags, scope="local", season_length=m, target_transforms=transforms, ridge="auto", mode="open_loop"
-    )
+        horizon, lags, scope="local", season_length=m, target_transforms=transforms, ridge="auto", mode="open_loop",
+        prior="zero",
+    )  # fmt: skip
 
 
 def ensemble(differences, lags):

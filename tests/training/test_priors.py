@@ -220,6 +220,18 @@ def test_inputs_are_pulled_to_zero_and_targets_to_themselves():
         np.testing.assert_allclose(found[f"y_hat-{target}"], last, rtol=1e-6)
 
 
+def test_an_input_keeps_its_say_where_lags_are_held_to_smoothing():
+    rng = np.random.default_rng(4)
+    t = np.arange(200)
+    df = pd.DataFrame({"ds": t, "x": rng.normal(size=200)})
+    df["y"] = 50 + rng.normal(size=200).cumsum() + 5 * df["x"]
+    fitted = NARXForecaster(6, 4, future_exog=["x"], season_length=1, mode="open_loop").fit(df[:190])
+    assert fitted.prior_ == "auto"
+    ahead = df[190:196].drop(columns="y").assign(x=[2.0, -2.0] * 3)
+    found = fitted.predict(future_df=ahead)["NARXForecaster"].to_numpy()
+    assert np.diff(found)[::2].mean() == pytest.approx(-20, abs=5)
+
+
 @pytest.mark.parametrize("loss", ["mse", "huber"])
 def test_losses_share_the_prior(loss):
     df = long_frame()

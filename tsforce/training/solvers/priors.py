@@ -35,6 +35,8 @@ _SEASONAL = (0.0, 0.3, 0.5, 0.7, 0.85, 0.95)
 # What kind="auto" takes: penalties grow with this power of the distance; a season where it leaves less than this share
 # of the squares; half of a drift whose square is so many times its variance. (The last is no drift at all.)
 _DECAY, _SEASONAL_GAIN, _DRIFT, _NONE = 1.0, 0.75, 3.0, 1e12
+# Factor of the penalty of inputs.
+_INPUTS = 1e-3
 # Rows that what all series say about smoothing counts for beside those of a series.
 _PANEL = 20.0
 
@@ -135,7 +137,8 @@ class Prior:
         near = np.array([1, *seasons])
         lags = np.repeat(np.array(layout.lags[::-1]), len(layout.channels))
         away = np.abs(lags[:, None] - near).min(axis=1)
-        found = np.ones(len(layout.columns))
+        # What inputs tell is no matter of smoothing: they are hardly held where lags are held to it.
+        found = np.full(len(layout.columns), _INPUTS)
         found[: len(lags)] = (1.0 + away) ** self.decay
         return torch.from_numpy(found)
 
