@@ -74,6 +74,15 @@ def test_every_mode_is_trained_by_the_same_solver_and_what_was_given_stays(df, m
         assert runs["mode"].tolist() == ["open_loop", "closed_loop"]
 
 
+def test_beside_modes_on_moments_open_loop_is_the_closed_form_of_their_loss(df):
+    model = build().set_params(training=None)
+    runs = compare_modes(model, df, ["open_loop", "closed_loop"]).runs.set_index("mode")
+    assert list(runs.index) == ["open_loop", "closed_loop"]
+    assert "moments" in runs.loc["closed_loop", "solver"]
+    plain = backtest(build(mode="open_loop", loss="huber"), df)
+    assert runs.loc["open_loop", "mase"] == plain.scores()["mase"].item()
+
+
 def test_open_loop_alone_and_networks_are_trained_as_they_stand(df):
     assert compare_modes(build(), df, ["open_loop"]).runs["mode"].tolist() == ["open_loop"]
     runs = compare_modes(build(model="mlp"), df, ["open_loop", "closed_loop"]).runs

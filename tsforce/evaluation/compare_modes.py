@@ -215,7 +215,8 @@ def _as_trained(model: Any, entry: _Entry, others: list[str]) -> list[_Entry]:
     if all("AdamW" in solver for solver in others):
         own = entry._replace(settings={"training": replace(training, solver="adamw")})
         return [own, entry._replace(name=f"{entry.name}, closed form")]
-    return [entry._replace(settings={"loss": "mse"})] if given["loss"] == "auto" else [entry]
+    # What "auto" means on moments.
+    return [entry._replace(settings={"loss": "huber"})] if given["loss"] == "auto" else [entry]
 
 
 def _run(
