@@ -185,8 +185,7 @@ def test_series_together_are_series_alone():
         np.testing.assert_allclose(together.loc[together["unique_id"] == name, "y_hat"], alone, rtol=1e-9)
 
 
-@pytest.mark.parametrize("intercept", [True, False])
-def test_pooled_with_one_series_is_that_series(intercept):
+def test_pooled_with_one_series_is_that_series():
     df = long_frame(1, 60)
     found = model("pooled", 5, intercept=True).fit(df).predict()["y_hat"]
     known = model("zero", 5, ridge=0.0, scope="global", window_scaling=None, intercept=True).fit(df).predict()["y_hat"]

@@ -123,7 +123,7 @@ def _fitted(lengths: IntArray, lost: int, *, pooled: bool, drop: bool) -> IntArr
     return enough if drop and len(enough) else lengths
 
 
-def scaling_for(scaling: Any, kind: Any, *, pooled: bool, has_lags: bool) -> str | None:
+def scaling_for(scaling: Any, *, pooled: bool, has_lags: bool) -> str | None:
     """Return the window scaling.
 
     "auto": none per series and without lags; else each window is taken relative to its last value.

@@ -337,7 +337,7 @@ class NARXForecaster(HasTraining, SideBySide):
             self.lags, horizon, season_length, panel, lost,
             pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None,
         )  # fmt: skip
-        scaling = scaling_for(self.window_scaling, asked.kind, pooled=pooled, has_lags=bool(read))
+        scaling = scaling_for(self.window_scaling, pooled=pooled, has_lags=bool(read))
         layout = LagLayout(read, channels, **given).by_known_steps(horizon)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context

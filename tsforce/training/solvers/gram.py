@@ -17,7 +17,7 @@ from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.training.solvers.lag_rows import chunks_of_rows
 
-__all__ = ["CANCELLED", "Anchor", "Gram", "accumulate", "accumulate_rows", "by_length", "has_shifts"]
+__all__ = ["CANCELLED", "Anchor", "Gram", "accumulate", "accumulate_rows", "by_length", "has_shifts", "whole"]
 
 # Series side by side in the shift path.
 _CHUNK = 64
@@ -25,6 +25,17 @@ _CHUNK = 64
 CANCELLED = 1e-8
 # Past this many steps per lag actually used, moments of all shifts cost more than the rows themselves.
 _SPARSE = 8
+
+
+def whole(lower: Tensor) -> Tensor:
+    """Return symmetric matrices (..., D, D) from their lower triangles; what stands above is not read.
+
+    Examples
+    --------
+    >>> whole(torch.tensor([[1.0, 9.0], [2.0, 3.0]])).tolist()
+    [[1.0, 2.0], [2.0, 3.0]]
+    """
+    return lower.tril() + lower.tril(-1).mT
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +97,7 @@ class Gram:
 
     def less(self, weight: Tensor) -> Gram:
         """Return the moments of what maps with a weight (G, D, C) leave of the targets."""
-        whole = torch.tril(self.xx) + torch.tril(self.xx, -1).mT
-        told = whole @ weight
+        told = whole(self.xx) @ weight
         return replace(
             self,
             xy=self.xy - told,

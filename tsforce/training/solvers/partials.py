@@ -14,6 +14,7 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import ACTIVATIONS, Perceptron
 from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.dynamics.models.step_groups import indicators, of_own_group, slopes, spread
+from tsforce.training.solvers.gram import whole
 
 __all__ = ["Deep", "Monomials", "OneBend", "Partials", "n_parameters", "partials_of"]
 
@@ -130,7 +131,7 @@ class OneBend:
         """
         channels, width = self.factor.shape[1], 1 + len(self.index)
         total = moments.new_zeros(len(moments), width, width)
-        moments = moments.tril() + moments.tril(-1).mT
+        moments = whole(moments)
         residuals = moments[:, self.n_features :]
         total[:, 0, 0] = residuals[:, :, self.n_features :].diagonal(dim1=1, dim2=2).sum(dim=1)
         total[:, 1:, 0] = (residuals[:, :, self.index] * self.factor).sum(dim=1)

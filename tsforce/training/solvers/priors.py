@@ -22,7 +22,7 @@ from torch import Tensor
 from tsforce.data.transforms import Difference, Transform
 from tsforce.dynamics.lags import LagLayout
 from tsforce.errors import ArgumentError
-from tsforce.training.solvers.gram import Anchor, Gram
+from tsforce.training.solvers.gram import Anchor, Gram, whole
 
 __all__ = ["PRIORS", "Prior"]
 
@@ -91,8 +91,9 @@ class Prior:
     held : float or None
         Penalty of the intercept, in shares of the number of rows: see `Anchor`. None: of each group by how clear its
         drift is.
-    common : (D, C) tensor or None
-        Of "pooled", in units of the series: the map of all of them, once it is learnt.
+    common : tensor or None
+        What was learnt from all series: of "pooled" their map, in units of each; of "auto" the mean logarithm (K, C) of
+        what each of K candidates leaves of a row's squares.
     """
 
     kind: str
@@ -181,10 +182,12 @@ class Prior:
 
     def _weights(self, gram: Gram) -> Tensor:
         layout, channels = self.layout, len(self.layout.channels)
-        if self.kind == "zero" or (self.kind == "pooled" and self.common is None):
-            return torch.zeros_like(gram.xy)
-        if self.kind == "pooled" and self.common is not None:
-            std, y_std = _units(gram, self.layout)
+        found = torch.zeros_like(gram.xy)
+        if self.kind in ("zero", "pooled"):
+            # One map of all series has no other to be pulled to.
+            if self.common is None:
+                return found
+            std, y_std = _units(gram, layout)
             return self.common * y_std[:, None] / std[:, :, None]
         candidates = self._candidates
         logs = gram.rows[:, None, None] * self._logs_left(gram)
@@ -192,7 +195,6 @@ class Prior:
             logs = logs + (0.0 if self.common is None else _PANEL * self.common)
             logs[:, self._n_plain :] -= np.log(_SEASONAL_GAIN) * (gram.rows[:, None, None] + _PANEL)
         best = logs.argmin(dim=1)
-        found = torch.zeros_like(gram.xy)
         for c in range(channels):
             found[:, c : len(layout.lags) * channels : channels, c] = candidates[best[:, c]]
         return found
@@ -260,8 +262,7 @@ def _remainders(divisor: FloatArray, most: int) -> FloatArray:
 
 def _share_left(gram: Gram, candidates: Tensor, places: Tensor, channel: int) -> Tensor:
     """Return what share of the targets' squares (1e-12 at least) candidates leave about their mean, (G, K)."""
-    xx = gram.xx[:, places][:, :, places]
-    xx = torch.tril(xx) + torch.tril(xx, -1).mT
+    xx = whole(gram.xx[:, places][:, :, places])
     rows = gram.rows[:, None]
     mean, y_mean = gram.x_sum[:, places] / rows, gram.y_sum[:, channel, None] / rows
     xx = xx - rows[..., None] * mean[:, :, None] * mean[:, None, :]
@@ -303,8 +304,7 @@ def _common(grams: Iterable[Gram], layout: LagLayout) -> Tensor:
     for gram in grams:
         rows = gram.rows[:, None, None]
         std, y_std = _units(gram, layout)
-        whole = torch.tril(gram.xx) + torch.tril(gram.xx, -1).mT
-        own = whole - gram.x_sum[:, :, None] * gram.x_sum[:, None, :] / rows
+        own = whole(gram.xx) - gram.x_sum[:, :, None] * gram.x_sum[:, None, :] / rows
         xx = xx + (own / std[:, :, None] / std[:, None, :]).sum(dim=0)
         own = gram.xy - gram.x_sum[:, :, None] * gram.y_sum[:, None, :] / rows
         xy = xy + (own / std[:, :, None] / y_std[:, None, :]).sum(dim=0)

@@ -18,7 +18,7 @@ from tsforce.dynamics.models.families import Polynomial as PolynomialFamily
 from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem
-from tsforce.training.solvers.gram import Gram
+from tsforce.training.solvers.gram import Gram, whole
 from tsforce.training.solvers.jacobians import symmetric_product
 from tsforce.training.solvers.lag_rows import n_targets, prior_of, rare_rows
 from tsforce.training.solvers.least_squares import lost_digits, solve
@@ -320,7 +320,7 @@ def _moments_of(
             both = both * root
         symmetric_product(both, total)
         sums += (both if weights is None else both * root).sum(dim=1)
-    total = total.tril() + total.tril(-1).mT
+    total = whole(total)
     squares = total.diagonal(dim1=1, dim2=2)[:, most:]
     return Gram(
         total[:, :most, :most], total[:, :most, most:], squares, sums[:, :most], sums[:, most:], origin[:, 0, :most],
