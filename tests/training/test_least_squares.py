@@ -16,7 +16,9 @@ from tsforce.data.inputs import InputCoder
 from tsforce.data.transforms import Chain, Difference, Log
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout, TargetFeature
+from tsforce.dynamics.target_features import target_features
 from tsforce.errors import NumericalError
+from tsforce.lag_transforms import RollingMean, SeasonalRollingMean
 from tsforce.training.solvers import gram, lag_rows
 from tsforce.training.solvers.gram import Gram, accumulate, accumulate_rows
 from tsforce.training.solvers.least_squares import fit_linear, solve
@@ -285,3 +287,32 @@ def test_past_inputs_are_fitted_on_the_rows_of_every_origin_and_step(horizon):
     for h in range(horizon):
         fed.append(np.dot(weights[min(h, 1)], [fed[-2], fed[-1], x[-1], 1.0]))
     np.testing.assert_allclose(got, fed[n:], rtol=1e-8)
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("lags", [(1, 2, 3), (2, 7), ()])
+def test_features_that_are_linear_maps_of_lags_have_their_moments_from_those_of_lags(pooled, lags, monkeypatch):
+    transforms = {1: [RollingMean(5)], 2: [SeasonalRollingMean(3, 2), RollingMean(4)]}
+    layout = LagLayout(lags, features=target_features(transforms, ("y",)))
+    _, store, every, stops = make_store((40, 60, 35), reach=layout.reach)
+    slow = accumulate_rows(store, every, stops, layout, pooled=pooled, intercept=True)
+    monkeypatch.setattr(gram, "chunks_of_rows", lambda *a: pytest.fail("rows were read"))
+    fast = accumulate(store, every, stops, layout, pooled=pooled, intercept=True)
+    for (w1, b1), (w2, b2) in zip(
+        solve(fast, [1.0, 30.0], intercept=True), solve(slow, [1.0, 30.0], intercept=True), strict=True
+    ):
+        np.testing.assert_allclose(w1, w2, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(b1, b2, rtol=1e-8)
+
+
+def test_means_that_vary_far_less_than_their_lags_have_their_moments_from_rows():
+    """Over its season a series varies by its walk alone: what moments of lags leave of that is rounding."""
+    season = 1e6 * np.tile([1.0, -2.0, 3.0, -1.0, 0.5, -3.5, 2.0], 10)
+    y = season + np.random.default_rng(0).normal(size=70).cumsum()
+    panel = read_panel(make_frame((70,)).assign(y=y))
+    layout = LagLayout((7,), features=target_features({1: [RollingMean(7)]}, ("y",)))
+    store = SeriesStore(panel, Chain.learn((), panel.values, panel.indptr, panel.lengths), None, layout.reach)
+    (model,) = fit_linear(store, np.array([0]), panel.lengths, layout, [0.0], pooled=False, intercept=True)
+    rows = np.stack([y[:-7], [y[t - 7 : t].mean() for t in range(7, 70)], np.ones(63)], axis=1)
+    want, *_ = np.linalg.lstsq(rows, y[7:], rcond=None)
+    np.testing.assert_allclose(model.weight[0, :, 0], want[:2], rtol=1e-6)

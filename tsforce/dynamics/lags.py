@@ -33,6 +33,9 @@ class TargetFeature:
         How many steps of the buffer it reads.
     function : callable
         Maps the last `reach` fed values (G, B, reach, C), oldest first, model units, to (G, B, len(names)).
+    weights : tuple of float, optional
+        Weights of the last `reach` values, oldest first, where every column is that linear map of a target, one column
+        for each; None: it is not known to be one.
 
     Examples
     --------
@@ -44,6 +47,7 @@ class TargetFeature:
     names: tuple[str, ...]
     reach: int
     function: Callable[[Tensor], Tensor]
+    weights: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,16 @@ class LagLayout:
     def target_reach(self) -> int:
         """The same of the target alone; 0 if nothing that is fed back is read."""
         return max((*self.lags, *(f.reach for f in self.features)), default=0)
+
+    @property
+    def n_target_columns(self) -> int:
+        """Columns of lags and features of the targets, which come first."""
+        return len(self.lags) * len(self.channels) + sum(len(f.names) for f in self.features)
+
+    def at_level(self, level: Tensor) -> Tensor:
+        """Return what the columns of lags and features read where targets stand at a level (G, C), (G, columns)."""
+        fed = level[:, None, None].expand(-1, -1, self.reach, -1)
+        return lag_vector(self, fed, self.reach)[:, 0]
 
     @property
     def has_inputs(self) -> bool:
@@ -258,7 +272,12 @@ def lag_vector(
         target = target + noise
     if not layout.features and known is None:
         return target
-    features = [f.function(fed[:, :, now - f.reach : now]) for f in layout.features]
+    stretches = (fed[:, :, now - f.reach : now] for f in layout.features)
+    # What a function keeps for its gradient outlasts what a roll-out writes to the buffer later.
+    features = [
+        f.function(part.clone() if part.requires_grad else part)
+        for f, part in zip(layout.features, stretches, strict=True)
+    ]
     return torch.cat([target, *features, *([] if known is None else [known])], dim=-1)
 
 

@@ -286,7 +286,10 @@ def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, dro
     short = np.flatnonzero(~enough) if complete else np.arange(panel.n_series)
     least = int(panel.lengths[short].min() if complete else panel.lengths.max())
     wanted = need if complete else 1 + lost + layout.reach
-    ways = [f"lower the largest lag ({layout.reach})"]
+    what, ways = f"lags={layout.reach}", [f"lower the largest lag ({layout.reach})"]
+    if layout.reach == max((feature.reach for feature in layout.features), default=0) > max(layout.lags, default=0):
+        what = f"lag_transforms that reach back {layout.reach} steps"
+        ways = [f"shorten the windows of lag_transforms ({layout.reach} steps)"]
     if lost:
         ways.append(f"drop a Difference ({lost} rows)")
     if complete:
@@ -296,6 +299,6 @@ def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, dro
     way_out = f"Either {', or '.join(ways)}" if len(ways) > 1 else ways[0].capitalize()
     names = abbreviate(panel.id_list[i] for i in short)
     raise SeriesTooShortError(
-        f"series {names}: {least} rows, but lags={layout.reach} and {lost} rows of differences need at least "
+        f"series {names}: {least} rows, but {what} and {lost} rows of differences need at least "
         f"{wanted}{'' if complete else ' in one series'}. {way_out}."
     )

@@ -37,11 +37,11 @@ def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def scope_for(scope: Any, kind: Any, lags: Any, transforms: Any, panel: Panel) -> bool:
+def scope_for(scope: Any, kind: Any, lags: Any, transforms: Any, panel: Panel, *, least: int = 0) -> bool:
     """Return whether one model is learnt for all series.
 
     "auto": each series has its own where that is a linear map, no input tells series apart, and every series has the
-    rows for the lags; else one for all.
+    rows for the lags, and for the `least` steps that anything else looks back; else one for all.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def scope_for(scope: Any, kind: Any, lags: Any, transforms: Any, panel: Panel) -
         return True
     lost = 0 if is_auto(transforms) else sum(t.rows_lost for t in check_transforms(transforms))
     found = (1,) if is_auto(lags) else output_lags_of(lags)
-    return bool((panel.lengths < 1 + lost + max(found or (0,))).any())
+    return bool((panel.lengths < 1 + lost + max(least, *(found or (0,)))).any())
 
 
 def transforms_for(transforms: Any, kind: Any, panel: Panel, *, pooled: bool, has_lags: bool) -> tuple[Transform, ...]:

@@ -15,6 +15,7 @@ from tsforce.data.panel import Panel, WindowIndex
 from tsforce.data.transforms import Difference, MeanScale, Standardize, Transform
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family, Polynomial
+from tsforce.dynamics.target_features import target_features
 from tsforce.errors import (
     ArgumentError,
     UnusedColumnWarning,
@@ -72,6 +73,9 @@ class NARXForecaster(HasTraining, SideBySide):
         An int L means 1..L, a sequence exactly those. "auto" is ``4 * horizon``, at most a quarter of the rows of the
         median series, at least 4; a season and one more, where every series has the rows for that; no more than leave
         the shortest series rows to learn from. 0 or []: none, a regression on inputs alone.
+    lag_transforms : dict of lag -> list of LagTransform, optional
+        Statistics of the target's past as further columns, recomputed at every step from what was fed, e.g.
+        ``{1: [RollingMean(12)]}`` (``tsforce.lag_transforms``): of the values from that lag backwards, in model units.
     model : "linear", "polynomial", "mlp", "gru", "lstm", "encoder_decoder", a family of ``tsforce.models``, a regressor
         A linear map; a polynomial of degree 2, whose terms are chosen one after the other; beside a linear map, a
         perceptron (two hidden layers of 128) or a recurrent network (64 units, whose state takes in the context first);
@@ -209,6 +213,7 @@ class NARXForecaster(HasTraining, SideBySide):
         horizon: int,
         lags: Any = "auto",
         *,
+        lag_transforms: Any = None,
         model: Any = "linear",
         scope: str = "auto",
         season_length: int | None = None,
@@ -241,6 +246,7 @@ class NARXForecaster(HasTraining, SideBySide):
     ) -> None:
         self.horizon = horizon
         self.lags = lags
+        self.lag_transforms = lag_transforms
         self.model = model
         self.scope = scope
         self.season_length = season_length
@@ -321,24 +327,26 @@ class NARXForecaster(HasTraining, SideBySide):
         check_choice("short_series", self.short_series, ("raise", "drop"))
         panel = self.read(df)
         season_length = season_length_for(self, panel)
-        pooled = scope_for(self.scope, asked.kind, self.lags, self.target_transforms, panel)
+        # The only target's columns are called y, whatever the user calls it.
+        channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
+        features = target_features(self.lag_transforms, channels)
+        least = max((feature.reach for feature in features), default=0)
+        pooled = scope_for(self.scope, asked.kind, self.lags, self.target_transforms, panel, least=least)
         transforms = transforms_for(
             self.target_transforms,
             asked.kind,
             panel,
             pooled=pooled,
-            has_lags=is_auto(self.lags) or bool(output_lags_of(self.lags)),
+            has_lags=is_auto(self.lags) or bool(output_lags_of(self.lags)) or bool(features),
         )
         lost = sum(t.rows_lost for t in transforms)
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
-        # The only target's columns are called y, whatever the user calls it.
-        channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
         read = lags_for(
             self.lags, horizon, season_length, panel, lost,
-            pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None,
+            pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None or bool(features),
         )  # fmt: skip
-        scaling = scaling_for(self.window_scaling, pooled=pooled, has_lags=bool(read))
-        layout = LagLayout(read, channels, **given).by_known_steps(horizon)
+        scaling = scaling_for(self.window_scaling, pooled=pooled, has_lags=bool(read or features))
+        layout = LagLayout(read, channels, features, **given).by_known_steps(horizon)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
         context_length = self._resolve_context(layout.reach, layout.reach + (2 * horizon if recurrent else 0))
@@ -354,7 +362,7 @@ class NARXForecaster(HasTraining, SideBySide):
             # Gradient steps need units of about 1; least squares does not care.
             if not pooled:
                 transforms = (*transforms, Standardize() if np.all(intercept) else MeanScale())
-            elif not read:
+            elif not layout.target_reach:
                 transforms = (CommonScale.of(kept.values), *transforms)
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,

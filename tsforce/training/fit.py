@@ -228,7 +228,7 @@ def fit_model(
                 Record("choose", "open_loop", 0, 0, nothing, choice.one_step, choice.closed_loop, 1.0, nothing, 0.0)
             )
         return Fitted(model, learnt, history, choice, ["open_loop"] * n_groups)
-    options = _on_moments_or_not(problem, kind, mode, options)
+    options = _on_moments_or_not(problem, kind, mode, options, history)
     history.solver = f"{_NAMES.get(options.solver, 'gradient (AdamW)')}, warm start by least squares"
     phases, n_trials = _plan(kind, mode, options, pooled=problem.pooled)
     build = partial(kind.build, dtype=torch.float64) if options.by_squares else kind.build
@@ -249,8 +249,12 @@ def fit_model(
     return Fitted(fit.model, fit.learnt, history, choice, kept)
 
 
-def _on_moments_or_not(problem: Problem, kind: Family, mode: str | Forcing, options: Options) -> Options:
+def _on_moments_or_not(
+    problem: Problem, kind: Family, mode: str | Forcing, options: Options, history: History
+) -> Options:
     """Return options that name moments where these are asked for or, by "auto", do what the others ask for.
+
+    Where it is what a map reads that they do not take, the history says so.
 
     Raises
     ------
@@ -267,7 +271,8 @@ def _on_moments_or_not(problem: Problem, kind: Family, mode: str | Forcing, opti
         "learning_rate": options.learning_rate is not None,
         "batch_size": options.batch_size is not None,
     }
-    asked = next((words for words, there in reasons.items() if there), None) or moments.why_not(problem)
+    set_otherwise = next((words for words, there in reasons.items() if there), None)
+    asked = set_otherwise or moments.why_not(problem)
     if asked is None:
         return replace(options, solver="moments")
     if options.solver == "moments":
@@ -275,6 +280,8 @@ def _on_moments_or_not(problem: Problem, kind: Family, mode: str | Forcing, opti
             f"solver='moments' trains linear maps of the lags of one target, without missing values, by squares or "
             f"Huber's loss in modes 'closed_loop', 'curriculum' and 'auto'; here it meets {asked}: use solver='auto'."
         )
+    if set_otherwise is None:
+        history.notes.append(f"own outputs are learnt from by AdamW: moments of roll-outs do not take {asked}.")
     return options
 
 

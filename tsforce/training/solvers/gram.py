@@ -25,6 +25,8 @@ _CHUNK = 64
 CANCELLED = 1e-8
 # Past this many steps per lag actually used, moments of all shifts cost more than the rows themselves.
 _SPARSE = 8
+# Share of the squares of targets that is nothing but the rounding of their means.
+_ROUNDING = 1e-26
 
 
 def whole(lower: Tensor) -> Tensor:
@@ -78,6 +80,16 @@ class Gram:
             self.x_origin[:, index],
             self.y_origin,
             self.rows,
+        )
+
+    def mapped(self, weight: Tensor) -> Gram:
+        """Return the moments of linear maps of the columns, ``x @ weight``; a weight (D, D')."""
+        return replace(
+            self,
+            xx=weight.mT @ whole(self.xx) @ weight,
+            xy=weight.mT @ self.xy,
+            x_sum=self.x_sum @ weight,
+            x_origin=self.x_origin @ weight,
         )
 
     def about(self, x_origin: Tensor, y_origin: Tensor) -> Gram:
@@ -180,10 +192,12 @@ def accumulate(
     Notes
     -----
     One channel of plain lags without window scaling has a shift structure: X'X differs from itself one column further
-    only by the rows that enter and leave, so its edge (correlations, by FFT) gives the rest. Everything else goes
-    through `accumulate_rows`.
+    only by the rows that enter and leave, so its edge (correlations, by FFT) gives the rest; features that are linear
+    maps of lags follow from it. Everything else goes through `accumulate_rows`.
     """
-    if not has_shifts(store, layout) or layout.reach > _SPARSE * len(layout.lags):
+    linear = all(feature.weights is not None for feature in layout.features)
+    shifts = linear and has_shifts(store, replace(layout, features=()))
+    if not shifts or layout.reach > _SPARSE * layout.n_target_columns:
         return accumulate_rows(
             store, series, stops, layout, pooled=pooled, intercept=intercept, horizon=horizon, first=first
         )
@@ -193,15 +207,28 @@ def accumulate(
             torch.from_numpy(ragged_rows(store.indptr[series] + store.first, stops - store.first))
         ].mean()
     parts = by_length(stops) if pooled else [np.arange(len(series))]
-    grams = [
-        _shift_moments(store, series[part], stops[part], layout.reach, intercept=intercept, origin=origin)
-        for part in parts
-    ]
-    if any(_cancelled(gram).any() for gram in grams):
-        return _without_cancellation(store, series, stops, layout, grams, pooled=pooled, intercept=intercept)
-    gram = _pool(grams) if pooled else grams[0]
+    grams, lost = [], []
+    for part in parts:
+        by_shifts = _shift_moments(store, series[part], stops[part], layout.reach, intercept=intercept, origin=origin)
+        grams.append(_read_by(layout, by_shifts))
+        lost.append(_cancelled(by_shifts))
+        if layout.features:
+            lost[-1] |= _cancelled(grams[-1])
+    if pooled:
+        if any(bool(bad.any()) for bad in lost):
+            return accumulate_rows(store, series, stops, layout, pooled=True, intercept=intercept)
+        return _pool(grams)
+    return _with_rows(grams[0], lost[0], store, series, stops, layout, intercept=intercept)
+
+
+def _read_by(layout: LagLayout, gram: Gram) -> Gram:
+    """Return the moments of what a layout reads of all lags ``reach..1``."""
     used = [layout.reach - lag for lag in reversed(layout.lags)]
-    return gram if len(used) == layout.reach else gram.columns(used)
+    if not layout.features:
+        return gram if len(used) == layout.reach else gram.columns(used)
+    rows = torch.eye(layout.reach, dtype=gram.xx.dtype, device=gram.xx.device)
+    maps = [(*(layout.reach - f.reach) * (0.0,), *(f.weights or ())) for f in layout.features]
+    return gram.mapped(torch.cat([rows[used], rows.new_tensor(maps)]).mT)
 
 
 def has_shifts(store: SeriesStore, layout: LagLayout) -> bool:
@@ -220,22 +247,14 @@ def _cancelled(gram: Gram) -> Tensor:
     return variation.amin(dim=1) < CANCELLED * energy.amax(dim=1)
 
 
-def _without_cancellation(
-    store: SeriesStore,
-    series: IntArray,
-    stops: IntArray,
-    layout: LagLayout,
-    grams: list[Gram],
-    *,
-    pooled: bool,
+def _with_rows(
+    gram: Gram, lost: Tensor, store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, *,
     intercept: bool,
-) -> Gram:
-    """Return moments by rows where those by shifts have lost their digits."""
-    if pooled:
-        return accumulate_rows(store, series, stops, layout, pooled=True, intercept=intercept)
-    bad = torch.nonzero(_cancelled(grams[0]))[:, 0].cpu()
-    used = [layout.reach - lag for lag in reversed(layout.lags)]
-    gram = grams[0].columns(used)
+) -> Gram:  # fmt: skip
+    """Return the moments of series, by rows of those where moments by shifts have lost their digits."""
+    if not bool(lost.any()):
+        return gram
+    bad = torch.nonzero(lost)[:, 0].cpu()
     exact = accumulate_rows(store, series[bad.numpy()], stops[bad.numpy()], layout, pooled=False, intercept=intercept)
     return Gram(
         *(getattr(gram, f.name).index_copy(0, bad.to(gram.rows.device), getattr(exact, f.name)) for f in fields(Gram))
@@ -345,5 +364,26 @@ def accumulate_rows(
             gram["yy"] += (y**2).sum(dim=1)
             gram["x_sum"] += x.sum(dim=1)
             gram["y_sum"] += y.sum(dim=1)
-        grams.append(Gram(**gram))
+        grams.append(_without_rounding(Gram(**gram), layout))
     return Gram(*(torch.cat([getattr(gram, field.name) for gram in grams]) for field in fields(Gram)))
+
+
+def _without_rounding(gram: Gram, layout: LagLayout) -> Gram:
+    """Return the moments with zeros for features of the target that vary by rounding alone.
+
+    The mean over a season of a series that repeats itself is a constant, but for the last digits.
+    """
+    if not layout.features:
+        return gram
+    rows, origin = gram.rows[:, None], gram.y_origin
+    squares = (gram.yy + 2 * origin * gram.y_sum + rows * origin**2).amax(dim=1, keepdim=True)
+    kept = gram.xx.diagonal(dim1=1, dim2=2) > _ROUNDING * squares
+    kept[:, : len(layout.lags) * len(layout.channels)] = True
+    kept[:, layout.n_target_columns :] = True
+    both = kept[:, :, None] & kept[:, None]
+    return replace(
+        gram,
+        xx=torch.where(both, gram.xx, 0.0),
+        xy=torch.where(kept[:, :, None], gram.xy, 0.0),
+        x_sum=torch.where(kept, gram.x_sum, 0.0),
+    )

@@ -19,7 +19,6 @@ __all__ = [
     "Shifts",
     "chunks_of_rows",
     "have_rows",
-    "n_targets",
     "prior_of",
     "rare_rows",
     "rows_of",
@@ -158,7 +157,7 @@ class LagVectors:
         stops_of[series] = stops
         self._made = store, series, stops_of, layout, horizon, first
         counts, targets, seen, kept, size, prior = [], [], [], [], 0, []
-        width = n_targets(layout)
+        width = layout.n_target_columns
         for own in series:
             counts.append(0)
             lags = []
@@ -203,11 +202,6 @@ class LagVectors:
         return torch.cat(found)
 
 
-def n_targets(layout: LagLayout) -> int:
-    """Return how many columns of a lag vector are of targets; inputs follow."""
-    return sum(len(layout.blocks[name]) for name in ("target_lags", "target_features"))
-
-
 def _tame(values: FloatArray) -> FloatArray:
     """Return weights (n, ...) that bound what the square of a value has to say, column by column; 1 of usual values.
 
@@ -222,7 +216,7 @@ def _tame(values: FloatArray) -> FloatArray:
 
 def prior_of(x: FloatArray, ends: IntArray, layout: LagLayout) -> FloatArray:
     """Return weights of rows (n, D), series after series, by what they read: less than 1 where a lag is wild, (n,)."""
-    parts = np.split(x[:, : n_targets(layout)], ends[:-1])
+    parts = np.split(x[:, : layout.n_target_columns], ends[:-1])
     return np.concatenate([_tame(part).min(axis=1, initial=1.0) for part in parts if len(part)])
 
 

@@ -275,13 +275,17 @@ def followed(models: list[Linear], store: SeriesStore) -> list[Linear]:
 
     That value is 0 in every row learnt from, so that rows say nothing of lag 1, and in a roll-out at the first step
     alone. What holds relative to one value holds relative to any: a shift of all lags shifts the outputs by as much,
-    so that weights of the own target add up to 1, and those of each other one to 0.
+    so that weights of the own target add up to 1, and those of each other one to 0 (a feature counts by how much it
+    moves with a target).
     """
     layout = models[0].layout
     if store.scaling == "last" and 1 in layout.lags:
-        channels = len(layout.channels)
+        unit = torch.eye(len(layout.channels)).to(store.values)
+        last = len(layout.lags) * len(unit)
+        # Columns of lag 1 stand last of the lags.
+        moved = layout.at_level(unit) - layout.at_level(torch.zeros_like(unit))
+        moved[:, last - len(unit) : last] = 0.0
         for model in models:
-            # Oldest first, channel fastest.
-            lags = model.weight[:, : len(layout.lags) * channels].unflatten(1, (len(layout.lags), channels))
-            lags[:, -1] = torch.eye(channels).to(lags) - lags[:, :-1].sum(dim=1)
+            others = moved.to(model.weight) @ model.weight[:, : layout.n_target_columns]
+            model.weight[:, last - len(unit) : last] = unit.to(others) - others
     return models

@@ -140,7 +140,8 @@ class Prior:
         away = np.abs(lags[:, None] - near).min(axis=1)
         # What inputs tell is no matter of smoothing: they are hardly held where lags are held to it.
         found = np.full(len(layout.columns), _INPUTS)
-        found[: len(lags)] = (1.0 + away) ** self.decay
+        found[: layout.n_target_columns] = 1.0
+        found[: len(lags)] *= (1.0 + away) ** self.decay
         return torch.from_numpy(found)
 
     @property
@@ -170,9 +171,8 @@ class Prior:
 
     def anchor(self, gram: Gram) -> Anchor:
         """Return what weights of the groups of some moments are pulled to."""
-        n_lags = len(self.layout.lags)
         x_level = gram.x_origin.clone()
-        x_level[:, : n_lags * len(self.layout.channels)] = gram.y_origin.repeat(1, n_lags)
+        x_level[:, : self.layout.n_target_columns] = self.layout.at_level(gram.y_origin)
         weight = self._weights(gram).to(gram.xy)
         held = _doubt(gram.about(x_level, gram.y_origin).less(weight)) if self.held is None else self.held
         return Anchor(

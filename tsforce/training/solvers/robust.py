@@ -169,6 +169,8 @@ class _Task:
         self.exact = np.zeros(len(rows), dtype=bool)
         energy = plain.xx.diagonal(dim1=1, dim2=2)
         self._varies = self._variation(plain) > 1e-13 * energy
+        # What was told to vary by rounding alone.
+        self._constant = energy == 0
         self._least = CANCELLED * energy
 
     @staticmethod
@@ -228,7 +230,7 @@ class _Task:
     def _change(self, g: int, index: IntArray, change: FloatArray) -> None:
         """Add rows of a group to its moments so many times over."""
         gram, dw = self.gram, torch.from_numpy(change)
-        x = self.rows[g].some(index) - gram.x_origin[g]
+        x = (self.rows[g].some(index) - gram.x_origin[g]).masked_fill(self._constant[g], 0.0)
         y = torch.from_numpy(self.y[g][index]) - gram.y_origin[g]
         weighted = (x * dw[:, None]).mT
         gram.xx[g].addmm_(weighted, x)
@@ -249,7 +251,7 @@ class _Task:
                 getattr(gram, f.name)[g] = 0.0
         y = y - gram.y_origin[g]
         for i, x in self.rows[g].pieces():
-            x = x - gram.x_origin[g]
+            x = (x - gram.x_origin[g]).masked_fill(self._constant[g], 0.0)
             weighted = (x * weight[i, None]).mT
             gram.xx[g] += weighted @ x
             gram.xy[g, :, 0] += weighted @ y[i]

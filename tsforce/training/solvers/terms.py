@@ -20,7 +20,7 @@ from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.gram import Gram, whole
 from tsforce.training.solvers.jacobians import symmetric_product
-from tsforce.training.solvers.lag_rows import n_targets, prior_of, rare_rows
+from tsforce.training.solvers.lag_rows import prior_of, rare_rows
 from tsforce.training.solvers.least_squares import lost_digits, solve
 from tsforce.training.solvers.orthogonal import Candidates, Moments, Path, forward, forward_by_rows, information
 from tsforce.training.solvers.relabel import Rows, one_step_rows
@@ -169,7 +169,7 @@ def _weighed(
     model = fit_terms(problem.layout, indices, rows, penalty, intercept=problem.most_have_intercepts)
     if problem.huber is None:
         return model
-    squared, inputs = Squared(), n_targets(problem.layout)
+    squared, inputs = Squared(), problem.layout.n_target_columns
     weight, bias = model.weight.clone(), model.bias.clone()
     for g, ((x, y), parts) in enumerate(zip(rows, ends, strict=True)):
         prior, always = prior_of(x, parts, problem.layout), rare_rows(x[:, inputs:])

@@ -1,0 +1,188 @@
+"""Lag transforms: their definitions, in lag vectors of every step, and their gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tsforce.dynamics.forcing import ClosedLoop
+from tsforce.dynamics.lags import LagLayout, lag_vector
+from tsforce.dynamics.models.linear import Linear
+from tsforce.dynamics.parallel import parallel_rollout
+from tsforce.dynamics.rollout import rollout
+from tsforce.dynamics.target_features import target_features
+from tsforce.errors import ArgumentError, ArgumentTypeError
+from tsforce.lag_transforms import (
+    RollingMax,
+    RollingMean,
+    RollingMin,
+    RollingQuantile,
+    RollingStd,
+    SeasonalRollingMax,
+    SeasonalRollingMean,
+    SeasonalRollingMin,
+    SeasonalRollingQuantile,
+    SeasonalRollingStd,
+)
+
+# Each with what pandas has for it, of a window of values.
+ORACLES = [
+    (RollingMean(4), 1, lambda w: w.mean()),
+    (RollingStd(4), 1, lambda w: w.std()),
+    (RollingMin(4), 1, lambda w: w.min()),
+    (RollingMax(3), 1, lambda w: w.max()),
+    (RollingQuantile(0.3, 4), 1, lambda w: w.quantile(0.3)),
+    (RollingQuantile(1.0, 3), 1, lambda w: w.max()),
+    (SeasonalRollingMean(3, 2), 3, lambda w: w.mean()),
+    (SeasonalRollingStd(2, 3), 2, lambda w: w.std()),
+    (SeasonalRollingMin(2, 3), 2, lambda w: w.min()),
+    (SeasonalRollingMax(5, 2), 5, lambda w: w.max()),
+    (SeasonalRollingQuantile(0.75, 2, 3), 2, lambda w: w.quantile(0.75)),
+]
+NAMES = [type(transform).__name__ for transform, _, _ in ORACLES]
+
+
+def from_scratch(transform, apart, oracle, values, lag):
+    """The statistic for the step after `values`, by pandas."""
+    seen = pd.Series(values[: len(values) - lag + 1][::-1][::apart][: transform.window_size])
+    assert len(seen) == transform.window_size
+    return oracle(seen)
+
+
+@pytest.mark.parametrize("lag", [1, 3])
+@pytest.mark.parametrize(("transform", "apart", "oracle"), ORACLES, ids=NAMES)
+def test_every_step_of_a_roll_out_reads_what_pandas_computes_from_scratch(transform, apart, oracle, lag):
+    features = target_features({lag: [transform]}, ("a", "b"))
+    layout = LagLayout((1, 2), ("a", "b"), features)
+    rng = np.random.default_rng(0)
+    past = torch.from_numpy(rng.normal(size=(1, 3, layout.reach + 1, 2)))
+    weight = torch.from_numpy(0.3 * rng.normal(size=(1, len(layout.columns), 2)))
+    yhat, _ = rollout(Linear(layout, weight, torch.zeros(1, 2).double()), past, 9, ClosedLoop())
+    values = torch.cat([past, yhat], dim=2)[0].numpy()
+    for h in range(9):
+        now = past.shape[2] + h
+        for w in range(3):
+            x = np.concatenate([
+                values[w, now - 2], values[w, now - 1],
+                [from_scratch(transform, apart, oracle, values[w, :now, c], lag) for c in range(2)],
+            ])  # fmt: skip
+            np.testing.assert_allclose(values[w, now], x @ weight[0].numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_values_are_those_of_coreforecast():
+    """Printed by coreforecast 0.0.20, whose classes have these names, for the last row of each transform."""
+    y = torch.tensor([1.0, 2.0, 4.0, 8.0, 3.0, 5.0]).double().view(1, 1, 6, 1)
+    expected = {
+        RollingStd(3): 2.64575131,
+        RollingQuantile(0.3, 3): 3.6,
+        SeasonalRollingMean(2, 2): 3.5,
+        RollingMean(3): 5.0,
+    }
+    layout = LagLayout((), features=target_features({1: list(expected)}, ("y",)))
+    # The statistic at lag 1 of the last of six values.
+    np.testing.assert_allclose(lag_vector(layout, y, 5).flatten(), list(expected.values()), rtol=1e-8)
+
+
+def test_columns_are_named_as_in_mlforecast_after_their_target():
+    features = target_features({1: RollingMean(12), 12: [RollingQuantile(0.5, 3), SeasonalRollingStd(7, 2)]}, ("y",))
+    assert [name for feature in features for name in feature.names] == [
+        "y_rolling_mean_lag1_window_size12",
+        "y_rolling_quantile_lag12_p0.5_window_size3",
+        "y_seasonal_rolling_std_lag12_season_length7_window_size2",
+    ]
+    assert [feature.reach for feature in features] == [12, 14, 19]
+
+
+@pytest.mark.parametrize("transform", [transform for transform, _, _ in ORACLES], ids=NAMES)
+def test_weights_are_told_where_a_transform_is_a_linear_map_of_what_it_reads(transform):
+    (feature,) = target_features({3: [transform]}, ("a", "b"))
+    fed = torch.randn(2, 4, feature.reach, 2).double()
+    if feature.weights is None:
+        assert not type(transform).__name__.endswith("Mean")
+        doubled = feature.function(2 * fed) - feature.function(fed.flip(0)) - feature.function(2 * fed - fed.flip(0))
+        assert doubled.abs().max() > 1e-3
+    else:
+        told = torch.einsum("r,gbrc->gbc", torch.tensor(feature.weights).double(), fed)
+        torch.testing.assert_close(feature.function(fed), told)
+
+
+@pytest.mark.parametrize("transform", [transform for transform, _, _ in ORACLES], ids=NAMES)
+def test_gradients_through_the_loop_are_those_of_finite_differences(transform):
+    layout = LagLayout((1,), features=target_features({1: [transform], 2: [transform]}, ("y",)))
+    past = torch.randn(1, 2, layout.reach, 1, generator=torch.Generator().manual_seed(3)).double()
+
+    class Map:
+        def __init__(self, weight):
+            self.layout, self.weight = layout, weight
+
+        def init_state(self, past):
+            return None
+
+        def step(self, x, state):
+            return (x @ self.weight)[..., None], state
+
+    def forecasts(weight, past):
+        return rollout(Map(weight), past, 5, ClosedLoop())[0]
+
+    weight = torch.tensor([[[0.5], [0.4], [-0.3]]]).double().requires_grad_()
+    assert torch.autograd.gradcheck(forecasts, (weight, past.requires_grad_()))
+
+
+def test_parallel_passes_give_the_roll_out():
+    transforms = {1: [RollingMean(3), RollingStd(3)], 4: [RollingMax(2)]}
+    layout = LagLayout((2,), features=target_features(transforms, ("y",)))
+    weight = torch.tensor([[[0.5], [0.3], [0.2], [0.1]]]).double()
+    model = Linear(layout, weight, torch.zeros(1, 1).double())
+    past, future = torch.randn(1, 3, 8, 1).double(), torch.zeros(1, 3, 6, 1).double()
+    each, _ = rollout(model, past, 6, ClosedLoop())
+    torch.testing.assert_close(parallel_rollout(model, past, 6, ClosedLoop(), future=future)[0], each)
+
+
+def test_the_deviation_of_equal_values_is_zero_and_has_no_gradient():
+    flat = torch.full((1, 1, 4, 1), 3.0, requires_grad=True)
+    found = RollingStd(4).of(flat)
+    found.sum().backward()
+    assert found.item() == 0
+    assert flat.grad.abs().max() == 0
+
+
+def test_at_a_level_statistics_of_place_stand_there_and_those_of_spread_at_zero():
+    layout = LagLayout((1, 2), ("a", "b"), target_features({2: [RollingMax(3), RollingStd(2)]}, ("a", "b")))
+    assert layout.at_level(torch.tensor([[5.0, 7.0]])).tolist() == [[5, 7, 5, 7, 5, 7, 0, 0]]
+    assert layout.n_target_columns == len(layout.columns) == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ([RollingMean(3)], ArgumentTypeError, r"expected a dict of lag -> list of transforms, such as \{1: \[RollingM"),
+        ({0: [RollingMean(3)]}, ArgumentError, r"lag_transforms: lag=0: expected a whole number of at least 1"),
+        ({"1": [RollingMean(3)]}, ArgumentError, r"lag='1': expected a whole number"),
+        ({1: "mean"}, ArgumentTypeError, r"lag_transforms\[1\]='mean': expected a list"),
+        ({1: [RollingMean]}, ArgumentTypeError, r"lag_transforms\[1\] holds the class RollingMean"),
+        ({1: [len]}, ArgumentTypeError, r"expected transforms such as \{1"),
+        ({2: [RollingMean(3), RollingMean(3)]}, ArgumentError, r"'y_rolling_mean_lag2_window_size3' twice"),
+    ],
+)
+def test_what_is_no_lag_transform_is_refused_with_the_way_to_write_it(given, error, words):
+    with pytest.raises(error, match=words):
+        target_features(given, ("y",))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: RollingMean(0), "RollingMean: window_size=0: expected a whole number of at least 1"),
+        (lambda: RollingStd(1), "RollingStd: window_size=1: expected a whole number of at least 2"),
+        (lambda: RollingMax(True), "window_size=True"),
+        (lambda: RollingMin(2.5), "window_size=2.5"),
+        (lambda: RollingQuantile(1.5, 3), "RollingQuantile: p=1.5: expected a number from 0 to 1"),
+        (lambda: SeasonalRollingQuantile(0.5, 0, 3), "season_length=0"),
+        (lambda: SeasonalRollingMean(7, "3"), "window_size='3'"),
+    ],
+)
+def test_a_transform_names_the_argument_that_is_not_accepted(make, words):
+    with pytest.raises(ArgumentError, match=words):
+        make()
