@@ -126,6 +126,15 @@ def test_a_shift_of_the_level_shifts_forecasts_relative_to_the_last_value():
     assert sum(w for column, w in moved.items() if "std" not in column) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("prior", ["zero", "smoothing"])
+def test_a_penalised_intercept_is_what_a_map_adds_to_a_series_at_its_level_and_at_that_of_its_features(prior):
+    df = make_frame((80, 70))
+    model = make("least squares", intercept=5.0, ridge=10.0, prior=prior)
+    own = model.fit(df).predict()["NARXForecaster"]
+    higher = model.fit(df.assign(y=df["y"] + 1000)).predict()["NARXForecaster"]
+    np.testing.assert_allclose(higher, own + 1000, rtol=1e-9)
+
+
 @pytest.mark.parametrize("lags", [7, 14])
 def test_a_mean_over_the_season_of_a_series_that_repeats_itself_says_nothing(lags):
     """But for the last digits it is a constant, whose weight would be divided by rounding."""
