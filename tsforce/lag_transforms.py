@@ -1,6 +1,8 @@
 """Public door to the lag transforms: statistics of the target's past for ``NARXForecaster(lag_transforms=...)``."""
 
 from tsforce.dynamics.target_features import (
+    ExpandingMean,
+    ExponentiallyWeightedMean,
     LagTransform,
     RollingMax,
     RollingMean,
@@ -15,6 +17,8 @@ from tsforce.dynamics.target_features import (
 )
 
 __all__ = [
+    "ExpandingMean",
+    "ExponentiallyWeightedMean",
     "LagTransform",
     "RollingMax",
     "RollingMean",

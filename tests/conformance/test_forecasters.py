@@ -19,7 +19,7 @@ from sklearn.tree import DecisionTreeRegressor
 import tsforce
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, Training
-from tsforce.lag_transforms import RollingMean, RollingStd
+from tsforce.lag_transforms import ExponentiallyWeightedMean, RollingStd
 
 H = 4
 # How to build each public class; a new one must be added here, or the discovery test fails.
@@ -40,7 +40,7 @@ INSTANCES = {
         ),
         lambda: NARXForecaster(H, 5, model=DecisionTreeRegressor(min_samples_leaf=5, random_state=0), max_steps=2),
         lambda: NARXForecaster(
-            H, 3, scope="local", lag_transforms={1: [RollingMean(7), RollingStd(5)]}, mode="open_loop"
+            H, 3, scope="local", lag_transforms={1: [ExponentiallyWeightedMean(0.3), RollingStd(5)]}, mode="open_loop"
         ),
         lambda: NARXForecaster(H, 5, model=Ridge(), scope="local", mode="open_loop", target_transforms=[Difference(7)]),
         lambda: NARXForecaster(

@@ -7,14 +7,19 @@ import pandas as pd
 import pytest
 import torch
 
+from tsforce.dynamics.companion import companion, linearise
+from tsforce.dynamics.far_out import stays_near
 from tsforce.dynamics.forcing import ClosedLoop
-from tsforce.dynamics.lags import LagLayout, lag_vector
+from tsforce.dynamics.gain import feedback_gain
+from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector, lag_vectors
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.parallel import parallel_rollout
 from tsforce.dynamics.rollout import rollout
 from tsforce.dynamics.target_features import target_features
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.lag_transforms import (
+    ExpandingMean,
+    ExponentiallyWeightedMean,
     RollingMax,
     RollingMean,
     RollingMin,
@@ -42,6 +47,19 @@ ORACLES = [
     (SeasonalRollingQuantile(0.75, 2, 3), 2, lambda w: w.quantile(0.75)),
 ]
 NAMES = [type(transform).__name__ for transform, _, _ in ORACLES]
+
+
+class Map:
+    """A linear map whose weights may have a gradient."""
+
+    def __init__(self, layout, weight):
+        self.layout, self.weight = layout, weight
+
+    def init_state(self, past):
+        return None
+
+    def step(self, x, state):
+        return (x @ self.weight)[..., None], state
 
 
 def from_scratch(transform, apart, oracle, values, lag):
@@ -85,6 +103,82 @@ def test_values_are_those_of_coreforecast():
     np.testing.assert_allclose(lag_vector(layout, y, 5).flatten(), list(expected.values()), rtol=1e-8)
 
 
+def test_means_of_all_values_are_those_of_coreforecast_and_pandas():
+    """The first rows of each printed by coreforecast 0.0.20, the others by pandas."""
+    y = torch.tensor([1.0, 2.0, 4.0, 8.0, 3.0]).double().view(1, 1, 5, 1)
+    features = target_features({1: [ExponentiallyWeightedMean(0.3), ExpandingMean()]}, ("y",))
+    x = torch.cat([lag_vector(LagLayout((), features=features), y, now) for now in range(1, 6)], dim=1)[0]
+    np.testing.assert_allclose(x[:, 0], [1, 1.3, 2.11, 3.877, 3.6139], rtol=1e-12)
+    np.testing.assert_allclose(x[:, 1], [1, 1.5, 7 / 3, 3.75, 3.6], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("transform", "oracle"),
+    [
+        (ExpandingMean(), lambda y: y.expanding().mean()),
+        (ExponentiallyWeightedMean(0.05), lambda y: y.ewm(alpha=0.05, adjust=False).mean()),
+        (ExponentiallyWeightedMean(1), lambda y: y),
+    ],
+)
+def test_means_that_a_window_brings_with_it_are_those_from_scratch(transform, oracle):
+    """Of series after series, one with a value that is no number, of which none of the others hears."""
+    rng = np.random.default_rng(0)
+    (mean,) = target_features({2: [transform]}, ("a", "b"))
+    parts = [rng.normal(size=(n, 2)) for n in (7, 1, 40, 12)]
+    parts[1][:] = np.inf
+    number = torch.from_numpy(np.concatenate([np.arange(1, len(part) + 1) for part in parts]))
+    found = np.split(mean.scan(torch.from_numpy(np.concatenate(parts)), number).numpy(), [7, 8, 48])
+    for i in (0, 2, 3):
+        np.testing.assert_allclose(found[i], oracle(pd.DataFrame(parts[i])), rtol=1e-12, atol=1e-13)
+    # What comes after the first rows is the same with these summed up before it.
+    y = torch.from_numpy(parts[2])[None, None]
+    for count in (1, 5, 39):
+        over = mean.over(
+            y[:, :, count:], torch.full((1, 1, 1), float(count)), torch.from_numpy(found[2][[[count - 1]]])
+        )
+        torch.testing.assert_close(over[0, 0], torch.from_numpy(found[2][-1]))
+
+
+def test_a_mean_begins_with_its_series_inside_a_window():
+    (mean,) = target_features({1: [ExpandingMean()]}, ("y",))
+    fed = torch.tensor([9.0, 9.0, 1.0, 2.0]).view(1, 1, 4, 1)
+    assert mean.over(fed, torch.tensor([[[-2.0]]]), torch.zeros(1, 1, 1)).item() == 1.5
+    # Where nothing has been seen it reads what stands there, as lags do.
+    assert mean.over(fed[:, :, :2], torch.tensor([[[-2.0]]]), torch.zeros(1, 1, 1)).item() == 9
+
+
+@pytest.mark.parametrize("transform", [ExpandingMean(), ExponentiallyWeightedMean(0.4)])
+def test_gradients_through_means_of_all_values_are_those_of_finite_differences(transform):
+    layout = LagLayout((1,), features=target_features({1: [transform], 3: [transform]}, ("y",)))
+    draw = torch.Generator().manual_seed(3)
+    past = torch.randn(1, 2, 4, 1, generator=draw).double().requires_grad_()
+    memory = torch.tensor([[[5.0, 0.3, -0.2], [0.0, 0.0, 0.0]]]).double()
+    none = torch.zeros(1, 2, 9, 0).double()
+    inputs = (none[:, :, :4], none, none[:, :, 0], none[:, :, :5], memory)
+
+    def forecasts(weight, past):
+        return rollout(Map(layout, weight), past, 5, ClosedLoop(), inputs=inputs)[0]
+
+    weight = torch.tensor([[[0.5], [0.4], [-0.3]]]).double().requires_grad_()
+    assert torch.autograd.gradcheck(forecasts, (weight, past))
+    # Several steps at once are those one by one, as a recurrent network's warm-up takes them.
+    known = known_inputs(layout, inputs, 1, 1)
+    both = lag_vectors(layout, past, 3, 2, known)
+    each = [lag_vector(layout, past, 3 + w, known[:, :, w]) for w in range(2)]
+    assert torch.equal(both, torch.stack(each, dim=2))
+
+
+def test_what_looks_at_one_step_alone_does_not_judge_means_of_all_values():
+    layout = LagLayout((1,), features=target_features({1: [ExpandingMean()]}, ("y",)))
+    model = Linear(layout, torch.tensor([[[0.5], [0.4]]]), torch.zeros(1, 1))
+    past = torch.ones(1, 1, 3, 1)
+    assert not stays_near(model, past).any()
+    assert companion(model, past, 2) is None
+    assert linearise(model, past) is None
+    with pytest.raises(ArgumentError, match="'y_expanding_mean_lag1': means of all that was fed"):
+        feedback_gain(model, past, past, past.bool())
+
+
 def test_columns_are_named_as_in_mlforecast_after_their_target():
     features = target_features({1: RollingMean(12), 12: [RollingQuantile(0.5, 3), SeasonalRollingStd(7, 2)]}, ("y",))
     assert [name for feature in features for name in feature.names] == [
@@ -113,18 +207,8 @@ def test_gradients_through_the_loop_are_those_of_finite_differences(transform):
     layout = LagLayout((1,), features=target_features({1: [transform], 2: [transform]}, ("y",)))
     past = torch.randn(1, 2, layout.reach, 1, generator=torch.Generator().manual_seed(3)).double()
 
-    class Map:
-        def __init__(self, weight):
-            self.layout, self.weight = layout, weight
-
-        def init_state(self, past):
-            return None
-
-        def step(self, x, state):
-            return (x @ self.weight)[..., None], state
-
     def forecasts(weight, past):
-        return rollout(Map(weight), past, 5, ClosedLoop())[0]
+        return rollout(Map(layout, weight), past, 5, ClosedLoop())[0]
 
     weight = torch.tensor([[[0.5], [0.4], [-0.3]]]).double().requires_grad_()
     assert torch.autograd.gradcheck(forecasts, (weight, past.requires_grad_()))
@@ -181,6 +265,8 @@ def test_what_is_no_lag_transform_is_refused_with_the_way_to_write_it(given, err
         (lambda: RollingQuantile(1.5, 3), "RollingQuantile: p=1.5: expected a number from 0 to 1"),
         (lambda: SeasonalRollingQuantile(0.5, 0, 3), "season_length=0"),
         (lambda: SeasonalRollingMean(7, "3"), "window_size='3'"),
+        (lambda: ExponentiallyWeightedMean(0), "alpha=0: expected a number above 0, at most 1"),
+        (lambda: ExponentiallyWeightedMean(True), "alpha=True"),
     ],
 )
 def test_a_transform_names_the_argument_that_is_not_accepted(make, words):

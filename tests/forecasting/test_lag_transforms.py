@@ -13,9 +13,18 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from tests.makers import as_it_stands, make_frame, wreck_after
-from tsforce import Forecaster, NARXForecaster, Training, backtest
+from tsforce import Difference, Forecaster, NARXForecaster, Training, backtest
 from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
-from tsforce.lag_transforms import RollingMax, RollingMean, RollingMin, RollingQuantile, RollingStd, SeasonalRollingMean
+from tsforce.lag_transforms import (
+    ExpandingMean,
+    ExponentiallyWeightedMean,
+    RollingMax,
+    RollingMean,
+    RollingMin,
+    RollingQuantile,
+    RollingStd,
+    SeasonalRollingMean,
+)
 
 H = 5
 TRANSFORMS = {1: [RollingMean(7), RollingStd(4)], 7: [RollingMax(3), SeasonalRollingMean(7, 2)]}
@@ -34,6 +43,24 @@ SETTINGS = {
     "tree": {"model": DecisionTreeRegressor(min_samples_leaf=5, random_state=0), "mode": "closed_loop", "max_steps": 2},
     "no lags": {"lags": 0, "scope": "local", "mode": "open_loop"},
 }
+# Means of all that was fed, whose windows bring a state with them.
+RUNNING = {1: [ExponentiallyWeightedMean(0.3), RollingMean(3)], 7: [ExpandingMean()]}
+SETTINGS |= {
+    f"{name}, means of all": settings | {"lag_transforms": RUNNING}
+    for name, settings in SETTINGS.items()
+    if name not in ("linear maps alone", "no lags")
+}
+SETTINGS |= {
+    "means of all, scaled windows": {
+        "scope": "global", "mode": "open_loop", "window_scaling": "standard", "lag_transforms": RUNNING,
+    },
+    "means of all, longer context": {
+        "model": "gru", "mode": "closed_loop", "max_steps": 2, "context_length": 20, "lag_transforms": RUNNING,
+    },
+    "means of differences": {
+        "scope": "local", "mode": "open_loop", "target_transforms": [Difference(7)], "lag_transforms": RUNNING,
+    },
+}  # fmt: skip
 
 
 def make(name, **more):
@@ -83,12 +110,81 @@ def test_a_regressor_reads_the_same_columns():
     np.testing.assert_allclose(model.predict()["NARXForecaster"], y[-H:], rtol=1e-8)
 
 
+def test_means_of_all_values_are_those_of_the_whole_history_at_every_step():
+    df = make_frame((60,))
+    y = df["y"].tolist()
+
+    def row(y):
+        seen = pd.Series(y)
+        ewm, mean = seen.ewm(alpha=0.3, adjust=False).mean(), seen.expanding().mean()
+        return [y[-2], y[-1], ewm.iloc[-1], seen.tail(3).mean(), mean.iloc[-7]]
+
+    x = np.array([row(y[:t]) for t in range(7, len(y))])
+    scaler = StandardScaler().fit(x)
+    oracle = Ridge(alpha=2.0).fit(scaler.transform(x), y[7:])
+    for _ in range(3 * H):
+        y.append(float(oracle.predict(scaler.transform([row(y)]))[0]))
+    settings = as_it_stands(scope="local", mode="open_loop", ridge=2.0)
+    model = NARXForecaster(3 * H, 2, lag_transforms=RUNNING, **settings).fit(df)
+    np.testing.assert_allclose(model.predict()["NARXForecaster"], y[-3 * H :], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mode": "open_loop"},
+        {"mode": "closed_loop", "max_steps": 3},
+        {"mode": "closed_loop", "max_steps": 3, "training": Training(solver="levenberg_marquardt")},
+        {"model": "polynomial", "mode": "open_loop", "ridge": 1.0},
+        {"model": Ridge(), "mode": "closed_loop", "max_steps": 2},
+    ],
+)
+def test_a_longer_context_says_no_more_since_windows_bring_means_with_them(settings):
+    df = frame()
+    short, long = (
+        NARXForecaster(H, 3, scope="local", lag_transforms=RUNNING, context_length=n, **settings).fit(df).predict()
+        for n in (7, 25)
+    )
+    pd.testing.assert_frame_equal(short, long, rtol=1e-7)
+
+
+def test_new_rows_alone_go_on_from_the_means_of_the_rows_learnt_from():
+    df = make_frame((60, 60))
+    model = make("least squares, means of all").fit(df[df["ds"] <= 50])
+    alone = model.predict(history=df[df["ds"] > 50])
+    pd.testing.assert_frame_equal(alone, model.predict(history=df), rtol=1e-12)
+    # A series of its own brings its own means, from its first row.
+    pooled = make("pooled, relative to the last, means of all").fit(df)
+    other = make_frame((30,), ids=["new"], seed=9)
+    once = pooled.predict(history=other)
+    pd.testing.assert_frame_equal(pooled.predict_at(other, [30]).drop(columns="cutoff"), once, rtol=1e-12)
+    with_more = pooled.predict(history=pd.concat([make_frame((40,), ids=["loud"]).assign(y=1e6), other]))
+    pd.testing.assert_frame_equal(with_more[with_more["unique_id"] == "new"].reset_index(drop=True), once, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["least squares", "least squares, means of all", "tree, means of all"])
+def test_what_stands_for_missing_values_is_made_of_the_rows_before_them(name):
+    df = frame()
+    df.loc[[20, 21, 30, 75, 120, 121, 122], "y"] = np.nan
+    model = make(name, missing="own_output").fit(df)
+    fast = model.predict_at(df, [34, 47])
+    pd.testing.assert_frame_equal(fast, Forecaster.predict_at(model, df, [34, 47]), rtol=1e-9)
+
+
+def test_exposure_is_measured_of_means_of_all_values_too():
+    result = backtest(make("least squares, means of all").fit(frame()), frame(), n_windows=2)
+    assert np.isfinite(result.exposure()["gap"]).all()
+    assert result.exposure_summary()[["radius_max", "growth"]].isna().all(axis=None)
+    with_windows = backtest(make("least squares").fit(frame()), frame(), n_windows=2)
+    assert np.isfinite(with_windows.exposure_summary()[["radius_max", "growth"]]).all(axis=None)
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_forecasts_at_many_cutoffs_are_those_one_by_one_and_blind_after_them(name):
     df = frame()
     model = make(name).fit(df)
     fast = model.predict_at(df, [40, 47])
-    tolerance = 1e-4 if name in ("mlp", "gru") else 1e-9
+    tolerance = 1e-4 if "mlp" in name or "gru" in name or "longer" in name else 1e-9
     slow = Forecaster.predict_at(model, df, [40, 47])
     pd.testing.assert_frame_equal(fast, slow, rtol=tolerance)
     blind = model.predict_at(wreck_after(df, {"s0": 40, "s1": 40, "s2": 40}), [40])
@@ -97,7 +193,10 @@ def test_forecasts_at_many_cutoffs_are_those_one_by_one_and_blind_after_them(nam
     assert np.isfinite(fast[model.name]).all()
 
 
-@pytest.mark.parametrize("name", ["least squares", "linear maps alone", "closed loop"])
+@pytest.mark.parametrize(
+    "name",
+    ["least squares", "linear maps alone", "closed loop", "least squares, means of all", "closed loop, means of all"],
+)
 def test_series_fitted_together_are_each_alone(name):
     df = frame()
     together = make(name, ridge=3.0, prior="zero").fit(df).predict()
@@ -157,17 +256,19 @@ def test_parameters_clone_and_travel():
     pd.testing.assert_frame_equal(again.predict(), fitted.predict())
 
 
-def test_several_targets_have_a_column_each():
+@pytest.mark.parametrize(("name", "size"), [("least squares", 7), ("least squares, means of all", 3)])
+def test_several_targets_have_a_column_each(name, size):
     df = frame().assign(z=lambda d: d["y"].shift(1, fill_value=50.0))
-    model = make("least squares", target_col=["y", "z"]).fit(df)
-    assert "z_rolling_mean_lag1_window_size7" in model.model_.layout.columns
+    model = make(name, target_col=["y", "z"]).fit(df)
+    assert f"z_rolling_mean_lag1_window_size{size}" in model.model_.layout.columns
     assert np.isfinite(model.predict()["NARXForecaster-z"]).all()
 
 
-def test_inputs_and_missing_values_stand_beside_them():
+@pytest.mark.parametrize("name", ["least squares", "least squares, means of all"])
+def test_inputs_and_missing_values_stand_beside_them(name):
     df = frame().assign(price=lambda d: d["ds"] % 3)
     df.loc[[20, 21, 75], "y"] = np.nan
-    model = make("least squares", future_exog=["price"], missing="own_output").fit(df)
+    model = make(name, future_exog=["price"], missing="own_output").fit(df)
     plan = pd.DataFrame({"ds": [n + h for n in (60, 50, 55) for h in range(1, H + 1)]}).assign(
         unique_id=np.repeat(["s0", "s1", "s2"], H), price=1
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tsforce.data.inputs import InputCoder, InputTable
-from tsforce.data.panel import IntArray, Panel
+from tsforce.data.panel import IntArray, Panel, ragged_rows
 from tsforce.data.transforms import Chain
 from tsforce.errors import check_choice
 
@@ -37,12 +37,16 @@ class WindowInputs(NamedTuple):
     static : (G, B, K)
     calendar : (G, B, W + H, Q)
         Of the steps themselves, and of W before the cutoff that a recurrent state takes in.
+    memory : (G, B, M)
+        Rows of the series before the window's first (negative: so many before the series begins), and means of them;
+        M = 0 without.
     """
 
     past_exog: Tensor
     future_exog: Tensor
     static: Tensor
     calendar: Tensor
+    memory: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +102,9 @@ class SeriesStore:
     device : torch.device, optional
     coder : InputCoder, optional
         What was learnt about the panel's inputs, its series in the panel's order.
+    scans : sequence of callables
+        Means that windows bring with them: from transformed values (N, C) and their numbers (N,) in their series, 1 for
+        the first that the transforms leave, to means up to each, (N, C).
     """
 
     def __init__(
@@ -108,6 +115,7 @@ class SeriesStore:
         context_length: int,
         device: torch.device | None = None,
         coder: InputCoder | None = None,
+        scans: Sequence[Callable[[Tensor, Tensor], Tensor]] = (),
     ) -> None:
         self.indptr = panel.indptr
         self.lengths = panel.lengths
@@ -123,6 +131,10 @@ class SeriesStore:
         self.observed: Tensor | None = None
         if len(panel.filled):
             self.observed = torch.from_numpy(~np.isnan(panel.values)).to(self.device)
+        number = ragged_rows(np.zeros_like(panel.lengths), panel.lengths) + 1 - self.first if scans else None
+        self._means = (
+            [] if number is None else [scan(self.values, torch.from_numpy(number).to(self.device)) for scan in scans]
+        )
 
     @property
     def values(self) -> Tensor:
@@ -179,9 +191,14 @@ class SeriesStore:
 
         Inputs that are known in advance are read up to the last step, past ones up to the row.
         """
+        length = self.context_length
         if self.inputs is None:
-            return None
-        table, length = self.inputs, self.context_length
+            if not self._means:
+                return None
+            none = self.values.new_zeros(*series.shape, length + horizon, 0)
+            memory = self._memory(series, rows - length)
+            return WindowInputs(none[:, :, :length], none, none[:, :, 0], none[:, :, :horizon], memory)
+        table = self.inputs
 
         def cut(values: Tensor, at: IntArray, count: int) -> Tensor:
             if values.shape[1] == 0:
@@ -193,7 +210,17 @@ class SeriesStore:
             cut(table.future_exog, rows + horizon, length + horizon),
             table.static[torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)],
             cut(table.calendar, rows + horizon, self.warm_up + horizon),
+            self._memory(series, rows - length),
         )
+
+    def _memory(self, series: IntArray, rows: IntArray) -> Tensor:
+        """Return what windows bring with them of all rows up to and with some, before window scaling, (G, B, M)."""
+        if not self._means:
+            return self.values.new_zeros(*series.shape, 0)
+        count = torch.from_numpy(rows + 1 - self.first).to(self.values)[..., None]
+        place = torch.from_numpy(self.indptr[series] + np.maximum(rows, 0)).to(self.device)
+        means = [torch.where(count > 0, mean[place], 0.0) for mean in self._means]
+        return torch.cat([count, *means], dim=-1)
 
     def batch(self, series: IntArray, rows: IntArray, horizon: int = 0, *, truth: bool = True) -> WindowBatch:
         """Return the windows whose cutoffs are the given rows.
@@ -225,6 +252,10 @@ class SeriesStore:
                 future = torch.where(there, _over(future - centre, scale), 0.0)
         where = torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)
         inputs = self.inputs_of(series, rows, horizon) if horizon else None
+        if inputs is not None and self._means and self.scaling is not None:
+            means = inputs.memory[..., 1:].unflatten(-1, (len(self._means), -1))
+            means = _over(means - centre, scale).flatten(start_dim=2)
+            inputs = inputs._replace(memory=torch.cat([inputs.memory[..., :1], means], dim=-1))
         return WindowBatch(past, past_mask, future, future_mask, where, centre, scale, inputs)
 
     def _scaling_of(self, past: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

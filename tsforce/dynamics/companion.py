@@ -116,7 +116,8 @@ def companion(
     Returns
     -------
     Companion or None
-        None for a model without gradient (trees), or whose state is neither a tensor (G, B, R) nor a tuple of them.
+        None for a model without gradient (trees), whose state is neither a tensor (G, B, R) nor a tuple of them, or
+        that reads means of all that was fed.
 
     Notes
     -----
@@ -136,6 +137,8 @@ def companion(
     >>> found.radius.flatten().tolist(), round(found.growth.exp().item(), 6)
     ([0.5, 0.5, 0.5], 0.5)
     """
+    if model.layout.recurrences:
+        return None
     listener = _WarmListener(model) if isinstance(model, WarmsUp) else _Listener(model)
     with torch.no_grad():
         yhat, _ = rollout(listener, past, horizon, ClosedLoop(), bounds=bounds, inputs=inputs)
@@ -204,7 +207,8 @@ def linearise(model: StepModel, past: Tensor, known: Tensor | None = None) -> tu
         By the value of each channel fed 1 .. reach steps before, the newest first; reach is that of the target's lags.
     by_known : (G, B, C, Dk) float64
     None
-        In place of all for a model without gradient (trees), or with a recurrent state.
+        In place of all for a model without gradient (trees), with a recurrent state, or that reads means of all that
+        was fed.
 
     Examples
     --------
@@ -214,7 +218,7 @@ def linearise(model: StepModel, past: Tensor, known: Tensor | None = None) -> tu
     >>> output.item(), by_fed.flatten().tolist()
     (1.0, [0.5, 0.0, 0.25])
     """
-    if _parts(model.init_state(past)) != ():
+    if model.layout.recurrences or _parts(model.init_state(past)) != ():
         return None
     reach, channels = model.layout.target_reach, past.shape[3]
     fed = past[:, :, past.shape[2] - reach :]

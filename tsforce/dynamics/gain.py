@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tsforce.dynamics.lags import Inputs, known_inputs, lag_vector
 from tsforce.dynamics.models.base import StepModel
-from tsforce.errors import ArgumentError
+from tsforce.errors import ArgumentError, abbreviate
 
 __all__ = ["feedback_gain"]
 
@@ -34,7 +34,7 @@ def feedback_gain(
     Raises
     ------
     ArgumentError
-        If the model has a state.
+        If the model has a state, or reads means of all that was fed.
 
     Examples
     --------
@@ -50,6 +50,11 @@ def feedback_gain(
             f"use a linear model or a perceptron, or a schedule that counts steps."
         )
     layout = model.layout
+    if layout.recurrences:
+        raise ArgumentError(
+            f"{abbreviate(name for f in layout.recurrences for name in f.names)}: means of all that was fed, whose "
+            f"gradients no one step bounds; use rolling windows in lag_transforms, or a schedule that counts steps."
+        )
     reach, horizon, channels = layout.reach, future.shape[2], past.shape[3]
     buffer = torch.cat([past.detach(), future.detach()], dim=2)
     # Every step beside the others: (G, B * H, reach, C).

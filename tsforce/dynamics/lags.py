@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from tsforce.dynamics.recurrence import Recurrence
+
 __all__ = ["BLOCKS", "Inputs", "LagLayout", "TargetFeature", "known_inputs", "lag_vector", "lag_vectors"]
 
-# past_exog, future_exog, static, calendar of windows: see `known_inputs`.
-Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
+# past_exog, future_exog, static, calendar and memory of windows: see `known_inputs`.
+Inputs = tuple[Tensor, ...]
 
 BLOCKS = ("target_lags", "target_features", "past_exog", "future_exog", "static", "calendar", "steps")
 
@@ -63,7 +65,7 @@ class LagLayout:
         Positive offsets of the target, ascending. None: a map of inputs alone.
     channels : tuple of str
         Names of the C targets.
-    features : tuple of TargetFeature
+    features : tuple of TargetFeature or Recurrence
     past_exog, future_exog : tuple of (name, offsets)
         Inputs and the offsets at which each is read, ascending; 0 is the step to be predicted itself.
     static, calendar : tuple of str
@@ -75,7 +77,7 @@ class LagLayout:
 
     lags: tuple[int, ...]
     channels: tuple[str, ...] = ("y",)
-    features: tuple[TargetFeature, ...] = ()
+    features: tuple[TargetFeature | Recurrence, ...] = ()
     past_exog: tuple[tuple[str, tuple[int, ...]], ...] = ()
     future_exog: tuple[tuple[str, tuple[int, ...]], ...] = ()
     static: tuple[str, ...] = ()
@@ -128,6 +130,21 @@ class LagLayout:
     def n_target_columns(self) -> int:
         """Columns of lags and features of the targets, which come first."""
         return len(self.lags) * len(self.channels) + sum(len(f.names) for f in self.features)
+
+    @property
+    def recurrences(self) -> tuple[Recurrence, ...]:
+        """The features that are means of all that was fed, whose windows have a memory."""
+        return tuple(f for f in self.features if isinstance(f, Recurrence))
+
+    @property
+    def scans(self) -> tuple[Callable[[Tensor, Tensor], Tensor], ...]:
+        """What makes the means of a memory from all values of a series."""
+        return tuple(f.scan for f in self.recurrences)
+
+    @property
+    def n_memory(self) -> int:
+        """Values of a window's memory: how many rows its series has before it, and each mean of their targets."""
+        return 1 + len(self.recurrences) * len(self.channels) if self.recurrences else 0
 
     def at_level(self, level: Tensor) -> Tensor:
         """Return what the columns of lags and features read where targets stand at a level (G, C), (G, columns)."""
@@ -185,10 +202,10 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
     Parameters
     ----------
     layout : LagLayout
-    inputs : (past_exog, future_exog, static, calendar) or None
+    inputs : (past_exog, future_exog, static, calendar, and memory where the layout has recurrences) or None
         (G, B, L, P) up to and with the cutoff: a step h that looks at a row after it (offset < h) reads the last one
         observed, so it is at prediction, and so it is in every training window. (G, B, L + H, F) up to and with the
-        last step. (G, B, K). (G, B, at least W + H, Q) of the steps themselves.
+        last step. (G, B, K). (G, B, at least W + H, Q) of the steps themselves. (G, B, M), of before the window.
     horizon : int
         H.
     warm_up : int
@@ -197,7 +214,7 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
     Returns
     -------
     Tensor or None
-        None where the layout has no inputs.
+        None where the layout has no inputs. A memory comes first, which `lag_vector` makes recurrences of.
 
     Examples
     --------
@@ -207,13 +224,13 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
     >>> known_inputs(layout, (none, x, x.new_zeros(1, 1, 0), x.new_zeros(1, 1, 5, 0)), 2).tolist()
     [[[[1.0, 3.0], [2.0, 4.0]]]]
     """
-    if not layout.has_inputs:
+    if not layout.has_inputs and not layout.n_memory:
         return None
     assert inputs is not None
-    past_exog, future_exog, static, calendar = inputs
+    past_exog, future_exog, static, calendar, *memory = inputs
     length = future_exog.shape[2] - horizon
     steps = torch.arange(-warm_up, horizon, device=future_exog.device)
-    parts = []
+    parts = [part[:, :, None].expand(-1, -1, warm_up + horizon, -1) for part in memory if layout.n_memory]
     for block, source in ((layout.past_exog, past_exog), (layout.future_exog, future_exog)):
         if block:
             column = torch.tensor([c for c, (_, lags) in enumerate(block) for _ in lags], device=source.device)
@@ -247,7 +264,8 @@ def lag_vector(
     now : int
         The row of the buffer that is to be predicted.
     known : (G, B, Dk), optional
-        That step's part of `known_inputs`, where the layout has inputs.
+        That step's part of `known_inputs`, where the layout has inputs or a memory. Without it, the buffer is all there
+        is of its series.
     noise : (G, B, columns of target lags), optional
         Added to the target lags as this vector reads them, and to nothing else.
 
@@ -272,13 +290,27 @@ def lag_vector(
         target = target + noise
     if not layout.features and known is None:
         return target
-    stretches = (fed[:, :, now - f.reach : now] for f in layout.features)
-    # What a function keeps for its gradient outlasts what a roll-out writes to the buffer later.
-    features = [
-        f.function(part.clone() if part.requires_grad else part)
-        for f, part in zip(layout.features, stretches, strict=True)
-    ]
+    memory, known = (None, known) if known is None else (known[..., : layout.n_memory], known[..., layout.n_memory :])
+    features = _features(layout, fed, now, memory if layout.n_memory else None)
     return torch.cat([target, *features, *([] if known is None else [known])], dim=-1)
+
+
+def _features(layout: LagLayout, fed: Tensor, now: int, memory: Tensor | None) -> list[Tensor]:
+    count: Tensor | None = None
+    means: Iterator[Tensor] = iter(())
+    if memory is not None:
+        count, means = memory[..., :1], iter(memory[..., 1:].split(len(layout.channels), dim=-1))
+
+    def read(part: Tensor) -> Tensor:
+        # What a function keeps for its gradient outlasts what a roll-out writes to the buffer later.
+        return part.clone() if part.requires_grad else part
+
+    return [
+        f.over(read(fed[:, :, : now - f.reach + 1]), count, next(means, None))
+        if isinstance(f, Recurrence)
+        else f.function(read(fed[:, :, now - f.reach : now]))
+        for f in layout.features
+    ]
 
 
 def lag_vectors(layout: LagLayout, fed: Tensor, first: int, count: int, known: Tensor | None = None) -> Tensor:
@@ -299,6 +331,10 @@ def lag_vectors(layout: LagLayout, fed: Tensor, first: int, count: int, known: T
     >>> lag_vectors(LagLayout((1, 2)), fed, 2, 3).tolist()
     [[[[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]]]
     """
+    if layout.recurrences:
+        # Each reads all of the buffer before it.
+        steps = [None] * count if known is None else known.unbind(dim=2)
+        return torch.stack([lag_vector(layout, fed, first + w, own) for w, own in enumerate(steps)], dim=2)
     groups, windows, _, channels = fed.shape
     reach = layout.reach
     # The rows that each step may read, as overlapping views of one buffer: (G B, W, reach, C).

@@ -15,10 +15,13 @@ import torch
 from torch import Tensor
 
 from tsforce.dynamics.lags import TargetFeature
+from tsforce.dynamics.recurrence import Recurrence
 from tsforce.dynamics.schedules import check_whole, is_number
 from tsforce.errors import ArgumentError, ArgumentTypeError, abbreviate
 
 __all__ = [
+    "ExpandingMean",
+    "ExponentiallyWeightedMean",
     "LagTransform",
     "RollingMax",
     "RollingMean",
@@ -36,21 +39,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LagTransform:
-    """Base of the lag transforms: what makes one column of a stretch of each target."""
+    """Base of the lag transforms: what makes one column of the past of each target."""
 
-    @property
-    def span(self) -> int:
-        """Length of the stretch."""
+    def feature(self, lag: int, names: tuple[str, ...]) -> TargetFeature | Recurrence:
+        """Return the columns at a lag, one for each target, under names of their own."""
         raise NotImplementedError
-
-    def of(self, stretch: Tensor) -> Tensor:
-        """Return the column (..., C) of stretches (..., span, C), oldest first, model units."""
-        raise NotImplementedError
-
-    @property
-    def weights(self) -> tuple[float, ...] | None:
-        """Weights of the stretch, oldest first, where the column is a linear map of it; else None."""
-        return None
 
     def named(self, lag: int) -> str:
         """Return the name of the column at a lag, as mlforecast has it."""
@@ -59,7 +52,7 @@ class LagTransform:
 
 
 class _Rolling(LagTransform):
-    """A statistic of `window_size` values, `apart` steps from one to the next."""
+    """A statistic of `window_size` values, `apart` steps from one to the next: of a stretch of `span` values."""
 
     window_size: int
     least = 1
@@ -76,8 +69,23 @@ class _Rolling(LagTransform):
     def span(self) -> int:
         return 1 + (self.window_size - 1) * self.apart
 
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """Weights of the stretch, oldest first, where the statistic is a linear map of it; else None."""
+        return None
+
     def of(self, stretch: Tensor) -> Tensor:
+        """Return the statistic (..., C) of stretches (..., span, C), oldest first."""
         return self.statistic(stretch[..., :: self.apart, :])
+
+    def feature(self, lag: int, names: tuple[str, ...]) -> TargetFeature:
+        weights = self.weights
+        return TargetFeature(
+            names,
+            self.span + lag - 1,
+            _AtLag(self),
+            None if weights is None else (*weights, *(lag - 1) * (0.0,)),
+        )
 
     def statistic(self, values: Tensor) -> Tensor:
         """Return the statistic (..., C) of values (..., window_size, C)."""
@@ -346,7 +354,59 @@ class SeasonalRollingQuantile(_Seasonal, _Quantile):
     window_size: int
 
 
-def target_features(lag_transforms: Any, channels: tuple[str, ...]) -> tuple[TargetFeature, ...]:
+class _Running(LagTransform):
+    """A mean of all values of a series: see `Recurrence`."""
+
+    def keep(self, number: Tensor) -> Tensor:
+        """Return the share of the mean before it that a value of that number in its series leaves."""
+        raise NotImplementedError
+
+    def feature(self, lag: int, names: tuple[str, ...]) -> Recurrence:
+        return Recurrence(names, lag, self.keep)
+
+
+@dataclass(frozen=True)
+class ExpandingMean(_Running):
+    """Mean of all values of the series so far.
+
+    Examples
+    --------
+    >>> ExpandingMean().named(1)
+    'expanding_mean_lag1'
+    """
+
+    def keep(self, number: Tensor) -> Tensor:
+        """Return ``(n - 1) / n``."""
+        return (number - 1) / number
+
+
+@dataclass(frozen=True)
+class ExponentiallyWeightedMean(_Running):
+    """Exponentially weighted mean of all values so far: ``s_1 = y_1, s_n = alpha y_n + (1 - alpha) s_{n-1}``.
+
+    Parameters
+    ----------
+    alpha : float
+        Above 0, at most 1: the weight of the last value.
+
+    Examples
+    --------
+    >>> ExponentiallyWeightedMean(0.3).named(1)
+    'exponentially_weighted_mean_lag1_alpha0.3'
+    """
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.alpha) and 0 < self.alpha <= 1):
+            raise ArgumentError(f"{type(self).__name__}: alpha={self.alpha!r}: expected a number above 0, at most 1.")
+
+    def keep(self, number: Tensor) -> Tensor:
+        """Return ``1 - alpha``."""
+        return torch.full_like(number, 1 - self.alpha)
+
+
+def target_features(lag_transforms: Any, channels: tuple[str, ...]) -> tuple[TargetFeature | Recurrence, ...]:
     """Return the target features that lag transforms stand for, one column for each target.
 
     Parameters
@@ -379,7 +439,8 @@ def target_features(lag_transforms: Any, channels: tuple[str, ...]) -> tuple[Tar
                 raise ArgumentTypeError(
                     f"lag_transforms[{lag}] holds {_shown(transform)}: expected transforms such as {example}."
                 )
-            found.append(_feature(transform, int(lag), channels))
+            named = tuple(f"{channel}_{transform.named(int(lag))}" for channel in channels)
+            found.append(transform.feature(int(lag), named))
     names = [name for feature in found for name in feature.names]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -387,21 +448,11 @@ def target_features(lag_transforms: Any, channels: tuple[str, ...]) -> tuple[Tar
     return tuple(found)
 
 
-def _feature(transform: LagTransform, lag: int, channels: tuple[str, ...]) -> TargetFeature:
-    weights = transform.weights
-    return TargetFeature(
-        tuple(f"{channel}_{transform.named(lag)}" for channel in channels),
-        transform.span + lag - 1,
-        _AtLag(transform),
-        None if weights is None else (*weights, *(lag - 1) * (0.0,)),
-    )
-
-
 @dataclass(frozen=True)
 class _AtLag:
     """A transform of what was fed up to a lag: what the buffer holds after its stretch is not read."""
 
-    transform: LagTransform
+    transform: _Rolling
 
     def __call__(self, fed: Tensor) -> Tensor:
         return self.transform.of(fed[..., : self.transform.span, :])

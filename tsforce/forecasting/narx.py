@@ -434,7 +434,7 @@ class NARXForecaster(HasTraining, SideBySide):
         self._rolling_ = Rolling.of(fitted, problem)
         if len(kept.filled):
             kept = self._rolling_.fill(kept)
-        tail = kept.windows(kept.last_rows(), length=problem.context_length + problem.rows_lost)
+        tail = kept.windows(kept.last_rows(), length=self._rolling_.rows_read())
         end_fit(self, kept, problem.season_length, rows=tail)
 
     @staticmethod

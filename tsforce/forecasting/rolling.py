@@ -215,7 +215,11 @@ class Rolling:
         coder = self.coder
         if coder is not None and learnt is not None:
             coder = coder.take(learnt)
-        return SeriesStore(panel, chain, self.scaling, self.context_length, device, coder)
+        return SeriesStore(panel, chain, self.scaling, self.context_length, device, coder, self.model.layout.scans)
+
+    def rows_read(self, steps: int = 0) -> int | None:
+        """Return how many last rows a forecast reads of a series, `steps` after its cutoff; None: all."""
+        return None if self.model.layout.recurrences else self.context_length + self.chain.rows_lost + steps
 
     # ---- missing values
 
@@ -249,7 +253,7 @@ class Rolling:
                 able = np.flatnonzero(cutoffs >= lost)
                 if len(able):
                     ends = WindowIndex(own[able], cutoffs[able] + steps)
-                    seen = panel.windows(ends, self.context_length + lost + int(steps))
+                    seen = panel.windows(ends, self.rows_read(int(steps)))
                     who = own[able] if learnt is None else learnt[own[able]]
                     store = self._store(seen, chain.take(own[able]), None if learnt is None else who)
                     at = WindowIndex(np.arange(len(able)), seen.lengths - 1 - steps)

@@ -50,8 +50,7 @@ def as_dtype(inputs: Inputs | None, dtype: torch.dtype) -> Inputs | None:
     """Return inputs in a model's precision."""
     if inputs is None:
         return None
-    past_exog, future_exog, static, calendar = (part.to(dtype) for part in inputs)
-    return past_exog, future_exog, static, calendar
+    return tuple(part.to(dtype) for part in inputs)
 
 
 def _far_off(batch: WindowBatch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -240,7 +240,7 @@ class Problem:
         panel = self.panel
         chain = Chain.learn(self.transforms, panel.values, panel.indptr, stops)
         coder = None if self.coder is None else self.coder.with_scales_of(panel, stops, pooled=self.pooled)
-        store = SeriesStore(panel, chain, self.scaling, self.context_length, self.device, coder)
+        store = SeriesStore(panel, chain, self.scaling, self.context_length, self.device, coder, self.layout.scans)
         guard = Guard.learn(store, self.every, stops, pooled=self.judged_share is not None, factor=self.guard)
         return Learnt(chain, store, guard, stops, coder)
 

@@ -322,14 +322,16 @@ class _Solver:
     def _roll_outs(self, moment: Moment) -> RollOuts:
         steps = self.forcing.steps(self.horizon, moment)
         series, cutoffs, real = self._cutoffs(moment.epoch)
-        reach = cast(StepModel, self.model).layout.reach
+        layout = cast(StepModel, self.model).layout
+        # A memory is of what comes before the first row of the context.
+        reads_all = not self.stateless or bool(layout.recurrences)
         parts = []
         for start in range(0, series.shape[1], _AT_ONCE):
             part = np.s_[:, start : start + _AT_ONCE]
             batch = self.store.batch(series[part], cutoffs[part], steps)
             assert batch.future is not None
             assert batch.future_mask is not None
-            past = batch.past[:, :, -reach:].clone() if self.stateless else batch.past
+            past = batch.past if reads_all else batch.past[:, :, -layout.reach :].clone()
             parts.append((past, batch.future, batch.future_mask, *(batch.inputs or ())))
         past, future, mask, *inputs = (torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True))
         seen = self.cutoffs.may_be_learnt(series, cutoffs, steps)
@@ -344,7 +346,7 @@ class _Solver:
             share = self.forcing.share(known, moment).to(past)
             noise = self.forcing.noise(future, moment)
             noisy = None if noise is None else future + noise.to(future)
-        lags = len(cast(StepModel, self.model).layout.lags)
+        lags = len(layout.lags)
         walks = [self.forcing.lag_noise(past, lags, h, moment) for h in range(steps)]
         fed = Fixed(
             share, self.forcing.gradient_scale, self.forcing.cuts_every,

@@ -421,7 +421,7 @@ class _Simulation:
         coder = None if learnt.coder is None else learnt.coder.take(which)
         store = SeriesStore(
             self.part.panel.take(copies), learnt.chain.take(which), self.problem.scaling, self.problem.context_length,
-            self.problem.device, coder,
+            self.problem.device, coder, self.problem.layout.scans,
         )  # fmt: skip
         index, windows = self.validation.index, len(self.validation.index)
         tiled = WindowIndex(
