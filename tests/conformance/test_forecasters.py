@@ -48,9 +48,8 @@ INSTANCES = {
         ),
     ],
     "Baseline": [
-        # Four of the six models of "ets" are seasonal, and cost seconds per check.
-        lambda m=m: Baseline(m, horizon=H, season_length=1 if m == "ets" else 7)
-        for m in ("naive", "seasonal_naive", "drift", "naive2", "theta", "ets")
+        lambda m=m: Baseline(m, horizon=H, season_length=7)
+        for m in ("naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets")
     ],
     "Ensemble": [
         lambda: Ensemble([NARXForecaster(H, 3, scope="local", mode="open_loop"), Baseline("drift", horizon=H)])

@@ -7,16 +7,15 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
-from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 from statsmodels.tsa.forecasting.theta import ThetaModel
 
 from tests.makers import make_frame, wreck_after
 from tsforce import Baseline, Forecaster, compare
 from tsforce.datasets import load
 from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning
-from tsforce.forecasting import baselines, smoothing
+from tsforce.forecasting import baselines, learnt_baselines
 from tsforce.forecasting.baselines import METHODS
+from tsforce.forecasting.learnt_baselines import LEARNT
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -101,14 +100,14 @@ def test_history_of_any_series_is_enough():
     assert np.isfinite(fc["naive"]).all()
 
 
-# ---- theta and ets, through statsmodels
+# ---- methods that learn
 
 AIR = load("airpassengers")
-SMOOTHED = ("theta", "ets")
+SMOOTHED = tuple(LEARNT)
 
 
 def awkward():
-    """Series that statsmodels cannot be asked about, or only in part, and one that it can."""
+    """Series that nothing or little can be learnt of, and one of which all can."""
     rng = np.random.default_rng(1)
     return {
         "one_row": [4.0],
@@ -131,41 +130,21 @@ def one_series(y):
 def test_theta_without_a_season_is_that_of_statsmodels():
     want = ThetaModel(AIR["y"].to_numpy(float), deseasonalize=False).fit().forecast(8)
     got = Baseline("theta", horizon=8, season_length=1).fit(AIR).predict()["theta"]
-    np.testing.assert_allclose(got, want, rtol=1e-12)
+    # The best alpha is 1, which statsmodels comes within .0002 of; at the same alpha: tests/smoothing.
+    np.testing.assert_allclose(got, want, rtol=2e-5)
 
 
 def test_theta_with_a_season_is_that_of_statsmodels_where_both_tests_find_one():
     # On positive values both divide by the indices of the same decomposition; only the tests differ.
     want = ThetaModel(AIR["y"].to_numpy(float), period=12, method="multiplicative").fit().forecast(15)
     got = Baseline("theta", horizon=15).fit(AIR).predict()["theta"]
-    np.testing.assert_allclose(got, want, rtol=1e-9)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
 def test_theta_repeats_the_zeros_of_a_position_that_never_had_anything_else():
     fc = Baseline("theta", horizon=8, season_length=4).fit(one_series(awkward()["with_zeros"])).predict()
     assert fc["theta"][[3, 7]].tolist() == [0.0, 0.0]
     assert fc["theta"][[0, 1, 2, 4, 5, 6]].between(4.5, 6.5).all()
-
-
-def test_ets_is_the_model_of_lowest_aicc_with_initial_states_counted():
-    y, m, found = AIR["y"].to_numpy(float), 12, {}
-    for error, season in (("add", None), ("add", "add"), ("mul", "mul")):
-        for trend in (None, "add"):
-            model = ETSModel(
-                y,
-                error=error,
-                trend=trend,
-                damped_trend=trend is not None,
-                seasonal=season,
-                seasonal_periods=m if season else None,
-                initialization_method="heuristic",
-            )
-            fitted = model.fit(disp=False)
-            k = len(model.param_names) + 1 + (trend is not None) + (m - 1) * (season is not None) + 1
-            found[-2 * fitted.llf + 2 * k * len(y) / (len(y) - k - 1)] = fitted.forecast(7)
-    assert len(found) == 6
-    got = Baseline("ets", horizon=7).fit(AIR).predict()["ets"]
-    np.testing.assert_allclose(got, found[min(found)], rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -188,8 +167,9 @@ def test_theta_and_ets_beat_repeating_the_last_value():
 @pytest.mark.parametrize(
     ("method", "by_naive2"),
     [
-        ("theta", ["one_row", "short", "constant", "zeros", "huge"]),
-        # Relative errors have no squares that overflow.
+        # Without its season an exact one is a constant, which Theta and Naive2 repeat alike.
+        ("theta", ["one_row", "short", "constant", "zeros", "exact_season"]),
+        ("dynamic_theta", ["one_row", "short", "constant", "zeros"]),
         ("ets", ["one_row", "short", "constant", "zeros"]),
     ],
 )
@@ -202,7 +182,7 @@ def test_awkward_series_are_forecast_in_silence_and_those_left_to_naive2_are_cou
     naive2 = Baseline("naive2", horizon=6, season_length=4).fit(df).predict()["naive2"]
     same = (fc[method] == naive2).groupby(fc["unique_id"]).all()
     assert same.index[same].tolist() == sorted(by_naive2)
-    assert fc.attrs["fallbacks"] == len(by_naive2)
+    assert fc.attrs["fallbacks"] == 4
 
 
 @pytest.mark.parametrize("method", SMOOTHED)
@@ -213,17 +193,10 @@ def test_fallbacks_are_counted_per_window(method):
     assert "fallbacks" not in Baseline("naive2", horizon=2).fit(df).predict().attrs
 
 
-def stuck(self, *args, **kwargs):
-    warnings.warn("stuck", ConvergenceWarning, stacklevel=2)
-
-
-def singular(self, *args, **kwargs):
-    raise np.linalg.LinAlgError("singular")
-
-
-@pytest.mark.parametrize(("method", "model", "fit"), [("theta", ThetaModel, stuck), ("ets", ETSModel, singular)])
-def test_a_fit_that_fails_is_left_to_naive2(method, model, fit, monkeypatch):
-    monkeypatch.setattr(model, "fit", fit)
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_forecasts_that_are_not_finite_are_left_to_naive2(method, monkeypatch):
+    nowhere = LEARNT[method]._replace(forecasts=lambda values, indptr, horizon, *_: np.full((1, horizon), np.inf))
+    monkeypatch.setitem(LEARNT, method, nowhere)
     fc = Baseline(method, horizon=5).fit(AIR).predict()
     np.testing.assert_array_equal(fc[method], Baseline("naive2", horizon=5).fit(AIR).predict()["naive2"])
     assert fc.attrs["fallbacks"] == 1
@@ -240,15 +213,35 @@ def test_a_bug_is_not_taken_for_a_failed_fit(monkeypatch):
     def broken(*given):
         raise TypeError("a bug")
 
-    monkeypatch.setitem(smoothing.SMOOTHERS, "theta", broken)
+    monkeypatch.setitem(LEARNT, "theta", LEARNT["theta"]._replace(fit=broken))
     with pytest.raises(TypeError, match="a bug"):
         Baseline("theta", horizon=5).fit(AIR).predict()
 
 
-def test_ets_takes_no_season_that_would_fill_the_memory(monkeypatch):
-    plain = Baseline("ets", horizon=5, season_length=1).fit(AIR).predict()
-    monkeypatch.setattr(smoothing, "_MOST_STATES", 12 * len(AIR) - 1)
-    pd.testing.assert_frame_equal(Baseline("ets", horizon=5).fit(AIR).predict(), plain, check_exact=True)
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_what_fit_learnt_stays_and_the_rest_is_read_from_the_rows_up_to_the_cutoff(method):
+    df = make_frame((80, 70))
+    model = Baseline(method, horizon=5, season_length=7).fit(df.query("ds < 50"))
+    learnt = [array.copy() for array in model._learnt_[0]]
+    later = model.predict_at(df, [60])
+    np.testing.assert_array_equal([*map(list, model._learnt_[0])], [*map(list, learnt)])
+    anew = Baseline(method, horizon=5, season_length=7).fit(df.query("ds <= 60")).predict()
+    assert not np.allclose(later[method], anew[method], rtol=1e-9)
+    np.testing.assert_allclose(later[method], anew[method], rtol=0.1)
+    # A series that fit did not see is learnt from its own rows.
+    other = df.assign(unique_id=df["unique_id"] + "-new")
+    np.testing.assert_allclose(model.predict_at(other, [60])[method], anew[method], rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_a_series_that_taught_fit_nothing_is_learnt_once_it_has_rows(method):
+    df = make_frame((40,))
+    model = Baseline(method, horizon=3, season_length=1).fit(df[:3])
+    assert model.predict().attrs["fallbacks"] == 1
+    fc = model.predict(history=df)
+    assert fc.attrs["fallbacks"] == 0
+    want = Baseline(method, horizon=3, season_length=1).fit(df).predict()
+    np.testing.assert_allclose(fc[method], want[method], rtol=1e-9)
 
 
 @pytest.mark.parametrize("rows", [4, 9, 10, 12, 15, 16, 23])
@@ -270,11 +263,12 @@ def test_two_processes_give_the_bits_of_one(method):
     assert one.attrs == two.attrs == {"fallbacks": 0}
 
 
-def test_windows_are_counted_on_stderr_when_asked(capsys):
-    df = make_frame((30, 20))
-    Baseline("theta", horizon=2, season_length=1, verbose=True).fit(df).predict_at(df, [15, 18])
+def test_series_are_counted_on_stderr_when_asked(capsys, monkeypatch):
+    monkeypatch.setattr(learnt_baselines, "_SERIES", 3)
+    Baseline("theta", horizon=2, season_length=1, verbose=True).fit(make_frame((30, 20, 20, 10))).predict()
     shown = capsys.readouterr()
-    assert shown.err.replace("\x1b[K", "").strip().split("\r")[-1] == "theta: 4 of 4 windows"
+    assert shown.err.replace("\x1b[K", "").strip().split("\r")[-1] == "theta: 4 of 4 series"
+    assert "theta: 3 of 4 series" in shown.err
     assert shown.err.endswith("\n")
     assert shown.out == ""
 

@@ -101,14 +101,11 @@ def _run(
     from tsforce.cli.model_names import entries, model_names
     from tsforce.data.datasets import COMPETITIONS
     from tsforce.datasets import load_competition
-    from tsforce.forecasting.smoothing import SMOOTHERS
     from tsforce.report import leaderboard, show
 
     set_threads(threads)
     loaded = load_competition(competition, group, data)
-    # Statistical methods are fitted anew at every test row for the one-step column: hours, so only on demand.
-    every = [name for name in model_names() if name not in SMOOTHERS]
-    chosen = entries(names(models, every), names(modes, ()), loaded)
+    chosen = entries(names(models, model_names()), names(modes, ()), loaded)
     folder = out or Path("build") / "bench" / f"{competition}-{group}"
     with Progress() as progress:
         frame = run(

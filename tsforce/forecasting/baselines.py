@@ -10,15 +10,15 @@ import numpy as np
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import check_choice
 from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.learnt_baselines import LEARNT, learn, learnt_forecasts
 from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
 from tsforce.forecasting.side_by_side import SideBySide
-from tsforce.forecasting.smoothing import SMOOTHERS, Counter, forecast_windows
 from tsforce.scoring import naive as methods
 from tsforce.training.missing import seasonal_fill
 
 __all__ = ["METHODS", "Baseline"]
 
-METHODS = ("naive", "seasonal_naive", "drift", "naive2", *SMOOTHERS)
+METHODS = ("naive", "seasonal_naive", "drift", "naive2", *LEARNT)
 # Rows of history at once.
 _CHUNK_ROWS = 4_000_000
 
@@ -28,11 +28,13 @@ class Baseline(SideBySide):
 
     Parameters
     ----------
-    method : "naive", "seasonal_naive", "drift", "naive2", "theta" or "ets"
-        Formulas and sources: ``tsforce.scoring.naive``; of "theta" and "ets": ``tsforce.forecasting.smoothing``. These
-        two are estimated anew on the rows up to each cutoff, with statsmodels: some hundredths ("theta") or tenths
-        ("ets") of a second per window. Where that cannot be done, as in windows of fewer than 4 ("theta") or 10 ("ets")
-        rows or of equal values, Naive2 answers; ``attrs["fallbacks"]`` of the forecasts counts such windows.
+    method : "naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta" or "ets"
+        Formulas and sources: ``tsforce.scoring.naive``; of "theta", "dynamic_theta" (the dynamic optimised Theta model)
+        and "ets" (the exponential smoothing model of lowest AICc): ``tsforce.smoothing``. Of these three, `fit` learns
+        the smoothing parameters, all series side by side, about a thousand per second; level, trend and season are read
+        from the rows up to each cutoff. A series that `fit` could learn nothing of, or did not see, is learnt from its
+        own rows up to the cutoff. Naive2 answers for windows of fewer than 4 rows or of equal values, or with too few
+        rows for the model that was learnt; ``attrs["fallbacks"]`` of the forecasts counts such windows.
     horizon : int, optional
         Steps that ``predict`` gives by default; one season without it, with a warning.
     season_length : int, optional
@@ -41,9 +43,10 @@ class Baseline(SideBySide):
     alias : str, optional
         Name of the forecast's column; the method's name by default.
     n_jobs : int
-        Processes among which "theta" and "ets" share the windows; -1 for one per core. The numbers are the same.
+        Processes among which `fit` shares the series, 2,000 at a time, where it learns anything; -1 for one per core.
+        The numbers are the same.
     verbose : bool
-        Whether "theta" and "ets" count the finished windows on stderr.
+        Whether such a `fit` counts the finished series on stderr.
     id_col, time_col, target_col : str
         Names of the columns in the long frame.
 
@@ -102,7 +105,7 @@ class Baseline(SideBySide):
         return self.alias or self.method
 
     def fit(self, df: Any, y: None = None, *, mode: Any = None) -> Self:
-        """Keep the series; a baseline has nothing to train, and `mode` changes nothing.
+        """Keep the series, and learn their smoothing parameters if the method has any; `mode` changes nothing.
 
         Parameters
         ----------
@@ -121,7 +124,15 @@ class Baseline(SideBySide):
         if self.horizon is not None:
             horizon_of(self)
         panel = self.read(df)
-        end_fit(self, panel, season_length_for(self, panel))
+        season = season_length_for(self, panel)
+        if self.method in LEARNT:
+            given = self._filled(panel, season)
+            # One after another for each target.
+            self._learnt_ = [
+                learn(self.method, values, given.indptr, season, n_jobs=self.n_jobs, verbose=self.verbose)
+                for values in np.ascontiguousarray(given.values.T)
+            ]
+        end_fit(self, panel, season)
         return self
 
     def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
@@ -130,8 +141,8 @@ class Baseline(SideBySide):
         Returns
         -------
         DataFrame
-            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon. For "theta" and
-            "ets" ``attrs["fallbacks"]`` counts the series that Naive2 answered for.
+            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon. Of a method that
+            learns, ``attrs["fallbacks"]`` counts the series that Naive2 answered for.
         """
         check_fitted(self)
         steps = horizon_of(self, horizon)
@@ -150,19 +161,18 @@ class Baseline(SideBySide):
         panel, before = panel.preceded_by(self._rows_)
         index = WindowIndex(index.series, index.rows + before[index.series])
         season = self.season_length_
-        if np.isnan(panel.values).any():
-            panel = replace(panel, values=seasonal_fill(panel, 1 if self.method in ("naive", "drift") else season))
+        panel = self._filled(panel, season)
         # The others look further back than one season.
         length = {"naive": 1, "seasonal_naive": season}.get(self.method)
         rows = np.minimum(index.rows + 1, length) if length else index.rows + 1
         chunk = np.cumsum(rows) // _CHUNK_ROWS
+        place = np.array([self._rows_.position.get(name, -1) for name in panel.id_list], dtype=np.int64)[index.series]
         parts, fallbacks = [], 0
-        on_done = Counter(self.name, len(index)) if self.verbose else None
         for number in np.unique(chunk):
             now = chunk == number
             seen = panel.windows(WindowIndex(index.series[now], index.rows[now]), length)
             channels = []
-            for values in seen.values.T:
+            for channel, values in enumerate(seen.values.T):
                 if self.method == "naive":
                     yhat = methods.naive(values, seen.indptr, horizon)
                 elif self.method == "drift":
@@ -172,10 +182,16 @@ class Baseline(SideBySide):
                 elif self.method == "naive2":
                     yhat = methods.naive2(values, seen.indptr, horizon, season)
                 else:
-                    yhat, count = forecast_windows(
-                        self.method, values, seen.indptr, horizon, season, n_jobs=self.n_jobs, on_done=on_done
+                    yhat, count = learnt_forecasts(
+                        self.method, values, seen.indptr, horizon, season, self._learnt_[channel], place[now]
                     )
                     fallbacks += count
                 channels.append(yhat)
             parts.append(np.stack(channels, axis=-1))
-        return np.concatenate(parts), {"fallbacks": fallbacks} if self.method in SMOOTHERS else {}
+        return np.concatenate(parts), {"fallbacks": fallbacks} if self.method in LEARNT else {}
+
+    def _filled(self, panel: Panel, season: int) -> Panel:
+        """Return the panel without missing values: an earlier one stands for each."""
+        if not np.isnan(panel.values).any():
+            return panel
+        return replace(panel, values=seasonal_fill(panel, 1 if self.method in ("naive", "drift") else season))

@@ -1,0 +1,211 @@
+"""Exponential smoothing: against statsmodels at the same parameters, its own optimum, and plain properties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from statsmodels.tsa.exponential_smoothing.ets import ETSModel
+
+from tsforce.datasets import load
+from tsforce.smoothing.ets import FORMS, Smoothing, ets_forecasts, fit_ets
+from tsforce.smoothing.longest_first import longest_first
+from tsforce.smoothing.recursion import initial_states
+
+AIR = load("airpassengers")["y"].to_numpy(float)
+names = pytest.mark.parametrize("form", FORMS, ids="".join)
+
+
+def drawn(number, rows=60, m=12):
+    """A positive series with a level that wanders, a trend that fades and a season."""
+    rng = np.random.default_rng(number)
+    level = 100 + np.cumsum(rng.normal(0.2, 1.5, rows))
+    season = 1 + 0.1 * np.resize(rng.normal(size=m), rows)
+    return level * season + rng.normal(0, 1.5, rows)
+
+
+def rows(*series):
+    return np.concatenate(series), np.concatenate([[0], np.cumsum([len(y) for y in series])])
+
+
+def first_states(y, form, m):
+    """Level, slope and season before the first row, original units."""
+    part = next(longest_first(*rows(y), np.array([0])))
+    states = initial_states(
+        part,
+        1,
+        damped=form.damped,
+        season_length=m if form.season != "N" else 1,
+        multiplicative=form.multiplicative,
+    )
+    unit = part.unit[0]
+    slope = states.slope[0, 0] * unit if form.damped else 0.0
+    season = None if form.season == "N" else states.season[:, 0, 0] * (1 if form.multiplicative else unit)
+    return states.level[0, 0] * unit, slope, season
+
+
+def by_hand(y, form, m, learnt, horizon):
+    """Log-likelihood and forecasts, one row after another (Hyndman et al. 2008, tables 2.2 and 2.3)."""
+    alpha, beta, gamma, phi = (float(p[0]) for p in learnt[1:5])
+    level, slope, season = first_states(y, form, m)
+    season = [0.0] if season is None else list(season)
+    errors, outputs = [], []
+    for t, value in enumerate(y):
+        s, before = season[t % len(season)], level + phi * slope
+        mu = before * s if form.multiplicative else before + s
+        share = (value - mu) / mu
+        errors.append(share if form.error == "M" else value - mu)
+        outputs.append(mu if form.error == "M" else 1.0)
+        if form.multiplicative:
+            level, slope = before * (1 + alpha * share), phi * slope + beta * before * share
+            season[t % len(season)] = s * (1 + gamma * share)
+        else:
+            level, slope = before + alpha * (value - mu), phi * slope + beta * (value - mu)
+            season[t % len(season)] = s + gamma * (value - mu) * (form.season != "N")
+    n = len(y)
+    likelihood = -n / 2 * (np.log(2 * np.pi * np.mean(np.square(errors))) + 1) - np.log(outputs).sum()
+    ahead = []
+    for h in range(horizon):
+        slope *= phi
+        level += slope
+        s = season[(n + h) % len(season)]
+        ahead.append(level * s if form.multiplicative else level + s)
+    return likelihood, ahead
+
+
+def in_statsmodels(y, form, m):
+    """The same model in statsmodels, from the same initial states."""
+    level, slope, season = first_states(y, form, m)
+    known = {"initial_level": level}
+    if form.damped:
+        known["initial_trend"] = slope
+    if season is not None:
+        known["initial_seasonal"] = season
+    kind = {"A": "add", "M": "mul"}
+    return ETSModel(
+        y,
+        error=kind[form.error],
+        trend="add" if form.damped else None,
+        damped_trend=form.damped,
+        seasonal=kind.get(form.season),
+        seasonal_periods=None if season is None else m,
+        initialization_method="known",
+        **known,
+    )
+
+
+def smoothed(model, learnt):
+    """statsmodels' results at our parameters."""
+    own = {
+        "smoothing_level": learnt.alpha[0],
+        "smoothing_trend": learnt.beta[0],
+        "smoothing_seasonal": learnt.gamma[0],
+        "damping_trend": learnt.phi[0],
+    }
+    return model.smooth(np.array([own[name] for name in model.param_names]))
+
+
+@names
+@pytest.mark.parametrize("rows_left", [144, 61, 37])
+def test_likelihood_and_forecasts_are_those_of_the_recursion_by_hand(form, rows_left):
+    y = AIR[-rows_left:]
+    learnt = fit_ets(*rows(y), 12, (form,))
+    likelihood, ahead = by_hand(y, form, 12, learnt, 20)
+    np.testing.assert_allclose(learnt.log_likelihood, likelihood, rtol=1e-10)
+    np.testing.assert_allclose(ets_forecasts(*rows(y), 20, 12, learnt, (form,))[0], ahead, rtol=1e-10)
+
+
+@names
+def test_forecasts_are_those_of_statsmodels_at_the_same_parameters(form):
+    learnt = fit_ets(*rows(AIR), 12, (form,))
+    if form.multiplicative:
+        # statsmodels divides by the new level where the model has the old one; without gamma that is the same.
+        learnt = learnt._replace(gamma=np.zeros(1))
+    there = smoothed(in_statsmodels(AIR, form, 12), learnt)
+    got = ets_forecasts(*rows(AIR), 20, 12, learnt, (form,))[0]
+    np.testing.assert_allclose(got, there.forecast(20), rtol=1e-9)
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if not form.multiplicative], ids="".join)
+def test_likelihood_is_that_of_statsmodels_at_the_same_parameters(form):
+    y = AIR[-61:]
+    learnt = fit_ets(*rows(y), 12, (form,))
+    there = smoothed(in_statsmodels(y, form, 12), learnt)
+    np.testing.assert_allclose(learnt.log_likelihood, there.llf, rtol=1e-10)
+
+
+@names
+def test_no_parameters_that_statsmodels_finds_are_more_than_a_thousandth_likelier(form):
+    series = [AIR, *(drawn(number) for number in range(4))]
+    learnt = fit_ets(*rows(*series), 12, (form,))
+    for y, likelihood in zip(series, learnt.log_likelihood, strict=True):
+        best = in_statsmodels(y, form, 12).fit(disp=False).llf
+        assert likelihood > best - 1e-3 * abs(best)
+
+
+def test_the_form_is_that_of_lowest_aicc_with_initial_states_counted():
+    for y, m in ((AIR, 12), (drawn(5, 40, 4), 4), (np.cumsum(drawn(6, 30, 1) - 90), 1)):
+        found = {}
+        for form in FORMS:
+            if form.season != "N" and m == 1:
+                continue
+            alone = fit_ets(*rows(y), m, (form,))
+            # Parameters, variance, level; slope; indices that add up to a constant.
+            k = len(in_statsmodels(y, form, m).param_names) + 2 + form.damped + (m - 1) * (form.season != "N")
+            n = len(y)
+            found[form] = -2 * by_hand(y, form, m, alone, 0)[0] + 2 * k * n / (n - k - 1)
+        learnt = fit_ets(*rows(y), m)
+        assert FORMS[learnt.form[0]] == min(found, key=found.get)
+
+
+def test_series_together_are_learnt_as_each_alone():
+    series = [drawn(number, n) for number, n in enumerate((60, 41, 33, 90, 7, 3, 1, 90))]
+    together = fit_ets(*rows(*series), 12)
+    forecasts = ets_forecasts(*rows(*series), 15, 12, together)
+    for i, y in enumerate(series):
+        alone = fit_ets(*rows(y), 12)
+        np.testing.assert_array_equal(together.form[i], alone.form[0])
+        np.testing.assert_allclose(forecasts[i], ets_forecasts(*rows(y), 15, 12, alone)[0], rtol=1e-9)
+
+
+def test_a_series_with_a_value_of_zero_or_below_gets_no_form_for_positive_values():
+    y = drawn(1)
+    values, indptr = rows(y, np.where(np.arange(60) == 31, 0.0, y), y - y.min() - 1)
+    forms = [FORMS[number] for number in fit_ets(values, indptr, 12).form]
+    assert forms[0].positive
+    assert not forms[1].positive
+    assert not forms[2].positive
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_too_few_rows_get_no_form(n):
+    learnt = fit_ets(*rows(drawn(2)[:n]), 12)
+    assert not learnt.known[0]
+    assert np.isnan(ets_forecasts(*rows(drawn(2)[:n]), 2, 12, learnt)).all()
+
+
+def test_a_constant_gets_no_form():
+    assert not fit_ets(*rows(np.full(30, 5.0)), 1).known[0]
+
+
+def test_simple_exponential_smoothing_by_hand():
+    # Level from the mean of the first (here all) five rows, 4; alpha .5.
+    learnt = Smoothing(np.array([0]), np.array([0.5]), *np.zeros((3, 1)), np.array([np.nan]))
+    # 4 -> 3 -> 4 -> 5 -> 4 -> 4.5
+    y = np.array([2.0, 5.0, 6.0, 3.0, 4.0])
+    got = ets_forecasts(*rows(y), 2, 1, learnt)
+    level = 4.0
+    for value in y:
+        level += 0.5 * (value - level)
+    np.testing.assert_allclose(got, [[level, level]], rtol=1e-12)
+
+
+def test_states_are_read_from_the_rows_given_and_parameters_stay():
+    learnt = fit_ets(*rows(AIR[:100]), 12)
+    form = FORMS[learnt.form[0]]
+    got = ets_forecasts(*rows(AIR[:130]), 6, 12, learnt)[0]
+    np.testing.assert_allclose(got, by_hand(AIR[:130], form, 12, learnt, 6)[1], rtol=1e-9)
+
+
+def test_no_series_is_no_error():
+    none = np.zeros(0), np.array([0])
+    assert ets_forecasts(*none, 3, 4, fit_ets(*none, 4)).shape == (0, 3)

@@ -1,0 +1,319 @@
+"""Exponential smoothing models, chosen and estimated for all series of a ragged flat panel side by side."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsforce.smoothing.levenberg import least_squares
+from tsforce.smoothing.longest_first import Floats, LongestFirst, Positions, longest_first, varying
+from tsforce.smoothing.recursion import Parameters, States, initial_states, one_step
+
+__all__ = ["FORMS", "Form", "Smoothing", "ets_forecasts", "fit_ets"]
+
+
+class Form(NamedTuple):
+    """An exponential smoothing model in the notation ETS(error, trend, season) of Hyndman et al. (2008).
+
+    Attributes
+    ----------
+    error : "A" or "M"
+    trend : "N" or "Ad"
+    season : "N", "A" or "M"
+    """
+
+    error: str
+    trend: str
+    season: str
+
+    @property
+    def damped(self) -> bool:
+        """Whether there is a trend, which is damped."""
+        return self.trend == "Ad"
+
+    @property
+    def multiplicative(self) -> bool:
+        """Whether the season is a factor."""
+        return self.season == "M"
+
+    @property
+    def positive(self) -> bool:
+        """Whether it is for values above 0 only."""
+        return "M" in (self.error, self.season)
+
+    @property
+    def size(self) -> int:
+        """Smoothing parameters."""
+        return 1 + 2 * self.damped + (self.season != "N")
+
+    def count(self, season_length: int) -> int:
+        """Return what AICc counts: smoothing parameters, variance and initial states."""
+        return self.size + 2 + self.damped + (season_length - 1) * (self.season != "N")
+
+
+#: (A, Ad, M) and the like are unstable where values come near 0, and R's ``ets`` leaves them out too.
+FORMS = tuple(
+    Form(error, trend, season) for error, season in ("AN", "MN", "AA", "MM") for trend in ("N", "Ad")
+)  # fmt: skip
+_PHI = (0.8, 0.98)
+_GRID = {"alpha": (0.05, 0.2, 0.4, 0.7, 0.95), "beta": (0.02, 0.2, 0.6), "phi": (0.88, 0.97), "gamma": (0.02, 0.3)}
+# Only forms whose best point of the grid comes this near the best one of all in AICc are searched further.
+_NEAR = 20.0
+_ROUNDS = 12
+# Of what is searched: alpha, beta / alpha, gamma / (1 - alpha), the place of phi between its bounds.
+_SHARE = (1e-4, 1 - 1e-4)
+# Mean squares of errors, over the mean absolute value, that are nothing but rounding.
+_ROUNDING = 1e-24
+# Rows between two logarithms of the product of one-step forecasts.
+_PRODUCT = 16
+
+
+class Smoothing(NamedTuple):
+    """What is learnt of each series.
+
+    Attributes
+    ----------
+    form : (S,) int64
+        Number in ``FORMS``; -1 for a series that has none.
+    alpha, beta, gamma, phi : (S,) float64
+        As they stand in the recursion; 0 what the form does not have.
+    log_likelihood : (S,) float64
+        Of the rows learnt from, original units; at least the perfect fit's, whose squares are rounding.
+    """
+
+    form: NDArray[np.int64]
+    alpha: Floats
+    beta: Floats
+    gamma: Floats
+    phi: Floats
+    log_likelihood: Floats
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether anything was learnt of each series."""
+        found: NDArray[np.bool_] = self.form >= 0
+        return found
+
+
+@np.errstate(all="ignore")
+def fit_ets(values: Floats, indptr: Positions, season_length: int, forms: tuple[Form, ...] = FORMS) -> Smoothing:
+    """Return for each series the form with the lowest AICc, and its smoothing parameters.
+
+    Parameters by maximum likelihood given the initial states, which follow from the first rows by rule
+    (``recursion.initial_states``): the best point of a grid, then some steps of Levenberg's and Marquardt's method. A
+    form needs more rows than what AICc counts; one with a season two of them; one with a factor only values above 0.
+
+    Parameters
+    ----------
+    values : (N,) float64, original units, rows <= cutoff
+        Ragged flat panel; every row is read.
+    indptr : (S + 1,) int64
+    season_length : int
+        m.
+    forms : tuple of Form
+        What to choose from.
+
+    Returns
+    -------
+    Smoothing
+
+    Examples
+    --------
+    >>> y = np.tile([10.0, 20.0, 31.0, 40.0], 6) + np.arange(24) % 3
+    >>> learnt = fit_ets(y, np.array([0, 24]), 4)
+    >>> FORMS[learnt.form[0]], ets_forecasts(y, np.array([0, 24]), 3, 4, learnt).round(0).tolist()
+    (Form(error='A', trend='N', season='A'), [[11.0, 21.0, 32.0]])
+    """
+    n_series = len(indptr) - 1
+    lengths = np.diff(indptr)
+    positive = np.minimum.reduceat(values, indptr[:-1]) > 0 if len(values) else np.zeros(n_series, dtype=bool)
+    starts = [np.empty((form.size, n_series)) for form in forms]
+    criteria = np.full((len(forms), n_series), np.inf)
+    counts = np.array([form.count(season_length) for form in forms])
+    for trend, season in dict.fromkeys((form.trend, form.season) for form in forms):
+        own = [i for i, form in enumerate(forms) if (form.trend, form.season) == (trend, season)]
+        able = _enough_rows(forms[own[0]], lengths, season_length) & varying(values, indptr)
+        if all(forms[i].positive for i in own):
+            able &= positive
+        grid = _grid(forms[own[0]])
+        for part in longest_first(values, indptr, np.flatnonzero(able), grid.shape[1]):
+            found = _on_grid(part, forms[own[0]], season_length, positive[part.position])
+            for i in own:
+                likelihood = found[forms[i].error]
+                best = likelihood.argmax(axis=1)
+                starts[i][:, part.position] = grid[:, best]
+                criteria[i, part.position] = _aicc(likelihood.max(axis=1), part.lengths, counts[i])
+    near = np.isfinite(criteria) & (criteria <= criteria.min(axis=0, initial=np.inf) + _NEAR)
+    alpha, beta, gamma, phi = np.zeros((4, n_series))
+    learnt = Smoothing(np.full(n_series, -1), alpha, beta, gamma, phi, np.full(n_series, np.nan))
+    lowest = np.full(n_series, np.inf)
+    for i, form in enumerate(forms):
+        for part in longest_first(values, indptr, np.flatnonzero(near[i]), form.size + 1):
+            at, likelihood = _refined(part, form, season_length, starts[i][:, part.position])
+            criterion = _aicc(likelihood, part.lengths, counts[i])
+            better = criterion < lowest[part.position]
+            to = part.position[better]
+            lowest[to], learnt.form[to], learnt.log_likelihood[to] = criterion[better], i, likelihood[better]
+            alpha[to], beta[to], gamma[to], phi[to] = _parameters(form, at[:, better])
+    return learnt
+
+
+@np.errstate(all="ignore")
+def ets_forecasts(
+    values: Floats,
+    indptr: Positions,
+    horizon: int,
+    season_length: int,
+    learnt: Smoothing,
+    forms: tuple[Form, ...] = FORMS,
+) -> Floats:
+    """Return the forecasts after the last row of each series, its states read from the rows given.
+
+    Parameters
+    ----------
+    values : (N,) float64, original units, rows <= cutoff
+    indptr : (S + 1,) int64
+    horizon : int
+    season_length : int
+    learnt : Smoothing
+        Of these series.
+    forms : tuple of Form
+        As in `fit_ets`.
+
+    Returns
+    -------
+    (S, H) float64, original units, steps after the cutoff
+        NaN of a series without a form, or with too few rows to read its first states from.
+    """
+    yhat = np.full((len(indptr) - 1, horizon), np.nan)
+    lengths = np.diff(indptr)
+    for i, form in enumerate(forms):
+        chosen = np.flatnonzero((learnt.form == i) & _enough_rows(form, lengths, season_length))
+        for part in longest_first(values, indptr, chosen):
+            own = Parameters(*(p[part.position, None] for p in learnt[1:5]))
+            states = _states(part, form, season_length, 1)
+            for _ in one_step(part, own, states, multiplicative=form.multiplicative):
+                pass
+            ahead = states.level + np.zeros(horizon)
+            if states.slope is not None:
+                # phi + phi^2 + ... + phi^h times the slope.
+                steps = np.cumsum(own.phi ** np.arange(1, horizon + 1), axis=1)
+                ahead += states.slope * steps
+            if states.season is not None:
+                place = (part.lengths[:, None] + np.arange(horizon)) % season_length
+                season = states.season[place, np.arange(len(place))[:, None], 0]
+                ahead = ahead * season if form.multiplicative else ahead + season
+            yhat[part.position] = ahead * part.unit[:, None]
+    return yhat
+
+
+def _enough_rows(form: Form, lengths: Positions, m: int) -> NDArray[np.bool_]:
+    least = form.count(m) + 2
+    if form.season != "N":
+        if m == 1:
+            return np.zeros(len(lengths), dtype=bool)
+        # The centred moving average loses half a season at both ends, and ten rows should be left.
+        least = max(least, 2 * m, 10 + 2 * (m // 2))
+    enough: NDArray[np.bool_] = lengths >= least
+    return enough
+
+
+def _states(part: LongestFirst, form: Form, m: int, sets: int) -> States:
+    return initial_states(
+        part,
+        sets,
+        damped=form.damped,
+        season_length=m if form.season != "N" else 1,
+        multiplicative=form.multiplicative,
+    )
+
+
+def _aicc(likelihood: Floats, n: Positions, k: int) -> Floats:
+    criterion: Floats = -2 * likelihood + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+    return criterion
+
+
+def _likelihood(mean_squares: Floats, unit: Floats, n: Positions) -> Floats:
+    """Return the log-likelihood of normal errors at the variance that makes it largest, original units."""
+    variance = np.maximum(mean_squares, _ROUNDING)
+    value: Floats = -n / 2 * (np.log(2 * np.pi * variance) + 1) - n * np.log(unit)
+    return np.where(np.isfinite(value), value, -np.inf)
+
+
+@cache
+def _grid(form: Form) -> Floats:
+    """Return the points of the grid, (P, G), as the search has parameters."""
+    axes = [_GRID["alpha"]]
+    if form.damped:
+        axes += [_GRID["beta"], tuple((phi - _PHI[0]) / (_PHI[1] - _PHI[0]) for phi in _GRID["phi"])]
+    if form.season != "N":
+        axes.append(_GRID["gamma"])
+    return np.array(list(product(*axes))).T
+
+
+def _parameters(form: Form, share: Floats) -> Parameters:
+    """Return the parameters at points of the search, (P, ...).
+
+    Those are alpha, beta / alpha, the place of phi between its bounds, and gamma / (1 - alpha).
+    """
+    alpha, zero = share[0], np.zeros(share.shape[1:])
+    beta = alpha * share[1] if form.damped else zero
+    phi = _PHI[0] + (_PHI[1] - _PHI[0]) * share[2] if form.damped else zero
+    gamma = (1 - alpha) * share[-1] if form.season != "N" else zero
+    return Parameters(alpha, beta, gamma, phi)
+
+
+def _on_grid(part: LongestFirst, form: Form, m: int, positive: NDArray[np.bool_]) -> dict[str, Floats]:
+    """Return the log-likelihoods on the grid under additive and multiplicative errors, (S, G) each."""
+    grid = _grid(form)
+    shape = len(part.lengths), grid.shape[1]
+    squares, relative, logs = (np.zeros(shape) for _ in range(3))
+    lowest, size = np.full(shape, np.inf), np.ones(shape)
+    parameters, states = _parameters(form, grid[:, None, :]), _states(part, form, m, shape[1])
+    last = part.alive[1:] < part.alive[:-1]
+    n, unit = part.lengths[:, None], part.unit[:, None]
+    for t, k, output, error in one_step(part, parameters, states, multiplicative=form.multiplicative):
+        squares[:k] += error * error
+        if not positive.any():
+            continue
+        share = error / output
+        relative[:k] += share * share
+        np.minimum(lowest[:k], output, out=lowest[:k])
+        size[:k] *= output
+        if t % _PRODUCT == 0 or t == len(part.y) - 1 or last[t]:
+            logs[:k] += np.log(np.abs(size[:k]))
+            size[:k] = 1.0
+    allowed = positive[:, None] & (lowest > 0)
+    # The density of y is that of its relative error over the forecast.
+    level = np.exp(2 * logs / n)
+    return {
+        "A": _likelihood(squares / n, unit, n),
+        "M": np.where(allowed, _likelihood(relative / n * level, unit, n), -np.inf),
+    }
+
+
+def _refined(part: LongestFirst, form: Form, m: int, start: Floats) -> tuple[Floats, Floats]:
+    """Return the best parameters that the search finds from a start, (P, S), and their log-likelihoods, (S,)."""
+    n = part.lengths
+
+    def residuals(at: Floats) -> Floats:
+        errors = np.zeros((len(part.y), *at.shape[1:]))
+        outputs = np.ones_like(errors) if form.error == "M" else errors
+        states = _states(part, form, m, at.shape[2])
+        for t, k, output, error in one_step(part, _parameters(form, at), states, multiplicative=form.multiplicative):
+            errors[t, :k] = error
+            if form.error == "M":
+                outputs[t, :k] = output
+        if form.error == "A":
+            return errors
+        # Relative errors times the geometric mean of the forecasts: least squares of these is maximum likelihood.
+        size = np.exp(np.log(outputs).sum(axis=0) / n[:, None])
+        relative: Floats = errors / outputs * size
+        return relative
+
+    at, squares = least_squares(residuals, start, rounds=_ROUNDS, bounds=_SHARE)
+    return at, _likelihood(squares / n, part.unit, n)
