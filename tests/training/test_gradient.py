@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import ttest_rel
 
 from tests.makers import make_frame
 from tsforce import NARXForecaster, Training
@@ -188,6 +189,28 @@ def test_the_rule_of_one_standard_error():
     assert no_better(values, reference, group, 5).tolist() == [False, True, True, True, True]
     reference[3] = np.inf  # where the reference diverged, what did not is better
     assert no_better(values, reference, group, 5).tolist() == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("spare", "windows"), [(0, 0), (1, 1), (4, 4), (9, 4), (10, 5), (11, 5), (15, 7), (16, 8), (99, 8)]
+)
+def test_windows_beyond_the_first_four_leave_as_many_to_learn_from(spare, windows):
+    p = problem((LAGS + H + spare * H + H - 1, 200))
+    assert p.n_windows(4, 4)[0] == windows
+    assert p.n_windows(4)[0] == min(windows, 4)
+    held = p.validation(4, 4)
+    assert held.stops[0] == p.panel.lengths[0] - windows * H
+    assert (held.index.series == 0).sum() == windows
+
+
+def test_at_a_level_it_is_a_paired_t_test_over_windows():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(60), rng.integers(2, 9, 60))
+    reference = 1 + rng.random(len(group))
+    values = reference + rng.normal(-0.4, 0.4, len(group))
+    told = [ttest_rel(values[group == g], reference[group == g], alternative="less").pvalue < 0.025 for g in range(60)]
+    assert 10 < sum(told) < 50
+    assert (~no_better(values, reference, group, 60, level=0.025)).tolist() == told
 
 
 def test_later_phases_start_from_the_best_of_the_one_before():

@@ -116,3 +116,47 @@ def test_the_choice_ignores_rows_that_are_not_training_rows(scope):
         wrecked[wrecked["ds"] <= wrecked["unique_id"].map(cut)]
     )
     pd.testing.assert_frame_equal(a.ridge_, b.ridge_)
+
+
+def note_of(model):
+    (note,) = [text for text in model.history_.notes if text.startswith("ridge: ")] or [None]
+    return note
+
+
+def test_choices_that_end_at_an_edge_of_what_was_tried_are_counted_in_a_note_and_shown_with_verbose(capsys):
+    rng = np.random.default_rng(0)
+    weekly = 10 + 5 * np.sin(np.arange(200) * 2 * np.pi / 7) + 0.3 * rng.normal(size=200)
+    # What follows a step at its end, of noise, is best told by a map that is hardly there.
+    noise = [rng.normal(size=60) for _ in range(6)]
+    series = [weekly, *noise, noise[0][:12]]
+    df = pd.concat(
+        [pd.DataFrame({"unique_id": f"s{i}", "ds": np.arange(len(y)), "y": y}) for i, y in enumerate(series)]
+    )
+    model = NARXForecaster(H, LAGS, ridge="auto", mode="open_loop", verbose=True, **as_it_stands(scope="local")).fit(df)
+    taken = model.ridge_[model.ridge_["n_windows"] > 0]["ridge"]
+    low, high = int((taken == RIDGES[0]).sum()), int((taken == RIDGES[-1]).sum())
+    assert low > 0
+    assert high > 0
+    assert note_of(model) == (
+        f"ridge: of 7 series with windows to choose by, {low} took 1, the smallest tried; {high} took 300, the largest "
+        f"tried."
+    )
+    assert note_of(model) in capsys.readouterr().err.splitlines()
+    pooled = NARXForecaster(H, LAGS, mode="open_loop", **as_it_stands(scope="global")).fit(df[df["unique_id"] != "s0"])
+    assert note_of(pooled) == "ridge: of one choice for all, 1 took 300, the largest tried."
+    given = NARXForecaster(H, LAGS, ridge=300.0, mode="open_loop", **as_it_stands(scope="local")).fit(df)
+    assert note_of(given) is None
+
+
+def test_no_penalty_at_all_is_no_edge_and_that_of_a_prior_is_a_million():
+    # Without noise the smallest penalties are tried, and 0 is the best of them.
+    turn = np.sin(np.arange(120) / 3)
+    clean = pd.DataFrame({"unique_id": "a", "ds": np.arange(120), "y": turn})
+    exact = NARXForecaster(H, 2, mode="open_loop", **as_it_stands(scope="local", intercept=False)).fit(clean)
+    assert exact.ridge_["ridge"].tolist() == [0.0]
+    assert note_of(exact) is None
+    walks = [clean.assign(unique_id=f"w{i}", y=np.random.default_rng(i).normal(size=120).cumsum()) for i in range(8)]
+    smooth = NARXForecaster(H, LAGS, scope="local", prior="smoothing", mode="open_loop").fit(pd.concat(walks))
+    count = int((smooth.ridge_["ridge"] == 1e6).sum())
+    assert count > 0
+    assert f"{count} took 1e+06, the largest tried" in note_of(smooth)

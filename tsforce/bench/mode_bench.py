@@ -124,7 +124,7 @@ def run_mode(
     validation = [frame.loc[frame["run"] == "choose", "closed_loop"].min() for frame in looks]
     versions = "; ".join(f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES)
     row = key | how | {
-        "held_out": _held_out(model, test.ids),
+        "held_out": _held_out(model, test.ids, block),
         "owa": each.mean(), "smape": smapes.mean(), "mase": mases.mean(), "one_step": test.one_step(model),
         "validation": np.mean(validation) if validation else np.nan, "naive2_series": borrowed,
         "cpu_s": round(cpu, 2), "threads": get_threads(), "command": command,
@@ -144,10 +144,12 @@ def run_mode(
     return row
 
 
-def _held_out(model: Forecaster, ids: Any) -> str:
-    """Return what is held out to choose by, in every mode."""
+def _held_out(model: Forecaster, ids: Any, block: str) -> str:
+    """Return what is held out to choose modes and steps by."""
     first = next(iter(members_of(model).values())).get_params()
-    return "1 window" if first["scope"] == "global" and len(ids) >= 10 else "up to 4 windows"
+    if first["scope"] == "global" and len(ids) >= 10:
+        return "1 window"
+    return "up to 8 windows" if BLOCKS[block].solver == "moments" else "up to 4 windows"
 
 
 def _run_id(key: dict[str, Any]) -> str:

@@ -191,7 +191,7 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted
     name : str
         Of whoever is fitted, for the line of progress.
     verbose : bool
-        Show that line on stderr.
+        Show that line on stderr, and under it what the history notes.
 
     Raises
     ------
@@ -211,8 +211,8 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted
     if share is not None and not problem.n_windows(1).any() and _chooses(asked):
         warn(
             f"validation={share}: nothing could be held out, since no record has {problem.layout.reach + 1} rows to "
-            f"learn from and 2 more to judge by. mode='auto' keeps open loop, other modes take every step, and terms "
-            f"are chosen one step ahead. Give longer records, another share, or Training(validation=False).",
+            f"learn from and 2 more to judge by. mode='auto' and moments keep open loop, other modes take every step, "
+            f"and terms are chosen one step ahead. Give longer records, another share, or Training(validation=False).",
             ValidationWarning,
         )
     if not isinstance(kind, Family):
@@ -225,7 +225,7 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted
     fitted = fit_model(problem, kind, asked.mode, asked.ridge, asked.options, history)
     if verbose:
         history.on_record = None
-        sys.stderr.write("\n")
+        sys.stderr.write("".join(f"\n{note}" for note in history.notes) + "\n")
     _tell_of_offsets(problem, fitted)
     if history.n_diverged:
         warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)

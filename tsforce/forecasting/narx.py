@@ -168,7 +168,7 @@ class NARXForecaster(HasTraining, SideBySide):
     random_state : int
         Every draw is keyed by it and the series' id.
     verbose : bool
-        Show both validation errors and the gap on stderr while training.
+        Show both validation errors and the gap on stderr while training, then what ``history_`` notes.
     alias : str, optional
         Name of the forecast's column; the class name by default.
     id_col, time_col : str
@@ -192,6 +192,7 @@ class NARXForecaster(HasTraining, SideBySide):
         ``frame``: per look the forced loss, one-step and closed-loop validation error, forcing ratio, learning rate.
     ridge_ : DataFrame
         The id column, ``ridge``, ``n_windows`` of validation, and one closed-loop error per candidate (original units).
+        ``history_.notes`` count choices that ended at the smallest or largest candidate.
     model_ : StepModel
     short_series_ : list
         Ids of series that were left out.

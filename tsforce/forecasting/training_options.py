@@ -66,7 +66,9 @@ class Training(_KnownNames):
         What is held out at the end of each series, or record, to choose the number of steps and, in mode="auto", what
         is kept; the choice is then trained once more on all rows. False: nothing, and all steps are taken.
 
-        Of a forecaster, a number of windows; "auto": 1 for scope="global" with 10 series or more, else up to 4.
+        Of a forecaster, a number of windows; "auto": 1 for scope="global" with 10 series or more, else up to 4, on
+        moments up to 8 of a series as long as half of what it could hold out is left. On moments, what own outputs
+        taught is kept only where a paired t-test over the windows (one-sided, 2.5 %) finds it better than open loop.
 
         Of a regressor, a share of the rows, "auto" .2, simulated as one window from the measured outputs before it,
         however long; errors are means over records. A record that has settled by then (a step test, a ring-down) is

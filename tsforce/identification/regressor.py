@@ -108,7 +108,7 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate, HasFormulas):
     random_state : int
         Every draw is keyed by it.
     verbose : bool
-        Show both validation errors on stderr while training.
+        Show both validation errors on stderr while training, then what ``history_`` notes.
 
     Attributes
     ----------

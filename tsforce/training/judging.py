@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from tsforce.data.panel import IntArray, WindowIndex
 from tsforce.dynamics.forcing import ClosedLoop, Forcing, OpenLoop
@@ -17,12 +18,24 @@ __all__ = ["Judge", "no_better"]
 FloatArray = npt.NDArray[np.float64]
 
 
-def no_better(values: FloatArray, reference: FloatArray, group: IntArray, n_groups: int) -> npt.NDArray[np.bool_]:
+def no_better(
+    values: FloatArray, reference: FloatArray, group: IntArray, n_groups: int, level: float | None = None
+) -> npt.NDArray[np.bool_]:
     """Return the groups whose errors are not lower than the reference's by more than one standard error, (G,).
 
     The rule of one standard error (Breiman et al. 1984) in pairs, over windows. The lowest of many looks at a few
     windows is lower by luck alone. With a single pair there is no such error, and nothing is shown. Where the reference
     diverged, anything finite is better.
+
+    Parameters
+    ----------
+    values, reference : (n,) float64
+        Errors of the windows.
+    group : (n,) int64
+        Of each window.
+    n_groups : int
+    level : float, optional
+        In place of one standard error, as many as a one-sided paired t-test of this level asks for.
     """
     finite = np.isfinite(values)
     rescued = np.bincount(group, finite & ~np.isfinite(reference), minlength=n_groups) > 0
@@ -34,7 +47,8 @@ def no_better(values: FloatArray, reference: FloatArray, group: IntArray, n_grou
     error = np.sqrt(square / np.maximum(count - 1, 1) / np.maximum(count, 1))
     size = np.bincount(group, np.where(np.isfinite(reference), reference, 0), minlength=n_groups) / np.maximum(count, 1)
     # A millionth of the error is rounding, however regular.
-    lower = (mean < -error - 1e-6 * size) | rescued
+    least = 1.0 if level is None else stdtrit(np.maximum(count - 1, 1), 1 - level)
+    lower = (mean < -least * error - 1e-6 * size) | rescued
     return ~(lower & ~spoilt & (count > 1))
 
 

@@ -244,9 +244,10 @@ class Problem:
         guard = Guard.learn(store, self.every, stops, pooled=self.judged_share is not None, factor=self.guard)
         return Learnt(chain, store, guard, stops, coder)
 
-    def n_windows(self, most: int) -> IntArray:
+    def n_windows(self, most: int, more: int = 0) -> IntArray:
         """Return how many validation windows each series spares beyond lags + differences + horizon rows.
 
+        At most `most`, and up to `more` besides as long as half of the rows that could be spared are not.
         Of a share of each series that is one window, at most 1: where a training row and two steps to judge are left.
         """
         if self.judged_share is not None:
@@ -254,7 +255,8 @@ class Problem:
             spares = (steps > 1) & (self.panel.lengths - steps > self.layout.reach + self.rows_lost)
             return np.minimum(spares.astype(np.int64), most)
         need = self.layout.reach + self.rows_lost + self.horizon
-        return np.clip((self.panel.lengths - need) // self.horizon, 0, most)
+        spare = (self.panel.lengths - need) // self.horizon
+        return np.clip(spare, 0, most) + np.clip(spare // 2 - most, 0, more)
 
     @property
     def _judged_steps(self) -> IntArray:
@@ -263,9 +265,9 @@ class Problem:
         steps: IntArray = np.rint(self.judged_share * self.panel.lengths).astype(np.int64)
         return steps
 
-    def validation(self, most: int) -> Validation:
-        """Return the last windows of each series, at most `most`, side by side and not overlapping."""
-        panel, horizon, count = self.panel, self.horizon, self.n_windows(most)
+    def validation(self, most: int, more: int = 0) -> Validation:
+        """Return the last windows of each series, as many as `n_windows`, side by side and not overlapping."""
+        panel, horizon, count = self.panel, self.horizon, self.n_windows(most, more)
         if self.judged_share is not None:
             return self._long_windows(np.flatnonzero(count))
         stops = panel.lengths - count * horizon

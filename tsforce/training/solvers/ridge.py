@@ -72,6 +72,26 @@ class RidgeChoice:
     closed_loop: float = math.nan
     one_step: float = math.nan
 
+    def edges(self, pooled: bool) -> str | None:
+        """Return how many choices ended at the smallest or the largest penalty tried, as a note; None if none did.
+
+        Below a penalty of 0 there is nothing: that is no edge.
+        """
+        tried = ~np.isnan(self.errors)
+        judged = np.flatnonzero(tried.any(axis=0))[: 1 if pooled else None]
+        grid, tried, taken = np.array(CANDIDATES), tried[:, judged], self.ridge[judged]
+        ends = {
+            "smallest": np.where(taken > 0, grid[tried.argmax(axis=0)], np.nan),
+            "largest": grid[::-1][tried[::-1].argmax(axis=0)],
+        }
+        parts = [
+            f"{int((taken == end).sum())} took {taken[taken == end][0]:g}, the {name} tried"
+            for name, end in ends.items()
+            if (taken == end).any()
+        ]
+        who = "one choice for all" if pooled else f"{len(judged)} series with windows to choose by"
+        return f"ridge: of {who}, {'; '.join(parts)}." if parts else None
+
     @staticmethod
     def fixed(ridge: float, n_series: int) -> RidgeChoice:
         """Return the choice that was none."""
