@@ -32,7 +32,6 @@ def first_states(y, form, m):
     part = next(longest_first(*rows(y), np.array([0])))
     states = initial_states(
         part,
-        1,
         damped=form.damped,
         season_length=m if form.season != "N" else 1,
         multiplicative=form.multiplicative,

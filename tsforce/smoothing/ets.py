@@ -62,7 +62,7 @@ FORMS = tuple(
 _PHI = (0.8, 0.98)
 _GRID = {"alpha": (0.05, 0.2, 0.4, 0.7, 0.95), "beta": (0.02, 0.2, 0.6), "phi": (0.88, 0.97), "gamma": (0.02, 0.3)}
 # Only forms whose best point of the grid comes this near the best one of all in AICc are searched further.
-_NEAR = 20.0
+_NEAR = 10.0
 _ROUNDS = 12
 # Of what is searched: alpha, beta / alpha, gamma / (1 - alpha), the place of phi between its bounds.
 _SHARE = (1e-4, 1 - 1e-4)
@@ -70,6 +70,8 @@ _SHARE = (1e-4, 1 - 1e-4)
 _ROUNDING = 1e-24
 # Rows between two logarithms of the product of one-step forecasts.
 _PRODUCT = 16
+# Between two points that a derivative is taken from.
+_STEP = 1e-5
 
 
 class Smoothing(NamedTuple):
@@ -144,9 +146,8 @@ def fit_ets(values: Floats, indptr: Positions, season_length: int, forms: tuple[
             found = _on_grid(part, forms[own[0]], season_length, positive[part.position])
             for i in own:
                 likelihood = found[forms[i].error]
-                best = likelihood.argmax(axis=1)
-                starts[i][:, part.position] = grid[:, best]
-                criteria[i, part.position] = _aicc(likelihood.max(axis=1), part.lengths, counts[i])
+                starts[i][:, part.position] = grid[:, likelihood.argmax(axis=0)]
+                criteria[i, part.position] = _aicc(likelihood.max(axis=0), part.lengths, counts[i])
     near = np.isfinite(criteria) & (criteria <= criteria.min(axis=0, initial=np.inf) + _NEAR)
     alpha, beta, gamma, phi = np.zeros((4, n_series))
     learnt = Smoothing(np.full(n_series, -1), alpha, beta, gamma, phi, np.full(n_series, np.nan))
@@ -194,18 +195,17 @@ def ets_forecasts(
     for i, form in enumerate(forms):
         chosen = np.flatnonzero((learnt.form == i) & _enough_rows(form, lengths, season_length))
         for part in longest_first(values, indptr, chosen):
-            own = Parameters(*(p[part.position, None] for p in learnt[1:5]))
-            states = _states(part, form, season_length, 1)
+            own = Parameters(*(p[None, part.position] for p in learnt[1:5]))
+            states = _first_states(part, form, season_length)
             for _ in one_step(part, own, states, multiplicative=form.multiplicative):
                 pass
-            ahead = states.level + np.zeros(horizon)
+            ahead = states.level.T + np.zeros(horizon)
             if states.slope is not None:
                 # phi + phi^2 + ... + phi^h times the slope.
-                steps = np.cumsum(own.phi ** np.arange(1, horizon + 1), axis=1)
-                ahead += states.slope * steps
+                ahead += states.slope.T * np.cumsum(own.phi.T ** np.arange(1, horizon + 1), axis=1)
             if states.season is not None:
                 place = (part.lengths[:, None] + np.arange(horizon)) % season_length
-                season = states.season[place, np.arange(len(place))[:, None], 0]
+                season = states.season[place, 0, np.arange(len(place))[:, None]]
                 ahead = ahead * season if form.multiplicative else ahead + season
             yhat[part.position] = ahead * part.unit[:, None]
     return yhat
@@ -222,10 +222,9 @@ def _enough_rows(form: Form, lengths: Positions, m: int) -> NDArray[np.bool_]:
     return enough
 
 
-def _states(part: LongestFirst, form: Form, m: int, sets: int) -> States:
+def _first_states(part: LongestFirst, form: Form, m: int) -> States:
     return initial_states(
         part,
-        sets,
         damped=form.damped,
         season_length=m if form.season != "N" else 1,
         multiplicative=form.multiplicative,
@@ -268,52 +267,82 @@ def _parameters(form: Form, share: Floats) -> Parameters:
 
 
 def _on_grid(part: LongestFirst, form: Form, m: int, positive: NDArray[np.bool_]) -> dict[str, Floats]:
-    """Return the log-likelihoods on the grid under additive and multiplicative errors, (S, G) each."""
+    """Return the log-likelihoods on the grid under additive and multiplicative errors, (G, S) each."""
     grid = _grid(form)
-    shape = len(part.lengths), grid.shape[1]
-    squares, relative, logs = (np.zeros(shape) for _ in range(3))
-    lowest, size = np.full(shape, np.inf), np.ones(shape)
-    parameters, states = _parameters(form, grid[:, None, :]), _states(part, form, m, shape[1])
-    last = part.alive[1:] < part.alive[:-1]
-    n, unit = part.lengths[:, None], part.unit[:, None]
+    shape = grid.shape[1], len(part.lengths)
+    squares, relative = np.zeros(shape), np.zeros(shape)
+    sizes = _Sizes(part, shape)
+    states = _first_states(part, form, m).spread(shape[0])
+    parameters = _parameters(form, grid[:, :, None])
     for t, k, output, error in one_step(part, parameters, states, multiplicative=form.multiplicative):
-        squares[:k] += error * error
-        if not positive.any():
-            continue
-        share = error / output
-        relative[:k] += share * share
-        np.minimum(lowest[:k], output, out=lowest[:k])
-        size[:k] *= output
-        if t % _PRODUCT == 0 or t == len(part.y) - 1 or last[t]:
-            logs[:k] += np.log(np.abs(size[:k]))
-            size[:k] = 1.0
-    allowed = positive[:, None] & (lowest > 0)
-    # The density of y is that of its relative error over the forecast.
-    level = np.exp(2 * logs / n)
-    return {
-        "A": _likelihood(squares / n, unit, n),
-        "M": np.where(allowed, _likelihood(relative / n * level, unit, n), -np.inf),
-    }
+        squares[:, :k] += error * error
+        if positive.any():
+            share = error / output
+            relative[:, :k] += share * share
+            sizes.read(t, k, output)
+    n, unit = part.lengths, part.unit
+    of_relative = _likelihood(relative / n * sizes.mean() ** 2, unit, n)
+    return {"A": _likelihood(squares / n, unit, n), "M": np.where(positive, of_relative, -np.inf)}
 
 
 def _refined(part: LongestFirst, form: Form, m: int, start: Floats) -> tuple[Floats, Floats]:
     """Return the best parameters that the search finds from a start, (P, S), and their log-likelihoods, (S,)."""
-    n = part.lengths
+    n, first, sets = part.lengths, _first_states(part, form, m), form.size + 1
 
-    def residuals(at: Floats) -> Floats:
-        errors = np.zeros((len(part.y), *at.shape[1:]))
-        outputs = np.ones_like(errors) if form.error == "M" else errors
-        states = _states(part, form, m, at.shape[2])
-        for t, k, output, error in one_step(part, _parameters(form, at), states, multiplicative=form.multiplicative):
-            errors[t, :k] = error
+    def normal_equations(at: Floats) -> tuple[Floats, Floats, Floats]:
+        points = np.repeat(at[:, None], sets, axis=1)
+        for i in range(form.size):
+            points[i, i + 1] += _STEP
+        products, sizes = np.zeros((sets, sets, len(n))), _Sizes(part, (sets, len(n)))
+        states = first.spread(sets)
+        for t, k, output, error in one_step(
+            part, _parameters(form, points), states, multiplicative=form.multiplicative
+        ):
+            miss = error / output if form.error == "M" else error.copy()
             if form.error == "M":
-                outputs[t, :k] = output
-        if form.error == "A":
-            return errors
-        # Relative errors times the geometric mean of the forecasts: least squares of these is maximum likelihood.
-        size = np.exp(np.log(outputs).sum(axis=0) / n[:, None])
-        relative: Floats = errors / outputs * size
-        return relative
+                sizes.read(t, k, output)
+            # How much the errors change with each parameter, beside the errors themselves.
+            miss[1:] -= miss[0]
+            for i in range(sets):
+                products[i, i:, :k] += miss[i] * miss[i:]
+        squares, slopes, bends = products[0, 0], products[0, 1:].T / _STEP, products[1:, 1:].T / _STEP**2
+        bends = np.where(np.tri(form.size, k=-1, dtype=bool), bends, bends.transpose(0, 2, 1))
+        if form.error == "M":
+            # Relative errors times the geometric mean of the forecasts: least squares of these is maximum likelihood.
+            mean = sizes.mean()
+            change = (np.log(mean[1:] / mean[0]) / _STEP).T
+            cross = change[:, :, None] * slopes[:, None, :]
+            bends = bends + cross + cross.transpose(0, 2, 1)
+            bends += change[:, :, None] * change[:, None, :] * squares[:, None, None]
+            slopes = slopes + change * squares[:, None]
+            size = mean[0] ** 2
+            return squares * size, slopes * size[:, None], bends * size[:, None, None]
+        return squares, slopes, bends
 
-    at, squares = least_squares(residuals, start, rounds=_ROUNDS, bounds=_SHARE)
+    at, squares = least_squares(normal_equations, start, rounds=_ROUNDS, bounds=_SHARE)
     return at, _likelihood(squares / n, part.unit, n)
+
+
+class _Sizes:
+    """The geometric mean of the one-step forecasts of each series, (G, S); NaN where one is not above 0."""
+
+    def __init__(self, part: LongestFirst, shape: tuple[int, int]) -> None:
+        self.lengths, self.rows = part.lengths, len(part.y)
+        # A series' product has to be read before it falls out of the rows.
+        self.ends = np.append(part.alive[1:] < part.alive[:-1], True)
+        self.logs, self.product, self.lowest = np.zeros(shape), np.ones(shape), np.full(shape, np.inf)
+
+    def read(self, t: int, k: int, output: Floats) -> None:
+        """Take in the forecasts of row t, which k series have."""
+        product, lowest = self.product[:, :k], self.lowest[:, :k]
+        np.minimum(lowest, output, out=lowest)
+        product *= output
+        # One logarithm costs as much as ten products.
+        if t % _PRODUCT == 0 or self.ends[t]:
+            self.logs[:, :k] += np.log(np.abs(product))
+            product[:] = 1.0
+
+    def mean(self) -> Floats:
+        """Return the mean after the last row."""
+        out: Floats = np.where(self.lowest > 0, np.exp(self.logs / self.lengths), np.nan)
+        return out

@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tsforce.smoothing.longest_first import Floats, total
+from tsforce.smoothing.longest_first import Floats
 
 __all__ = ["least_squares"]
 
-_STEP = 1e-5
-
 
 def least_squares(
-    residuals: Callable[[Floats], Floats], start: Floats, *, rounds: int, bounds: tuple[float, float]
+    normal_equations: Callable[[Floats], tuple[Floats, Floats, Floats]],
+    start: Floats,
+    *,
+    rounds: int,
+    bounds: tuple[float, float],
 ) -> tuple[Floats, Floats]:
     """Return the parameters of each problem after some rounds of Levenberg's and Marquardt's method, and the squares.
 
@@ -22,12 +24,12 @@ def least_squares(
 
     Parameters
     ----------
-    residuals : callable
-        Takes parameters (P, S, G), G sets for each of the S problems; returns (T, S, G). NaN or infinite: not allowed
-        there.
+    normal_equations : callable
+        Takes parameters (P, S); returns the sums of squares (S,), their gradient over 2 (S, P) and J'J (S, P, P), J
+        being the derivatives of the residuals. Not finite: not allowed there.
     start : (P, S) float64
     rounds : int
-        Each costs one call with P + 1 sets.
+        Calls of `normal_equations`.
     bounds : (float, float)
         Of every parameter; one that stands at a bound and would leave it stays there while the others go on.
 
@@ -35,13 +37,15 @@ def least_squares(
     -------
     parameters : (P, S) float64
     squares : (S,) float64
-        Infinite where no residuals were finite.
+        Infinite where nothing was finite.
 
     Examples
     --------
-    >>> x = np.arange(5.0)[:, None, None]
-    >>> miss = lambda p: np.exp(p[0] * x) - np.exp(0.3 * x)
-    >>> at, squares = least_squares(miss, np.zeros((1, 1)), rounds=9, bounds=(0, 1))
+    >>> x = np.arange(5.0)
+    >>> def growth(at):
+    ...     miss, slope = np.exp(at[0, 0] * x) - np.exp(0.3 * x), x * np.exp(at[0, 0] * x)
+    ...     return np.array([miss @ miss]), np.array([[miss @ slope]]), np.array([[[slope @ slope]]])
+    >>> at, squares = least_squares(growth, np.zeros((1, 1)), rounds=9, bounds=(0, 1))
     >>> at.round(6).tolist(), squares.round(9).tolist()
     ([[0.3]], [0.0])
     """
@@ -51,18 +55,10 @@ def least_squares(
     curvature, gradient, damping = np.zeros((count, size, size)), np.zeros((count, size)), np.full(count, 0.01)
     at = start
     for _ in range(rounds):
-        sets = np.repeat(at[:, :, None], size + 1, axis=2)
-        for i in range(size):
-            sets[i, :, i + 1] += _STEP
-        found = residuals(sets)
-        here = found[:, :, 0]
-        now = total(here * here)
-        slopes = (found[:, :, 1:] - here[:, :, None]) / _STEP
-        better = (now < squares) & np.isfinite(slopes).all(axis=(0, 2))
-        slopes, here = slopes[:, better].transpose(1, 2, 0), here[:, better].T[:, :, None]
-        curvature[better] = slopes @ slopes.transpose(0, 2, 1)
-        gradient[better] = (slopes @ here)[:, :, 0]
-        best[:, better], squares[better] = at[:, better], now[better]
+        now, slope, bend = normal_equations(at)
+        better = (now < squares) & np.isfinite(slope).all(axis=1) & np.isfinite(bend).all(axis=(1, 2))
+        squares[better], gradient[better], curvature[better] = now[better], slope[better], bend[better]
+        best[:, better] = at[:, better]
         damping = np.where(better, damping / 5, damping * 5)
         free = ~(((best <= low) & (gradient.T > 0)) | ((best >= high) & (gradient.T < 0))).T
         own = np.einsum("spp->sp", curvature)

@@ -17,7 +17,7 @@ _SEASONS = 5
 
 
 class Parameters(NamedTuple):
-    """Smoothing parameters of G sets for each series, (S or 1, G) each, as they stand in the recursion.
+    """Smoothing parameters of G sets for each series, (G, S or 1) each, as they stand in the recursion.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class States(NamedTuple):
 
     Attributes
     ----------
-    level : (S, G) float64
-    slope : (S, G) float64, or None
-    season : (m, S, G) float64, or None
+    level : (G, S) float64
+    slope : (G, S) float64, or None
+    season : (m, G, S) float64, or None
         ``season[t % m]`` belongs to row t.
     """
 
@@ -48,11 +48,17 @@ class States(NamedTuple):
     slope: Floats | None
     season: Floats | None
 
+    def spread(self, sets: int) -> States:
+        """Return a copy of the states of a single set for each of some sets of parameters."""
+        level, slope, season = (None if x is None else np.repeat(x, sets, axis=-2) for x in self)
+        assert level is not None
+        return States(level, slope, season)
+
 
 def one_step(
     part: LongestFirst, parameters: Parameters, states: States, *, multiplicative: bool
 ) -> Iterator[tuple[int, int, Floats, Floats]]:
-    """Yield each row's number, how many series have it, their one-step forecasts and errors, (k, G) each.
+    """Yield each row's number, how many series have it, their one-step forecasts and errors, (G, k) each.
 
     With forecast mu and error e = y - mu, l' = l + phi b the level that was forecast and s the season of the row
     (without one, what changes nothing)::
@@ -74,32 +80,32 @@ def one_step(
     """
     alpha, beta, gamma, phi = parameters
     for t, k in enumerate(part.alive.tolist()):
-        level = states.level[:k]
+        level = states.level[:, :k]
         if states.slope is not None:
-            slope = states.slope[:k]
-            slope *= phi[:k]
+            slope = states.slope[:, :k]
+            slope *= phi[:, :k]
             level += slope
         output = level
         if states.season is not None:
-            season = states.season[t % len(states.season), :k]
+            season = states.season[t % len(states.season), :, :k]
             output = level * season if multiplicative else level + season
-        error = part.y[t, :k, None] - output
+        error = part.y[t, :k] - output
         # The level may be the output itself: it is looked at before it goes on.
         yield t, k, output, error
         step = error
         if states.season is not None:
             if multiplicative:
                 step = error / season
-                season += gamma[:k] * (error / level)
+                season += gamma[:, :k] * (error / level)
             else:
-                season += gamma[:k] * error
-        level += alpha[:k] * step
+                season += gamma[:, :k] * error
+        level += alpha[:, :k] * step
         if states.slope is not None:
-            slope += beta[:k] * step
+            slope += beta[:, :k] * step
 
 
-def initial_states(part: LongestFirst, sets: int, *, damped: bool, season_length: int, multiplicative: bool) -> States:
-    """Return the states before the first row, from the first rows by rule, the same for all sets of parameters.
+def initial_states(part: LongestFirst, *, damped: bool, season_length: int, multiplicative: bool) -> States:
+    """Return the states before the first row, from the first rows by rule, (1, S) each.
 
     The season: means of the rows' differences from (ratios to) a centred moving average over the first whole seasons,
     at most 5. The level and the slope: least squares on time of the first 10 rows (2 seasons if that is more), the
@@ -109,8 +115,6 @@ def initial_states(part: LongestFirst, sets: int, *, damped: bool, season_length
     ----------
     part : LongestFirst
         With a season at least two of them.
-    sets : int
-        G.
     damped : bool
         Whether there is a slope.
     season_length : int
@@ -133,12 +137,8 @@ def initial_states(part: LongestFirst, sets: int, *, damped: bool, season_length
         centred = np.where(there, time - (count - 1) / 2, 0.0)
         steps = total(centred * y) / total(centred * centred)
         level = level - steps * (count + 1) / 2
-        slope = np.repeat(steps[:, None], sets, axis=1)
-    return States(
-        np.repeat(level[:, None], sets, axis=1),
-        slope,
-        None if season is None else np.repeat(season[:, :, None], sets, axis=2),
-    )
+        slope = steps[None]
+    return States(level[None], slope, None if season is None else season[:, None])
 
 
 def _season(part: LongestFirst, m: int, multiplicative: bool) -> Floats:
