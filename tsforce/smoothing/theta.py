@@ -16,8 +16,8 @@ __all__ = ["LEAST_ROWS", "Theta", "fit_theta", "theta_forecasts"]
 LEAST_ROWS = 4
 # Bounds of alpha: statsmodels' of the classical method, forecTheta's of the optimised one.
 _ALPHA = {False: (1e-4, 1.0), True: (0.1, 0.99)}
-_POINTS = 25
-# Each round searches between the neighbours of the best point so far: 5 rounds tell alpha to 1e-6.
+_POINTS, _CLOSER = 25, 11
+# Each round searches between the neighbours of the best point so far; five tell alpha to 1e-4.
 _ROUNDS = 5
 
 
@@ -73,16 +73,14 @@ def fit_theta(values: Floats, indptr: Positions, season_length: int, *, dynamic:
     able = np.flatnonzero((np.diff(indptr) >= LEAST_ROWS) & varying(values, indptr))
     for part in longest_first(adjusted, indptr, able, _POINTS):
         count = len(part.lengths)
-        points = np.broadcast_to(np.linspace(low, high, _POINTS), (count, _POINTS))
-        best = np.zeros(count, dtype=np.int64)
+        points = np.repeat(np.linspace(low, high, _POINTS)[:, None], count, axis=1)
         for _ in range(_ROUNDS):
             squares, weights = _squares(part, points, dynamic)
-            best = squares.argmin(axis=1)
-            at = np.arange(count), best
-            alpha[part.position], weight[part.position] = points[at], weights[at]
-            left = points[at[0], np.maximum(best - 1, 0)]
-            right = points[at[0], np.minimum(best + 1, points.shape[1] - 1)]
-            points = np.linspace(left, right, 11, axis=1)
+            best, own = squares.argmin(axis=0), np.arange(count)
+            alpha[part.position], weight[part.position] = points[best, own], weights[best, own]
+            left = points[np.maximum(best - 1, 0), own]
+            right = points[np.minimum(best + 1, len(points) - 1), own]
+            points = np.linspace(left, right, _CLOSER)
     return Theta(alpha, weight)
 
 
@@ -155,14 +153,14 @@ def _adjusted(values: Floats, indptr: Positions, season_length: int) -> tuple[Fl
 
 
 def _squares(part: LongestFirst, alpha: Floats, dynamic: bool) -> tuple[Floats, Floats]:
-    """Return the sum of squares at some values of alpha, and the line's weight there, (S, G) each."""
+    """Return the sum of squares at some values of alpha, (G, S), and the line's weight there."""
     if not dynamic:
-        level, squares = np.repeat(part.y[0][:, None], alpha.shape[1], axis=1), np.zeros(alpha.shape)
+        level, squares = np.repeat(part.y[:1], len(alpha), axis=0), np.zeros(alpha.shape)
         for t in range(1, len(part.y)):
             k = part.alive[t]
-            error = part.y[t, :k, None] - level[:k]
-            squares[:k] += error * error
-            level[:k] += alpha[:k] * error
+            error = part.y[t, :k] - level[:, :k]
+            squares[:, :k] += error * error
+            level[:, :k] += alpha[:, :k] * error
         return squares, np.full(alpha.shape, 0.5)
     x = _Dynamic(part, alpha)
     for t in range(1, len(part.y)):
@@ -194,32 +192,32 @@ class _Dynamic:
 
     def __init__(self, part: LongestFirst, alpha: Floats) -> None:
         self.part, self.alpha, self.decay = part, alpha, 1.0 - alpha
-        self.level = np.repeat(part.y[0][:, None], alpha.shape[1], axis=1)
+        self.level = np.repeat(part.y[:1], len(alpha), axis=0)
         self.power = self.decay.copy()
-        self.mean, self.intercept, self.slope = part.y[0].copy(), part.y[0].copy(), np.zeros(alpha.shape[0])
+        self.mean, self.intercept, self.slope = part.y[0].copy(), part.y[0].copy(), np.zeros(alpha.shape[1])
         self.ee, self.de, self.ce, self.dd, self.cd, self.cc = (np.zeros(alpha.shape) for _ in range(6))
 
     def line(self, k: int) -> Floats:
         """Return what the line's weight is multiplied by in the next forecast of the first k series."""
-        power, alpha, decay = self.power[:k], self.alpha[:k], self.decay[:k]
-        out: Floats = self.intercept[:k, None] * power + self.slope[:k, None] * (1.0 - power * decay) / alpha
+        power, alpha, decay = self.power[:, :k], self.alpha[:, :k], self.decay[:, :k]
+        out: Floats = self.intercept[:k] * power + self.slope[:k] * (1.0 - power * decay) / alpha
         return out
 
     def read(self, t: int) -> None:
         """Read row t >= 1 of the series that have one."""
         k = int(self.part.alive[t])
-        y, level, power = self.part.y[t, :k], self.level[:k], self.power[:k]
-        error = y[:, None] - level
+        y, level, power = self.part.y[t, :k], self.level[:, :k], self.power[:, :k]
+        error = y - level
         if t >= 2:
             line = self.line(k)
-            self.ee[:k] += error * error
-            self.de[:k] += error * power
-            self.ce[:k] += error * line
-            self.dd[:k] += power * power
-            self.cd[:k] += power * line
-            self.cc[:k] += line * line
-        level += self.alpha[:k] * error
-        power *= self.decay[:k]
+            self.ee[:, :k] += error * error
+            self.de[:, :k] += error * power
+            self.ce[:, :k] += error * line
+            self.dd[:, :k] += power * power
+            self.cd[:, :k] += power * line
+            self.cc[:, :k] += line * line
+        level += self.alpha[:, :k] * error
+        power *= self.decay[:, :k]
         self.update(y, np.full(k, t))
 
     def update(self, y: Floats, rows: Positions) -> None:
@@ -246,15 +244,14 @@ def _static_ahead(part: LongestFirst, learnt: Theta, horizon: int) -> Floats:
 
 
 def _dynamic_ahead(part: LongestFirst, learnt: Theta, horizon: int) -> Floats:
-    x = _Dynamic(part, learnt.alpha[:, None])
+    x = _Dynamic(part, learnt.alpha[None])
     for t in range(1, len(part.y)):
         x.read(t)
-    weight = learnt.weight[:, None]
-    x.level += x.power * (x.de - weight * x.cd) / x.dd
+    x.level += x.power * (x.de - learnt.weight * x.cd) / x.dd
     yhat = np.empty((len(part.lengths), horizon))
     for h in range(horizon):
-        step = x.level + weight * x.line(len(yhat))
-        yhat[:, h] = step[:, 0]
+        step = x.level + learnt.weight * x.line(len(yhat))
+        yhat[:, h] = step[0]
         x.level += x.alpha * (step - x.level)
         x.power *= x.decay
         x.update(yhat[:, h], part.lengths + h)
