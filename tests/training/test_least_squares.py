@@ -316,3 +316,18 @@ def test_means_that_vary_far_less_than_their_lags_have_their_moments_from_rows()
     rows = np.stack([y[:-7], [y[t - 7 : t].mean() for t in range(7, 70)], np.ones(63)], axis=1)
     want, *_ = np.linalg.lstsq(rows, y[7:], rcond=None)
     np.testing.assert_allclose(model.weight[0, :, 0], want[:2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("lags", [(1, 2, 3), (2, 7)])
+def test_moments_of_a_later_step_are_those_of_lags_further_back(lags, monkeypatch):
+    features = target_features({1: [RollingMean(5)]}, ("y",))
+    layout = LagLayout(lags, features=features, ahead=3)
+    _, store, every, stops = make_store((40, 60, 35), reach=10)
+    slow = accumulate_rows(store, every, stops, layout, pooled=False, intercept=True)
+    monkeypatch.setattr(gram, "chunks_of_rows", lambda *a: pytest.fail("rows were read"))
+    fast = accumulate(store, every, stops, layout, pooled=False, intercept=True)
+    further = LagLayout(tuple(lag + 3 for lag in lags), features=target_features({4: [RollingMean(5)]}, ("y",)))
+    assert fast.rows.tolist() == (stops - further.reach).tolist()
+    for (w1, b1), (w2, b2) in zip(solve(fast, [1.0], intercept=True), solve(slow, [1.0], intercept=True), strict=True):
+        np.testing.assert_allclose(w1, w2, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(b1, b2, rtol=1e-8)

@@ -73,6 +73,9 @@ class LagLayout:
     known_until : tuple of int
         Steps after the cutoff, ascending, that are the last of a group in which the same past inputs are known; one
         more group has all steps after them. An indicator for each group is the last block, "steps". Empty: one group.
+    ahead : int
+        Steps by which lags, features and past inputs lie further back than their offsets say: all of them are then
+        known so many steps before the step before the one to be predicted.
     """
 
     lags: tuple[int, ...]
@@ -83,6 +86,7 @@ class LagLayout:
     static: tuple[str, ...] = ()
     calendar: tuple[str, ...] = ()
     known_until: tuple[int, ...] = ()
+    ahead: int = 0
 
     def by_known_steps(self, horizon: int) -> LagLayout:
         """Return the layout that tells steps 1..H apart by which past inputs are known there.
@@ -119,7 +123,7 @@ class LagLayout:
     def reach(self) -> int:
         """Steps before the one to be predicted that one lag vector reads; 1 at least, for a roll-out has a cutoff."""
         offsets = (lag for _, lags in (*self.past_exog, *self.future_exog) for lag in lags)
-        return max(1, self.target_reach, *offsets)
+        return max(1, self.target_reach, *offsets) + self.ahead
 
     @property
     def target_reach(self) -> int:
@@ -235,7 +239,8 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
         if block:
             column = torch.tensor([c for c, (_, lags) in enumerate(block) for _ in lags], device=source.device)
             offset = torch.tensor([lag for _, lags in block for lag in reversed(lags)], device=source.device)
-            row = (length + steps[:, None] - offset).clamp(max=source.shape[2] - 1)
+            back = layout.ahead if block is layout.past_exog else 0
+            row = (length + steps[:, None] - offset - back).clamp(max=source.shape[2] - 1)
             parts.append(source[:, :, row, column])
     if layout.static:
         parts.append(static[:, :, None].expand(-1, -1, warm_up + horizon, -1))
@@ -281,6 +286,7 @@ def lag_vector(
     >>> lag_vector(LagLayout((1, 3)), fed, now=3).flatten().tolist()
     [1.0, 3.0]
     """
+    now -= layout.ahead
     if layout.is_contiguous:
         lags = fed[:, :, now - layout.lags[-1] : now - layout.lags[0] + 1]
     else:

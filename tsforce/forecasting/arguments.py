@@ -287,7 +287,10 @@ def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, dro
     least = int(panel.lengths[short].min() if complete else panel.lengths.max())
     wanted = need if complete else 1 + lost + layout.reach
     what, ways = f"lags={layout.reach}", [f"lower the largest lag ({layout.reach})"]
-    if layout.reach == max((feature.reach for feature in layout.features), default=0) > max(layout.lags, default=0):
+    if layout.ahead:
+        what = f"lags={layout.reach - layout.ahead} of a map of step {layout.ahead + 1} (strategy='direct')"
+        ways = ["take a shorter horizon or fewer lags", "use strategy='recursive'"]
+    elif layout.reach == max((feature.reach for feature in layout.features), default=0) > max(layout.lags, default=0):
         what = f"lag_transforms that reach back {layout.reach} steps"
         ways = [f"shorten the windows of lag_transforms ({layout.reach} steps)"]
     if lost:

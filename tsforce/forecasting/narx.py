@@ -108,6 +108,9 @@ class NARXForecaster(HasTraining, SideBySide):
         Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``. "auto": none for models per series and
         for polynomials; for one model of all series a scale that they share: ``Log()`` for networks and regressors
         where all values are positive, else ``MeanScale()``.
+    strategy : "recursive" or "direct"
+        One map that is fed its own outputs; or a map of its own for each of the H steps, which reads what is known at
+        the cutoff (linear maps and regressors, learnt open loop; later steps go on from the first H).
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
         How each window is scaled from its own context. "auto": None for one model per series and without lags, "last"
         for one model of all.
@@ -224,6 +227,7 @@ class NARXForecaster(HasTraining, SideBySide):
         static: Any = (),
         calendar: Any = (),
         exog_lags: Any = None,
+        strategy: str = "recursive",
         target_transforms: Any = "auto",
         window_scaling: str | None = "auto",
         context_length: int | None = None,
@@ -257,6 +261,7 @@ class NARXForecaster(HasTraining, SideBySide):
         self.static = static
         self.calendar = calendar
         self.exog_lags = exog_lags
+        self.strategy = strategy
         self.target_transforms = target_transforms
         self.window_scaling = window_scaling
         self.context_length = context_length
@@ -326,13 +331,15 @@ class NARXForecaster(HasTraining, SideBySide):
         """Return the panel of a frame, and what is to be learnt from the series of it that are long enough."""
         horizon = check_count("horizon", self.horizon)
         check_choice("short_series", self.short_series, ("raise", "drop"))
+        direct = check_choice("strategy", self.strategy, ("recursive", "direct")) == "direct"
+        ahead = horizon - 1 if direct else 0
         panel = self.read(df)
         season_length = season_length_for(self, panel)
         # The only target's columns are called y, whatever the user calls it.
         channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
         features = target_features(self.lag_transforms, channels)
         least = max((feature.reach for feature in features), default=0)
-        pooled = scope_for(self.scope, asked.kind, self.lags, self.target_transforms, panel, least=least)
+        pooled = scope_for(self.scope, asked.kind, self.lags, self.target_transforms, panel, least=least + ahead)
         transforms = transforms_for(
             self.target_transforms,
             asked.kind,
@@ -343,22 +350,24 @@ class NARXForecaster(HasTraining, SideBySide):
         lost = sum(t.rows_lost for t in transforms)
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
         read = lags_for(
-            self.lags, horizon, season_length, panel, lost,
+            self.lags, horizon, season_length, panel, lost + ahead,
             pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None or bool(features),
         )  # fmt: skip
         scaling = scaling_for(self.window_scaling, pooled=pooled, has_lags=bool(read or features))
-        layout = LagLayout(read, channels, features, **given).by_known_steps(horizon)
+        layout = LagLayout(read, channels, features, **given)
+        furthest = replace(layout, ahead=ahead)
+        layout = layout if direct else layout.by_known_steps(horizon)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
         context_length = self._resolve_context(layout.reach, layout.reach + (2 * horizon if recurrent else 0))
         if coder is not None and recurrent:
             coder = replace(coder, warm_up=context_length - layout.reach)
-        series = long_enough(panel, layout, lost, pooled=pooled, drop=self.short_series == "drop")
+        series = long_enough(panel, furthest, lost, pooled=pooled, drop=self.short_series == "drop")
         kept = panel if len(series) == panel.n_series else panel.take(series)
         intercept = self._resolve_intercept(kept, transforms, pooled)
-        prior = self._resolve_prior(asked, layout, transforms, scaling, season_length, pooled)
+        prior = self._resolve_prior(asked, furthest, transforms, scaling, season_length, pooled)
         modes = ("open_loop",) if prior is None else ("open_loop", "auto")
-        closed = asked.kind == LINEAR and asked.mode in modes and asked.options.solver == "auto"
+        closed = asked.kind == LINEAR and (direct or asked.mode in modes) and asked.options.solver == "auto"
         if scaling is None and isinstance(asked.kind, Family) and not closed:
             # Gradient steps need units of about 1; least squares does not care.
             if not pooled:
@@ -368,7 +377,7 @@ class NARXForecaster(HasTraining, SideBySide):
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
             asked.device, coder, guard=check_guard(self.guard), huber=asked.options.huber,
-            prior=prior,
+            prior=prior, direct=direct,
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
 

@@ -20,6 +20,7 @@ from tsforce.training.history import History, Record
 from tsforce.training.losses import THRESHOLD
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt, moments, relabel
+from tsforce.training.solvers.direct import direct_maps, direct_regressors
 from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 from tsforce.training.solvers.terms import select_terms
@@ -206,6 +207,8 @@ def fit_model(
     n_groups = 1 if problem.pooled else n_series
     _check_penalty(options)
     _check_initial_outputs(kind, mode, options)
+    if problem.direct:
+        return _direct(problem, kind, mode, ridge, options, history)
     if not isinstance(kind, Family):
         return _by_rounds(problem, kind, mode, options, history)
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
@@ -255,6 +258,39 @@ def fit_model(
     kept = np.where(taken.any(axis=0), trials[taken.argmax(axis=0)], "open_loop").tolist()
     history.notes.append(_what_was_kept(fit, kept, phases[0].name if mode != "auto" else "auto"))
     return Fitted(fit.model, fit.learnt, history, choice, kept)
+
+
+def _direct(
+    problem: Problem, kind: Family | RowModel, mode: str | Forcing, ridge: float | None, options: Options,
+    history: History,
+) -> Fitted:  # fmt: skip
+    """Return a map for every step, on what was observed."""
+    if isinstance(kind, Family) and kind != LINEAR:
+        raise ArgumentError(
+            f"strategy='direct' has model='linear' and regressors, not model={kind.name!r}; use strategy='recursive'."
+        )
+    if mode not in ("auto", "open_loop", OpenLoop()):
+        raise ArgumentError(
+            f"mode={mode!r}: strategy='direct' is fed no own outputs that it could learn from; use mode='open_loop' or "
+            f"'auto', or strategy='recursive'."
+        )
+    if options.solver != "auto" or problem.device.type != "cpu":
+        raise ArgumentError("strategy='direct' has a closed form on the CPU: use solver='auto' and device='auto'.")
+    n_series = problem.panel.n_series
+    kept = ["open_loop"] * (1 if problem.pooled else n_series)
+    if not isinstance(kind, Family):
+        history.solver = "rows of each step (direct)"
+        learnt = problem.learn(problem.panel.lengths)
+        model = direct_regressors(problem, learnt, kind)
+        return Fitted(model, learnt, history, RidgeChoice.fixed(np.nan, n_series), kept)
+    _check_closed_loss(options)
+    choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
+    learnt = problem.learn(problem.panel.lengths)
+    penalty: Any = float(choice.ridge[0]) if problem.pooled else torch.from_numpy(choice.ridge)
+    (model,) = direct_maps(problem, learnt, [penalty])
+    history.solver = "least squares of each step (direct)"
+    history.notes += learnt.notes
+    return Fitted(model, learnt, history, choice, kept)
 
 
 def _on_moments_or_not(

@@ -187,6 +187,8 @@ class Problem:
         Threshold of Huber's loss, in robust scales, for closed forms; None: they are of squares.
     prior : Prior or None
         What closed forms of linear maps are shrunk to; None: to zero.
+    direct : bool
+        Every step of the horizon has a map of its own, which reads what is known at the cutoff.
     """
 
     panel: Panel
@@ -204,6 +206,7 @@ class Problem:
     guard: float = GUARD
     huber: float | None = None
     prior: Prior | None = None
+    direct: bool = False
 
     @property
     def rows_lost(self) -> int:
@@ -254,7 +257,8 @@ class Problem:
             steps = self._judged_steps
             spares = (steps > 1) & (self.panel.lengths - steps > self.layout.reach + self.rows_lost)
             return np.minimum(spares.astype(np.int64), most)
-        need = self.layout.reach + self.rows_lost + self.horizon
+        # A map of the last step learns from rows that have so many steps after them.
+        need = self.layout.reach + self.rows_lost + self.horizon + self.direct * (self.horizon - 1)
         spare = (self.panel.lengths - need) // self.horizon
         return np.clip(spare, 0, most) + np.clip(spare // 2 - most, 0, more)
 

@@ -223,11 +223,12 @@ def accumulate(
 
 def _read_by(layout: LagLayout, gram: Gram) -> Gram:
     """Return the moments of what a layout reads of all lags ``reach..1``."""
-    used = [layout.reach - lag for lag in reversed(layout.lags)]
+    nearest = layout.reach - layout.ahead
+    used = [nearest - lag for lag in reversed(layout.lags)]
     if not layout.features:
         return gram if len(used) == layout.reach else gram.columns(used)
     rows = torch.eye(layout.reach, dtype=gram.xx.dtype, device=gram.xx.device)
-    maps = [(*(layout.reach - f.reach) * (0.0,), *(f.weights or ())) for f in layout.features]
+    maps = [(*(nearest - f.reach) * (0.0,), *(f.weights or ()), *layout.ahead * (0.0,)) for f in layout.features]
     return gram.mapped(torch.cat([rows[used], rows.new_tensor(maps)]).mT)
 
 

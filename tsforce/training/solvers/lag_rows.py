@@ -43,14 +43,16 @@ def chunks_of_rows(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the training rows of some series, (1, n, D) and (1, n, C), a chunk of lag vectors at a time.
 
-    `stops_of` is of all series of the store; `horizon` and `first` as in ``gram.accumulate``.
+    `stops_of` is of all series of the store; `horizon` and `first` as in ``gram.accumulate``. Of a layout that looks
+    ahead, rows are those of the one step that it is of.
     """
-    counts = np.maximum(stops_of[series] - store.first - layout.reach, 0)
-    steps = horizon if layout.past_exog else 1
+    reach = layout.reach - layout.ahead
+    counts = np.maximum(stops_of[series] - store.first - reach, 0)
+    steps, first = (layout.ahead + 1, layout.ahead) if layout.ahead else (horizon if layout.past_exog else 1, first)
     width = len(layout.columns) + len(layout.channels)
     at_once = max(1, _CHUNK_BYTES // (8 * (store.context_length + width * steps)))
     which = np.repeat(series, counts)
-    cutoffs = ragged_rows(np.full(len(series), store.first + layout.reach - 1), counts)
+    cutoffs = ragged_rows(np.full(len(series), store.first + reach - 1), counts)
     for start in range(0, len(which), at_once):
         part = slice(start, start + at_once)
         batch = store.batch(which[None, part], cutoffs[None, part], horizon=steps)

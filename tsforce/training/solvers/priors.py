@@ -120,6 +120,11 @@ class Prior:
         ArgumentError
             If differences, window scaling and lags do not go with it.
         """
+        if layout.ahead and kind != "zero":
+            raise ArgumentError(
+                f"prior={kind!r} is of a map of one step, and strategy='direct' has one for each; leave prior='zero', "
+                f"or use strategy='recursive'."
+            )
         prior = Prior(kind, layout, season, transforms, held=held, decay=_DECAY if kind == "auto" else 0.0)
         if kind not in ("zero", "pooled"):
             moved = abs(float(prior._candidates[0].sum()) - 1) > 1e-6

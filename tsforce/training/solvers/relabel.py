@@ -58,8 +58,9 @@ class RowModel(StepModel, Protocol):
 
 def _cutoffs(store: SeriesStore, layout: LagLayout, series: IntArray, stops: IntArray) -> tuple[IntArray, IntArray]:
     """Return series and row of every training cutoff with a complete lag vector and a target after it."""
-    counts = np.maximum(stops - store.first - layout.reach, 0)
-    return np.repeat(series, counts), ragged_rows(np.full(len(series), store.first + layout.reach - 1), counts)
+    reach = layout.reach - layout.ahead
+    counts = np.maximum(stops - store.first - reach, 0)
+    return np.repeat(series, counts), ragged_rows(np.full(len(series), store.first + reach - 1), counts)
 
 
 def one_step_rows(
@@ -76,9 +77,10 @@ def one_step_rows(
     stops : (S,) int64
         Rows of each series of the store that may be learnt from; no label lies at or after its series' stop.
     horizon, first : int
-        H, and how many of its steps are left out, which matter with ``past_exog``: see ``gram.accumulate``.
+        H, and how many of its steps are left out, which matter with ``past_exog``: see ``gram.accumulate``. Of a layout
+        that looks ahead, rows are those of the one step that it is of.
     """
-    steps = horizon if layout.past_exog else 1
+    steps, first = (layout.ahead + 1, layout.ahead) if layout.ahead else (horizon if layout.past_exog else 1, first)
     rows: Rows = []
     for series in groups:
         which, cutoffs = _cutoffs(store, layout, series, stops[series])

@@ -20,6 +20,7 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.scoring.metrics import has_scale
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
+from tsforce.training.solvers.direct import direct_maps
 from tsforce.training.solvers.gram import accumulate, by_length
 from tsforce.training.solvers.least_squares import solve
 from tsforce.training.solvers.maps import fit_maps
@@ -107,6 +108,12 @@ _Fit = Callable[[Problem, Learnt, Sequence[float]], list[Any]]
 
 def _linear(problem: Problem, learnt: Learnt, ridges: Sequence[float]) -> list[Any]:
     return list(fit_maps(problem, learnt, ridges))
+
+
+def _fitting(problem: Problem, start: Start | None) -> _Fit:
+    if start is not None:
+        return _fit_by(start)
+    return direct_maps if problem.direct else _linear
 
 
 def _fit_by(start: Start) -> _Fit:
@@ -283,7 +290,7 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     members = problem.every if problem.pooled else judged
     part = problem.take(members)
     validation = part.validation(_MOST_WINDOWS)
-    trial = _Trial(part, validation, _linear if start is None else _fit_by(start))
+    trial = _Trial(part, validation, _fitting(problem, start))
     few, all_of_them = len(SMALLER), np.arange(trial.n_groups)
     standard = np.array(RIDGES if problem.prior is None else (*RIDGES, *LARGER))
     trial.run(range(few, few + len(standard)), all_of_them)
@@ -317,7 +324,7 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
         return RidgeChoice(ridge, n_windows, errors)
     relative = validation.relative(trial.errors)
     closed = float(relative[best[0] if problem.pooled else best, np.arange(len(members))][counts].mean())
-    if start is not None:
+    if start is not None or problem.direct:
         return RidgeChoice(ridge, n_windows, errors, closed)
     # The chosen models once more, one step ahead, for the history.
     picked = [float(r) for r in sorted(set(ridge[members].tolist()))]

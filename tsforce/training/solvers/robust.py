@@ -94,7 +94,7 @@ def fit_huber(
 def _rows(
     store: SeriesStore, series: IntArray, stops: IntArray, layout: LagLayout, horizon: int, first: int
 ) -> Shifts | LagVectors:
-    if has_shifts(store, layout):
+    if has_shifts(store, layout) and not layout.ahead:
         return Shifts(store, series, stops, layout)
     return LagVectors(store, series, stops, layout, horizon, first)
 
