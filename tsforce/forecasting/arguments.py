@@ -23,12 +23,14 @@ __all__ = [
     "check_mode",
     "check_number",
     "distinct",
+    "is_penalty",
     "is_whole",
     "long_enough",
     "output_lags_of",
     "resolve_exog_lags",
     "resolve_inputs",
     "resolve_lags",
+    "windows_held_out",
 ]
 
 MODES = ("auto", "open_loop", "closed_loop", "curriculum")
@@ -80,6 +82,21 @@ def check_count(name: str, value: Any, *, least: int = 1, other: str = "") -> in
             shown = f"<{type(value).__name__}>"
         raise ArgumentError(f"{name}={shown}: expected {wanted}a whole number of at least {least}.")
     return int(value)
+
+
+def is_penalty(intercept: Any) -> bool:
+    """Return whether an intercept is a penalty: a finite number of at least 0, which True and False are not."""
+    if isinstance(intercept, (bool, np.bool_)) or not isinstance(intercept, (int, float, np.number)):
+        return False
+    return bool(0 <= intercept < np.inf)
+
+
+def windows_held_out(value: Any) -> int | None:
+    """Return how many windows of each series ``Training.validation`` holds out; None for the default."""
+    if isinstance(value, (bool, np.bool_)) and not value:
+        return 0
+    automatic = isinstance(value, str) and value == "auto"
+    return None if automatic else check_count("validation", value, other="'auto' or False")
 
 
 def check_guard(guard: Any) -> float:

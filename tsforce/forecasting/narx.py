@@ -26,9 +26,11 @@ from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import (
     check_count,
     check_guard,
+    is_penalty,
     long_enough,
     output_lags_of,
     resolve_inputs,
+    windows_held_out,
 )
 from tsforce.forecasting.automatic import is_auto, lags_for, prior_for, scaling_for, scope_for, transforms_for
 from tsforce.forecasting.error_growth import companion_of
@@ -45,21 +47,6 @@ from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 
 __all__ = ["NARXForecaster"]
-
-
-def _is_penalty(intercept: Any) -> bool:
-    """Return whether an intercept is a penalty: a finite number of at least 0, which True and False are not."""
-    if isinstance(intercept, (bool, np.bool_)) or not isinstance(intercept, (int, float, np.number)):
-        return False
-    return bool(0 <= intercept < np.inf)
-
-
-def _n_validation(value: Any) -> int | None:
-    """Return how many windows of each series ``Training.validation`` holds out; None for the default."""
-    if isinstance(value, (bool, np.bool_)) and not value:
-        return 0
-    automatic = isinstance(value, str) and value == "auto"
-    return None if automatic else check_count("validation", value, other="'auto' or False")
 
 
 class NARXForecaster(HasTraining, SideBySide):
@@ -321,7 +308,7 @@ class NARXForecaster(HasTraining, SideBySide):
             If more than half of the values of a target are missing.
         """
         begin_fit(self, y)
-        asked = resolve(self, check_model(self.model), mode, _n_validation)
+        asked = resolve(self, check_model(self.model), mode, windows_held_out)
         panel, problem = self._build(df, asked)
         fitted = learn(problem, asked, name=self.name, verbose=self.verbose)
         self._store(panel, problem, asked, fitted)
@@ -386,7 +373,7 @@ class NARXForecaster(HasTraining, SideBySide):
         asked = self.intercept
         if isinstance(asked, (bool, np.bool_)):
             return bool(asked)
-        if _is_penalty(asked):
+        if is_penalty(asked):
             return True
         check_choice("intercept", asked, ("auto",))
         # Seasonal differences have mean zero but for growth, and a drift for nothing costs more than it gives.
@@ -405,7 +392,7 @@ class NARXForecaster(HasTraining, SideBySide):
         pooled: bool,
     ) -> Prior | None:
         kind = prior_for(self.prior, asked.kind, layout, transforms, pooled=pooled, ridge=asked.ridge)
-        held: float | None = float(self.intercept) if _is_penalty(self.intercept) else 0.0
+        held: float | None = float(self.intercept) if is_penalty(self.intercept) else 0.0
         if kind == "auto" and is_auto(self.intercept):
             held = None
         if kind == "zero" and not held:

@@ -222,9 +222,7 @@ def fit_model(
             f"auto: a linear map with prior={problem.prior.kind!r} learns open loop, nothing was tried."
         )
     start_of = _start_of(kind)
-    choice = choose_ridge(problem, start_of) if ridge is None else RidgeChoice.fixed(ridge, n_series)
-    if (note := choice.edges(problem.pooled)) is not None:
-        history.notes.append(note)
+    choice = _ridge_of(problem, ridge, history, start_of)
     if kind.closed_form and forcing == OpenLoop() and options.solver == "auto":
         _check_closed_loss(options)
         history.solver = "least squares" if problem.huber is None else "robust least squares (Huber)"
@@ -260,6 +258,14 @@ def fit_model(
     return Fitted(fit.model, fit.learnt, history, choice, kept)
 
 
+def _ridge_of(problem: Problem, ridge: float | None, history: History, start: Start | None = None) -> RidgeChoice:
+    """Return the ridge that was given, or one that is chosen; the history is told of choices at an edge."""
+    choice = choose_ridge(problem, start) if ridge is None else RidgeChoice.fixed(ridge, problem.panel.n_series)
+    if (note := choice.edges(problem.pooled)) is not None:
+        history.notes.append(note)
+    return choice
+
+
 def _direct(
     problem: Problem, kind: Family | RowModel, mode: str | Forcing, ridge: float | None, options: Options,
     history: History,
@@ -284,7 +290,7 @@ def _direct(
         model = direct_regressors(problem, learnt, kind)
         return Fitted(model, learnt, history, RidgeChoice.fixed(np.nan, n_series), kept)
     _check_closed_loss(options)
-    choice = choose_ridge(problem) if ridge is None else RidgeChoice.fixed(ridge, n_series)
+    choice = _ridge_of(problem, ridge, history)
     learnt = problem.learn(problem.panel.lengths)
     penalty: Any = float(choice.ridge[0]) if problem.pooled else torch.from_numpy(choice.ridge)
     (model,) = direct_maps(problem, learnt, [penalty])
