@@ -9,11 +9,11 @@ import torch
 
 from tsforce.dynamics.companion import companion, linearise
 from tsforce.dynamics.far_out import stays_near
-from tsforce.dynamics.forcing import ClosedLoop
+from tsforce.dynamics.forcing import ClosedLoop, OpenLoop
 from tsforce.dynamics.gain import feedback_gain
 from tsforce.dynamics.lags import LagLayout, known_inputs, lag_vector, lag_vectors
 from tsforce.dynamics.models.linear import Linear
-from tsforce.dynamics.parallel import parallel_rollout
+from tsforce.dynamics.parallel import full_depth, parallel_rollout
 from tsforce.dynamics.rollout import rollout
 from tsforce.dynamics.target_features import target_features
 from tsforce.errors import ArgumentError, ArgumentTypeError
@@ -222,6 +222,23 @@ def test_parallel_passes_give_the_roll_out():
     past, future = torch.randn(1, 3, 8, 1).double(), torch.zeros(1, 3, 6, 1).double()
     each, _ = rollout(model, past, 6, ClosedLoop())
     torch.testing.assert_close(parallel_rollout(model, past, 6, ClosedLoop(), future=future)[0], each)
+
+
+def test_parallel_passes_are_as_deep_as_means_of_all_values_reach():
+    """Own outputs, truth for longer than the lag, own outputs again: a mean of all has forgotten none of them."""
+    layout = LagLayout((), features=target_features({1: [ExpandingMean()]}, ("y",)))
+    model = Linear(layout, torch.tensor([[[0.9]]]).double(), torch.ones(1, 1).double())
+    past, future = torch.randn(1, 2, 4, 1).double(), torch.randn(1, 2, 9, 1).double()
+    known = torch.ones(1, 2, 9, 1, dtype=torch.bool)
+    known[:, :, :3] = known[:, :, 5:7] = False
+    memory = (*(torch.zeros(1, 2, n, 0).double() for n in (4, 13)), past[:, :, 0, :0], past[:, :, :, :0])
+    inputs = (*memory, torch.zeros(1, 2, 2).double())
+    how = {"future": future, "future_mask": known, "inputs": inputs}
+    each, share = rollout(model, past, 9, OpenLoop(), **how)
+    torch.testing.assert_close(parallel_rollout(model, past, 9, OpenLoop(), **how)[0], each)
+    assert full_depth(layout, share) == 6
+    windows = LagLayout((), features=target_features({1: [RollingMean(1)]}, ("y",)))
+    assert full_depth(windows, share) == 4
 
 
 def test_the_deviation_of_equal_values_is_zero_and_has_no_gradient():

@@ -35,7 +35,9 @@ def full_depth(layout: LagLayout, share: Tensor) -> int:
     """
     horizon = share.shape[2]
     own = (share < 1).any(dim=3)  # (G, B, H)
-    reads = sorted(set(layout.lags) | {r for f in layout.features for r in range(1, f.reach + 1)})
+    # A mean of all that was fed reads every step before its lag.
+    farthest = max((horizon if f in layout.recurrences else f.reach for f in layout.features), default=0)
+    reads = sorted({*layout.lags, *range(1, farthest + 1)})
     output = torch.ones_like(own, dtype=torch.long)
     for h in range(horizon):
         for lag in reads:
