@@ -127,12 +127,44 @@ def test_each_series_has_the_smoothing_that_goes_with_it():
 
 
 def test_an_unclear_drift_is_held():
-    # t = mean / standard error is about 0.5 and 30: the intercept's penalty is 3 / t^2 shares of the rows.
+    # t = mean / standard error is about 0.5 and 30: the intercept's penalty is (2.5 / t^2)^1.5 shares of the rows.
     prior = Prior.of("auto", _layout(), 1, (), None, None)
-    for drift, least, most in [(0.05, 3.0, np.inf), (3.0, 0.0, 0.01)]:
-        rng = np.random.default_rng(1)
-        held = prior.anchor(_moments(100 + (drift + rng.normal(size=100)).cumsum())).held
-        assert least <= float(held) <= most
+    for drift, least, most in [(0.05, 4.0, np.inf), (3.0, 0.0, 1e-3)]:
+        held = prior.anchor(_moments(_walk(drift, seed=1))).held
+        assert least <= float(held[0]) <= most
+
+
+def test_series_that_drift_together_hold_a_drift_less_than_series_that_walk():
+    prior = Prior.of("auto", _layout(), 1, (), None, None)
+    unclear = _moments(_walk(0.2, seed=3))
+    held = {
+        drift: float(prior.learnt(_moments(_walk(drift, seed=10 + i)) for i in range(9)).anchor(unclear).held[0])
+        for drift in (0.0, 1.0)
+    }
+    # Nine clear ones count 4, and 3 unseen 1.5: 2.5 * 3.375 / 2.375 in place of 2.5.
+    alone = float(prior.anchor(unclear).held[0])
+    assert held[1.0] == pytest.approx(alone * (3.375 / 2.375) ** 1.5, rel=1e-6)
+    assert held[0.0] > 3 * held[1.0]
+
+
+@pytest.mark.parametrize("n_series", [1, 4])
+def test_without_a_validation_window_a_map_stays_near_smoothing(n_series):
+    # Noise around a level that has moved: rows of before pull a map of its own back to the old level.
+    rng = np.random.default_rng(4)
+    parts = [
+        pd.DataFrame(
+            {"unique_id": f"s{i}", "ds": np.arange(19), "y": 100 + 9 * (np.arange(19) > 11) + rng.normal(size=19)}
+        )
+        for i in range(n_series)
+    ]
+    df = pd.concat(parts, ignore_index=True)
+    model = NARXForecaster(8, season_length=4).fit(df)
+    assert (model.ridge_["n_windows"] == 0).all()
+    assert np.abs(model.predict()["NARXForecaster"] - 109).max() < 3
+
+
+def _walk(drift, seed, rows=100):
+    return 100 + (drift + np.random.default_rng(seed).normal(size=rows)).cumsum()
 
 
 def _layout():

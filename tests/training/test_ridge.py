@@ -99,9 +99,11 @@ def test_a_series_with_a_single_window_has_its_say_in_the_history():
     assert row["closed_loop"] == pytest.approx((errors.min().to_numpy() / scale).mean())
 
 
-def test_without_any_window_the_choice_is_thirty():
-    model = NARXForecaster(H, LAGS, scope="local", mode="open_loop").fit(make_frame((15, 16)))
-    assert model.ridge_["ridge"].tolist() == [30.0, 30.0]
+@pytest.mark.parametrize(("prior", "ridge"), [("zero", 30.0), ("auto", 1e4), ("naive", 1e4)])
+def test_without_any_window_the_choice_is_thirty_or_nearly_the_prior(prior, ridge):
+    settings = {"prior": prior} if prior == "auto" else {"prior": prior, "ridge": "auto"}
+    model = NARXForecaster(H, LAGS, scope="local", mode="open_loop", **settings).fit(make_frame((15, 16)))
+    assert model.ridge_["ridge"].tolist() == [ridge, ridge]
     assert model.ridge_["n_windows"].tolist() == [0, 0]
 
 

@@ -33,8 +33,13 @@ PRIORS = ("zero", "naive", "seasonal_naive", "smoothing", "seasonal_smoothing", 
 _THETAS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _SEASONAL = (0.0, 0.3, 0.5, 0.7, 0.85, 0.95)
 # What kind="auto" takes: penalties grow with this power of the distance; a season where it leaves less than this share
-# of the squares; half of a drift whose square is so many times its variance. (The last is no drift at all.)
-_DECAY, _SEASONAL_GAIN, _DRIFT, _NONE = 1.0, 0.75, 3.0, 1e12
+# of the squares.
+_DECAY, _SEASONAL_GAIN = 1.0, 0.75
+# And half of a drift whose square is so many times its variance, where all series drift clearly. What all of them say
+# is the mean of such squares, each counted as `_CLEAR` at most and, beside them, as many series as `_UNSEEN` of
+# `_EXPECTED`: 1 is what noise alone gives. (The last is no drift at all.)
+_SHARPNESS = 1.5
+_DRIFT, _CLEAR, _UNSEEN, _EXPECTED, _NONE = 2.5, 4.0, 3.0, 1.5, 1e12
 # Factor of the penalty of inputs.
 _INPUTS = 1e-3
 # Rows that what all series say about smoothing counts for beside those of a series.
@@ -94,6 +99,8 @@ class Prior:
     common : tensor or None
         What was learnt from all series: of "pooled" their map, in units of each; of "auto" the mean logarithm (K, C) of
         what each of K candidates leaves of a row's squares.
+    drift : float
+        Half of a drift is left where its square is so many times its variance.
     """
 
     kind: str
@@ -103,6 +110,7 @@ class Prior:
     decay: float = 0.0
     held: float | None = 0.0
     common: Tensor | None = None
+    drift: float = _DRIFT
 
     @staticmethod
     def of(
@@ -162,9 +170,16 @@ class Prior:
         """Return the prior that has seen the moments of all series."""
         if self.kind == "pooled":
             return replace(self, common=_common(grams, self.layout))
-        found = [(gram.rows.sum(), (gram.rows[:, None, None] * self._logs_left(gram)).sum(dim=0)) for gram in grams]
-        rows = torch.stack([n for n, _ in found]).sum()
-        return replace(self, common=torch.stack([logs for _, logs in found]).sum(dim=0) / rows)
+        rows, logs, clear = [], [], []
+        for gram in grams:
+            rows.append(gram.rows.sum())
+            logs.append((gram.rows[:, None, None] * self._logs_left(gram)).sum(dim=0))
+            clear.append(_clearness(self._left_of(gram, self._weights(gram))).clamp(max=_CLEAR).flatten())
+        common = torch.stack(logs).sum(dim=0) / torch.stack(rows).sum()
+        squares = torch.cat(clear)
+        mean = (float(squares.sum()) + _UNSEEN * _EXPECTED) / (len(squares) + _UNSEEN)
+        # Of drifts drawn at random (1 + their variance is the mean), as many times more as is noise.
+        return replace(self, common=common, drift=_DRIFT * mean / max(mean - 1, 1e-3))
 
     def _logs_left(self, gram: Gram) -> Tensor:
         """Return the logarithm of the share of squares that each candidate leaves, (G, K, C)."""
@@ -176,14 +191,29 @@ class Prior:
 
     def anchor(self, gram: Gram) -> Anchor:
         """Return what weights of the groups of some moments are pulled to."""
-        x_level = gram.x_origin.clone()
-        x_level[:, : self.layout.n_target_columns] = self.layout.at_level(gram.y_origin)
         weight = self._weights(gram).to(gram.xy)
-        held = _doubt(gram.about(x_level, gram.y_origin).less(weight)) if self.held is None else self.held
+        held = self._held(gram, weight) if self.held is None else torch.as_tensor(self.held)
         return Anchor(
-            weight, self.factors.to(gram.xy), torch.as_tensor(held).to(gram.rows).expand(len(weight)), x_level,
-            gram.y_origin,
-        )  # fmt: skip
+            weight, self.factors.to(gram.xy), held.to(gram.rows).expand(len(weight)), self._x_level(gram), gram.y_origin
+        )
+
+    def _held(self, gram: Gram, weight: Tensor) -> Tensor:
+        """Return a penalty of the intercept for each group, (G,), by how clear a drift is beside some weights.
+
+        It is shrunk by ``|t|^3 / (|t|^3 + drift^1.5)``, t being how many of its standard errors it is away from 0.
+        """
+        held = (self.drift / _clearness(self._left_of(gram, weight))) ** _SHARPNESS
+        return held.clamp(max=_NONE).mean(dim=1)
+
+    def _x_level(self, gram: Gram) -> Tensor:
+        """Return where lags are at the level of their target, and inputs where they are, (G, D)."""
+        found = gram.x_origin.clone()
+        found[:, : self.layout.n_target_columns] = self.layout.at_level(gram.y_origin)
+        return found
+
+    def _left_of(self, gram: Gram, weight: Tensor) -> Gram:
+        """Return the moments of what some weights leave of the targets, about their level."""
+        return gram.about(self._x_level(gram), gram.y_origin).less(weight)
 
     def _weights(self, gram: Gram) -> Tensor:
         layout, channels = self.layout, len(self.layout.channels)
@@ -278,18 +308,13 @@ def _share_left(gram: Gram, candidates: Tensor, places: Tensor, channel: int) ->
     return torch.where(own > 0, left / own, 1.0).clamp(min=1e-12)
 
 
-def _doubt(left: Gram) -> Tensor:
-    """Return a penalty of the intercept for each group, from what a prior leaves of its targets, (G,).
-
-    The mean of that, the drift, is shrunk by ``t^2 / (t^2 + 3)``, t being how many of its standard errors it is away
-    from 0.
-    """
+def _clearness(left: Gram) -> Tensor:
+    """Return the square of how many of its standard errors the mean of what is left is away from 0, (G, C)."""
     rows = left.rows[:, None]
     mean = left.y_sum / rows
     # Few rows tell a drift's error badly; one row does not at all.
     error = (left.yy / rows - mean**2).clamp(min=0) / (rows - 3).clamp(min=1e-6)
-    held = torch.where(rows > 1, _DRIFT * error / mean**2, _NONE)
-    return held.nan_to_num(nan=_NONE, posinf=_NONE).clamp(max=_NONE).mean(dim=1)
+    return torch.where((rows > 1) & (mean != 0), mean**2 / error, 0.0)
 
 
 def _units(gram: Gram, layout: LagLayout) -> tuple[Tensor, Tensor]:

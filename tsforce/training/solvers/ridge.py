@@ -40,8 +40,8 @@ CANDIDATES = (*SMALLER, *RIDGES, *LARGER)
 _MUCH = 0.5
 # Share of the variance one step ahead that is hardly any noise.
 _NOISE = 1e-6
-# Taken where no series has rows to spare for a validation window.
-_FALLBACK = 30.0
+# Taken where no series has rows to spare for a validation window; towards a prior nearly that itself.
+_FALLBACK, _FALLBACK_TO_PRIOR = 30.0, 1e4
 _MOST_WINDOWS = 4
 # Windows that the panel's errors count for beside those of a series, and the factor beyond which all is lost.
 _PANEL, _WILD = 4.0, 10.0
@@ -285,7 +285,8 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     errors = np.full((len(CANDIDATES), n_series), np.nan)
     judged = np.flatnonzero(n_windows > 0)
     if len(judged) == 0:
-        return RidgeChoice(np.full(n_series, _FALLBACK), n_windows, errors)
+        blind = _FALLBACK if problem.prior is None else _FALLBACK_TO_PRIOR
+        return RidgeChoice(np.full(n_series, blind), n_windows, errors)
     # A pooled fit learns from the series without a window too.
     members = problem.every if problem.pooled else judged
     part = problem.take(members)
