@@ -112,6 +112,47 @@ def test_means_of_all_values_are_those_of_coreforecast_and_pandas():
     np.testing.assert_allclose(x[:, 1], [1, 1.5, 7 / 3, 3.75, 3.6], rtol=1e-12)
 
 
+# From coreforecast 0.0.20: [1, 2, 4, 8, 3, 5] at lag 1 for every row from the second on.
+PARTIAL = {
+    RollingStd(4, min_samples=1): [
+        np.nan,
+        0.7071067811865476,
+        1.5275252316519465,
+        3.095695936834452,
+        2.6299556396765835,
+    ],
+    RollingQuantile(0.3, 4, min_samples=1): [1.0, 1.3, 1.6, 1.9, 2.9],
+    RollingMean(4, min_samples=2): [np.nan, 1.5, 2.3333333333333335, 3.75, 4.25],
+    SeasonalRollingMean(2, 3, min_samples=1): [1.0, 2.0, 2.5, 5.0, 2.6666666666666665],
+    SeasonalRollingMean(2, 3, min_samples=2): [np.nan, np.nan, 2.5, 5.0, 2.6666666666666665],
+    RollingMin(3, min_samples=1): [1.0, 1.0, 1.0, 2.0, 3.0],
+    RollingMax(3, min_samples=1): [1.0, 2.0, 4.0, 8.0, 8.0],
+}
+
+
+@pytest.mark.parametrize("transform", PARTIAL, ids=lambda t: t.named(1))
+@pytest.mark.parametrize("absent", [0, 3])
+def test_windows_that_need_not_be_full_are_those_of_coreforecast(transform, absent):
+    y = torch.tensor([*[99.0] * absent, 1.0, 2.0, 4.0, 8.0, 3.0, 5.0]).double().view(1, 1, -1, 1)
+    (feature,) = target_features({1: [transform]}, ("y",))
+    layout = LagLayout((), features=(feature,))
+    memory = torch.tensor([[[-float(absent)]]]).double()
+    expected = np.array(PARTIAL[transform])
+    known = np.flatnonzero(~np.isnan(expected))
+    assert known[0] + 1 == feature.reach == layout.reach
+    assert layout.context == transform.span
+    got = [lag_vector(layout, y, absent + 1 + int(k), memory).item() for k in known]
+    np.testing.assert_allclose(got, expected[known], rtol=1e-12)
+
+
+@pytest.mark.parametrize("transform", PARTIAL, ids=lambda t: t.named(1))
+def test_gradients_through_windows_that_are_not_full_are_those_of_finite_differences(transform):
+    (feature,) = target_features({1: [transform]}, ("y",))
+    count = torch.tensor([[[-1.0]]]).double()
+    fed = torch.randn(1, 1, 4, 1, generator=torch.Generator().manual_seed(2)).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda fed: feature.over(fed, count), (fed,))
+
+
 @pytest.mark.parametrize(
     ("transform", "oracle"),
     [
@@ -175,7 +216,7 @@ def test_what_looks_at_one_step_alone_does_not_judge_means_of_all_values():
     assert not stays_near(model, past).any()
     assert companion(model, past, 2) is None
     assert linearise(model, past) is None
-    with pytest.raises(ArgumentError, match="'y_expanding_mean_lag1': means of all that was fed"):
+    with pytest.raises(ArgumentError, match="'y_expanding_mean_lag1': they know where their series begins"):
         feedback_gain(model, past, past, past.bool())
 
 
@@ -282,6 +323,8 @@ def test_what_is_no_lag_transform_is_refused_with_the_way_to_write_it(given, err
         (lambda: RollingQuantile(1.5, 3), "RollingQuantile: p=1.5: expected a number from 0 to 1"),
         (lambda: SeasonalRollingQuantile(0.5, 0, 3), "season_length=0"),
         (lambda: SeasonalRollingMean(7, "3"), "window_size='3'"),
+        (lambda: RollingMean(3, min_samples=4), "min_samples=4 are more than window_size=3"),
+        (lambda: RollingMean(3, min_samples=0), "RollingMean: min_samples=0: expected a whole number of at least 1"),
         (lambda: ExponentiallyWeightedMean(0), "alpha=0: expected a number above 0, at most 1"),
         (lambda: ExponentiallyWeightedMean(True), "alpha=True"),
     ],

@@ -50,6 +50,11 @@ SETTINGS |= {
     for name, settings in SETTINGS.items()
     if name not in ("linear maps alone", "no lags")
 }
+PARTIAL = {1: [RollingMean(20, min_samples=2), RollingStd(9, min_samples=3)], 2: [RollingQuantile(0.4, 11, 3)]}
+SETTINGS |= {
+    f"{name}, partial windows": SETTINGS[name] | {"lag_transforms": PARTIAL}
+    for name in ("least squares", "pooled, relative to the last", "closed loop", "gru", "tree")
+}
 SETTINGS |= {
     "means of all, scaled windows": {
         "scope": "global", "mode": "open_loop", "window_scaling": "standard", "lag_transforms": RUNNING,
@@ -171,6 +176,27 @@ def test_what_stands_for_missing_values_is_made_of_the_rows_before_them(name):
     pd.testing.assert_frame_equal(fast, Forecaster.predict_at(model, df, [34, 47]), rtol=1e-9)
 
 
+def test_windows_that_need_not_be_full_are_pandas_with_min_periods():
+    df = make_frame((40,))
+    y = df["y"].tolist()
+
+    def row(y):
+        seen = pd.Series(y)
+        mean, std = seen.rolling(20, min_periods=2).mean(), seen.rolling(9, min_periods=3).std()
+        return [*y[-4:], mean.iloc[-1], std.iloc[-1], seen.rolling(11, min_periods=3).quantile(0.4).iloc[-2]]
+
+    # From the first row that the lags allow: windows are not full there.
+    x = np.array([row(y[:t]) for t in range(4, len(y))])
+    scaler = StandardScaler().fit(x)
+    oracle = Ridge(alpha=2.0).fit(scaler.transform(x), y[4:])
+    for _ in range(H):
+        y.append(float(oracle.predict(scaler.transform([row(y)]))[0]))
+    settings = as_it_stands(scope="local", mode="open_loop", ridge=2.0)
+    model = NARXForecaster(H, 4, lag_transforms=PARTIAL, **settings).fit(df)
+    assert (model.model_.layout.reach, model.context_length_) == (4, 20)
+    np.testing.assert_allclose(model.predict()["NARXForecaster"], y[-H:], rtol=1e-9)
+
+
 def test_exposure_is_measured_of_means_of_all_values_too():
     result = backtest(make("least squares, means of all").fit(frame()), frame(), n_windows=2)
     assert np.isfinite(result.exposure()["gap"]).all()
@@ -250,7 +276,7 @@ def test_a_mean_over_the_season_of_a_series_that_repeats_itself_says_nothing(lag
 def test_parameters_clone_and_travel():
     model = make("least squares")
     assert clone(model).get_params()["lag_transforms"] == TRANSFORMS
-    assert "RollingMean(window_size=7)" in repr(model)
+    assert "RollingMean(window_size=7" in repr(model)
     fitted = model.fit(frame())
     again = pickle.loads(pickle.dumps(fitted))
     pd.testing.assert_frame_equal(again.predict(), fitted.predict())

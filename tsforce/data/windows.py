@@ -102,9 +102,9 @@ class SeriesStore:
     device : torch.device, optional
     coder : InputCoder, optional
         What was learnt about the panel's inputs, its series in the panel's order.
-    scans : sequence of callables
+    scans : sequence of callables, optional
         Means that windows bring with them: from transformed values (N, C) and their numbers (N,) in their series, 1 for
-        the first that the transforms leave, to means up to each, (N, C).
+        the first that the transforms leave, to means up to each, (N, C). None: windows have no memory.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class SeriesStore:
         context_length: int,
         device: torch.device | None = None,
         coder: InputCoder | None = None,
-        scans: Sequence[Callable[[Tensor, Tensor], Tensor]] = (),
+        scans: Sequence[Callable[[Tensor, Tensor], Tensor]] | None = None,
     ) -> None:
         self.indptr = panel.indptr
         self.lengths = panel.lengths
@@ -131,10 +131,10 @@ class SeriesStore:
         self.observed: Tensor | None = None
         if len(panel.filled):
             self.observed = torch.from_numpy(~np.isnan(panel.values)).to(self.device)
-        number = ragged_rows(np.zeros_like(panel.lengths), panel.lengths) + 1 - self.first if scans else None
-        self._means = (
-            [] if number is None else [scan(self.values, torch.from_numpy(number).to(self.device)) for scan in scans]
-        )
+        self._means: list[Tensor] | None = None
+        if scans is not None:
+            number = torch.from_numpy(ragged_rows(np.zeros_like(panel.lengths), panel.lengths) + 1 - self.first)
+            self._means = [scan(self.values, number.to(self.device)) for scan in scans]
 
     @property
     def values(self) -> Tensor:
@@ -193,7 +193,7 @@ class SeriesStore:
         """
         length = self.context_length
         if self.inputs is None:
-            if not self._means:
+            if self._means is None:
                 return None
             none = self.values.new_zeros(*series.shape, length + horizon, 0)
             memory = self._memory(series, rows - length)
@@ -215,7 +215,7 @@ class SeriesStore:
 
     def _memory(self, series: IntArray, rows: IntArray) -> Tensor:
         """Return what windows bring with them of all rows up to and with some, before window scaling, (G, B, M)."""
-        if not self._means:
+        if self._means is None:
             return self.values.new_zeros(*series.shape, 0)
         count = torch.from_numpy(rows + 1 - self.first).to(self.values)[..., None]
         place = torch.from_numpy(self.indptr[series] + np.maximum(rows, 0)).to(self.device)

@@ -117,7 +117,7 @@ def companion(
     -------
     Companion or None
         None for a model without gradient (trees), whose state is neither a tensor (G, B, R) nor a tuple of them, or
-        that reads means of all that was fed.
+        whose features know where a series begins.
 
     Notes
     -----
@@ -137,7 +137,7 @@ def companion(
     >>> found.radius.flatten().tolist(), round(found.growth.exp().item(), 6)
     ([0.5, 0.5, 0.5], 0.5)
     """
-    if model.layout.recurrences:
+    if model.layout.knows_begin:
         return None
     listener = _WarmListener(model) if isinstance(model, WarmsUp) else _Listener(model)
     with torch.no_grad():
@@ -207,8 +207,8 @@ def linearise(model: StepModel, past: Tensor, known: Tensor | None = None) -> tu
         By the value of each channel fed 1 .. reach steps before, the newest first; reach is that of the target's lags.
     by_known : (G, B, C, Dk) float64
     None
-        In place of all for a model without gradient (trees), with a recurrent state, or that reads means of all that
-        was fed.
+        In place of all for a model without gradient (trees), with a recurrent state, or whose features know
+        where a series begins.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def linearise(model: StepModel, past: Tensor, known: Tensor | None = None) -> tu
     >>> output.item(), by_fed.flatten().tolist()
     (1.0, [0.5, 0.0, 0.25])
     """
-    if model.layout.recurrences or _parts(model.init_state(past)) != ():
+    if model.layout.knows_begin or _parts(model.init_state(past)) != ():
         return None
     reach, channels = model.layout.target_reach, past.shape[3]
     fed = past[:, :, past.shape[2] - reach :]

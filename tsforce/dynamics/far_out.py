@@ -27,8 +27,8 @@ def stays_near(model: StepModel, past: Tensor, known: Tensor | None = None) -> T
     Those whose map is far out linear in what is fed, the same in every direction and whatever the inputs, with no root
     outside the unit circle (by more than .001): linear maps, stable or integrating, and what is bounded beside one,
     such as a tanh network, or bounded at all, such as trees. Their roll-outs go where inputs and starts send them, and
-    as far. A model with a state of its own, or that reads means of all that was fed, is not looked into, and does not
-    count.
+    as far. A model with a state of its own, or whose features know where a series begins, is not looked into, and does
+    not count.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def stays_near(model: StepModel, past: Tensor, known: Tensor | None = None) -> T
     >>> stays_near(three, torch.ones(3, 1, 1, 1, dtype=torch.float64)).tolist()
     [True, True, False]
     """
-    if past.dtype not in _FAR or model.layout.recurrences or model.init_state(past) is not None:
+    if past.dtype not in _FAR or model.layout.knows_begin or model.init_state(past) is not None:
         return torch.zeros(len(past), dtype=torch.bool)
     groups, _, length, channels = past.shape
     size = model.layout.reach * channels

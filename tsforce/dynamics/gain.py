@@ -34,7 +34,7 @@ def feedback_gain(
     Raises
     ------
     ArgumentError
-        If the model has a state, or reads means of all that was fed.
+        If the model has a state, or features that know where a series begins.
 
     Examples
     --------
@@ -50,10 +50,10 @@ def feedback_gain(
             f"use a linear model or a perceptron, or a schedule that counts steps."
         )
     layout = model.layout
-    if layout.recurrences:
+    if layout.knows_begin:
         raise ArgumentError(
-            f"{abbreviate(name for f in layout.recurrences for name in f.names)}: means of all that was fed, whose "
-            f"gradients no one step bounds; use rolling windows in lag_transforms, or a schedule that counts steps."
+            f"{abbreviate(name for f in layout.features for name in f.names)}: they know where their series begins, so "
+            f"that no one step bounds gradients; use full windows in lag_transforms, or a schedule that counts steps."
         )
     reach, horizon, channels = layout.reach, future.shape[2], past.shape[3]
     buffer = torch.cat([past.detach(), future.detach()], dim=2)

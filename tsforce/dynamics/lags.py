@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from tsforce.dynamics.recurrence import Recurrence
+from tsforce.dynamics.recurrence import PartialWindow, Recurrence
 
 __all__ = ["BLOCKS", "Inputs", "LagLayout", "TargetFeature", "known_inputs", "lag_vector", "lag_vectors"]
 
@@ -65,7 +65,7 @@ class LagLayout:
         Positive offsets of the target, ascending. None: a map of inputs alone.
     channels : tuple of str
         Names of the C targets.
-    features : tuple of TargetFeature or Recurrence
+    features : tuple of TargetFeature, PartialWindow or Recurrence
     past_exog, future_exog : tuple of (name, offsets)
         Inputs and the offsets at which each is read, ascending; 0 is the step to be predicted itself.
     static, calendar : tuple of str
@@ -80,7 +80,7 @@ class LagLayout:
 
     lags: tuple[int, ...]
     channels: tuple[str, ...] = ("y",)
-    features: tuple[TargetFeature | Recurrence, ...] = ()
+    features: tuple[TargetFeature | PartialWindow | Recurrence, ...] = ()
     past_exog: tuple[tuple[str, tuple[int, ...]], ...] = ()
     future_exog: tuple[tuple[str, tuple[int, ...]], ...] = ()
     static: tuple[str, ...] = ()
@@ -137,18 +137,28 @@ class LagLayout:
 
     @property
     def recurrences(self) -> tuple[Recurrence, ...]:
-        """The features that are means of all that was fed, whose windows have a memory."""
+        """The features that are means of all that was fed."""
         return tuple(f for f in self.features if isinstance(f, Recurrence))
 
     @property
-    def scans(self) -> tuple[Callable[[Tensor, Tensor], Tensor], ...]:
-        """What makes the means of a memory from all values of a series."""
-        return tuple(f.scan for f in self.recurrences)
+    def context(self) -> int:
+        """Steps that a window has to show, where the series has them: `reach`, and windows that need not be full."""
+        return max(self.reach, *(f.lag - 1 + f.span for f in self.features if isinstance(f, PartialWindow)), 0)
+
+    @property
+    def knows_begin(self) -> bool:
+        """Whether a feature has to know where its series begins: its windows then have a memory."""
+        return any(isinstance(f, (PartialWindow, Recurrence)) for f in self.features)
+
+    @property
+    def scans(self) -> tuple[Callable[[Tensor, Tensor], Tensor], ...] | None:
+        """What makes the means of a memory from all values of a series; None: windows have no memory."""
+        return tuple(f.scan for f in self.recurrences) if self.knows_begin else None
 
     @property
     def n_memory(self) -> int:
         """Values of a window's memory: how many rows its series has before it, and each mean of their targets."""
-        return 1 + len(self.recurrences) * len(self.channels) if self.recurrences else 0
+        return 1 + len(self.recurrences) * len(self.channels) if self.knows_begin else 0
 
     def at_level(self, level: Tensor) -> Tensor:
         """Return what the columns of lags and features read where targets stand at a level (G, C), (G, columns)."""
@@ -206,7 +216,7 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
     Parameters
     ----------
     layout : LagLayout
-    inputs : (past_exog, future_exog, static, calendar, and memory where the layout has recurrences) or None
+    inputs : (past_exog, future_exog, static, calendar, and memory where the layout has one) or None
         (G, B, L, P) up to and with the cutoff: a step h that looks at a row after it (offset < h) reads the last one
         observed, so it is at prediction, and so it is in every training window. (G, B, L + H, F) up to and with the
         last step. (G, B, K). (G, B, at least W + H, Q) of the steps themselves. (G, B, M), of before the window.
@@ -218,7 +228,7 @@ def known_inputs(layout: LagLayout, inputs: Inputs | None, horizon: int, warm_up
     Returns
     -------
     Tensor or None
-        None where the layout has no inputs. A memory comes first, which `lag_vector` makes recurrences of.
+        None where the layout has no inputs. A memory comes first, which `lag_vector` completes.
 
     Examples
     --------
@@ -314,6 +324,8 @@ def _features(layout: LagLayout, fed: Tensor, now: int, memory: Tensor | None) -
     return [
         f.over(read(fed[:, :, : now - f.reach + 1]), count, next(means, None))
         if isinstance(f, Recurrence)
+        else f.over(read(fed[:, :, : now - f.lag + 1]), count)
+        if isinstance(f, PartialWindow)
         else f.function(read(fed[:, :, now - f.reach : now]))
         for f in layout.features
     ]
@@ -337,7 +349,7 @@ def lag_vectors(layout: LagLayout, fed: Tensor, first: int, count: int, known: T
     >>> lag_vectors(LagLayout((1, 2)), fed, 2, 3).tolist()
     [[[[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]]]
     """
-    if layout.recurrences:
+    if layout.knows_begin:
         # Each reads all of the buffer before it.
         steps = [None] * count if known is None else known.unbind(dim=2)
         return torch.stack([lag_vector(layout, fed, first + w, own) for w, own in enumerate(steps)], dim=2)

@@ -35,8 +35,9 @@ def full_depth(layout: LagLayout, share: Tensor) -> int:
     """
     horizon = share.shape[2]
     own = (share < 1).any(dim=3)  # (G, B, H)
-    # A mean of all that was fed reads every step before its lag.
-    farthest = max((horizon if f in layout.recurrences else f.reach for f in layout.features), default=0)
+    # What knows where its series begins may read every step before its lag.
+    whole = layout.knows_begin
+    farthest = max((horizon if whole else f.reach for f in layout.features), default=0)
     reads = sorted({*layout.lags, *range(1, farthest + 1)})
     output = torch.ones_like(own, dtype=torch.long)
     for h in range(horizon):

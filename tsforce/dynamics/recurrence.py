@@ -1,4 +1,4 @@
-"""Means of all that was fed, from the first value of a series: a state that windows bring with them."""
+"""Statistics that know where their series begins: what of them lies before a window, the window brings with it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-__all__ = ["Recurrence"]
+__all__ = ["PartialWindow", "Recurrence"]
 
 
 @dataclass(frozen=True)
@@ -89,3 +90,38 @@ class Recurrence:
     def _kept(self, number: Tensor) -> Tensor:
         kept = torch.where(number > 1, self.keep(number.clamp(min=2)), 0.0)
         return torch.where(number < 1, 1.0, kept)
+
+
+@dataclass(frozen=True)
+class PartialWindow:
+    """A statistic of a window that need not be full: of as many of its values as the series has.
+
+    Attributes
+    ----------
+    names : tuple of str
+        One per target.
+    reach : int
+        How many steps the series must have.
+    lag, span : int
+        The window ends that many steps before the step that is predicted, and is so many steps long.
+    function : callable
+        From stretches (G, B, span, C), oldest first, and which of their rows there are (G, B, span), to (G, B, C).
+    """
+
+    names: tuple[str, ...]
+    reach: int
+    lag: int
+    span: int
+    function: Callable[[Tensor, Tensor], Tensor]
+    weights: None = None
+
+    def over(self, fed: Tensor, count: Tensor | None = None) -> Tensor:
+        """Return the statistic of the last of some values; parameters as in ``Recurrence.over``."""
+        stretch = fed[:, :, -self.span :]
+        length = stretch.shape[2]
+        number = torch.arange(fed.shape[2] - length + 1, fed.shape[2] + 1, dtype=fed.dtype, device=fed.device)
+        there = ((number if count is None else number + count) >= 1).expand(stretch.shape[:3])
+        # Before a series has enough of them, its context reads the mean of what is there.
+        there = there | (there.sum(dim=2, keepdim=True) < self.reach - self.lag + 1)
+        front = self.span - length
+        return self.function(pad(stretch, (0, 0, front, 0)), pad(there, (front, 0)))

@@ -6,17 +6,25 @@ to the one before the step that is predicted, ``{12: [RollingMean(3)]}`` of the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tsforce.dynamics.lags import TargetFeature
-from tsforce.dynamics.recurrence import Recurrence
+from tsforce.dynamics.recurrence import PartialWindow, Recurrence
 from tsforce.dynamics.schedules import check_whole, is_number
+from tsforce.dynamics.window_statistics import (
+    LagTransform,
+    Seasonal,
+    WindowedMax,
+    WindowedMean,
+    WindowedMin,
+    WindowedQuantile,
+    WindowedStd,
+)
 from tsforce.errors import ArgumentError, ArgumentTypeError, abbreviate
 
 __all__ = [
@@ -38,129 +46,15 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class LagTransform:
-    """Base of the lag transforms: what makes one column of the past of each target."""
-
-    def feature(self, lag: int, names: tuple[str, ...]) -> TargetFeature | Recurrence:
-        """Return the columns at a lag, one for each target, under names of their own."""
-        raise NotImplementedError
-
-    def named(self, lag: int) -> str:
-        """Return the name of the column at a lag, as mlforecast has it."""
-        words = re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
-        return f"{words}_lag{lag}" + "".join(f"_{name}{value}" for name, value in asdict(self).items())
-
-
-class _Rolling(LagTransform):
-    """A statistic of `window_size` values, `apart` steps from one to the next: of a stretch of `span` values."""
-
-    window_size: int
-    least = 1
-
-    def __post_init__(self) -> None:
-        check_whole(f"{type(self).__name__}: window_size", self.window_size, self.least)
-        object.__setattr__(self, "window_size", int(self.window_size))
-
-    @property
-    def apart(self) -> int:
-        return 1
-
-    @property
-    def span(self) -> int:
-        return 1 + (self.window_size - 1) * self.apart
-
-    @property
-    def weights(self) -> tuple[float, ...] | None:
-        """Weights of the stretch, oldest first, where the statistic is a linear map of it; else None."""
-        return None
-
-    def of(self, stretch: Tensor) -> Tensor:
-        """Return the statistic (..., C) of stretches (..., span, C), oldest first."""
-        return self.statistic(stretch[..., :: self.apart, :])
-
-    def feature(self, lag: int, names: tuple[str, ...]) -> TargetFeature:
-        weights = self.weights
-        return TargetFeature(
-            names,
-            self.span + lag - 1,
-            _AtLag(self),
-            None if weights is None else (*weights, *(lag - 1) * (0.0,)),
-        )
-
-    def statistic(self, values: Tensor) -> Tensor:
-        """Return the statistic (..., C) of values (..., window_size, C)."""
-        raise NotImplementedError
-
-
-class _Seasonal(_Rolling):
-    season_length: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(f"{type(self).__name__}: season_length", self.season_length, 1)
-        object.__setattr__(self, "season_length", int(self.season_length))
-
-    @property
-    def apart(self) -> int:
-        return self.season_length
-
-
-class _Mean(_Rolling):
-    def statistic(self, values: Tensor) -> Tensor:
-        return values.mean(dim=-2)
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        inside = [0.0] * self.span
-        inside[:: self.apart] = [1 / self.window_size] * self.window_size
-        return tuple(inside)
-
-
-class _Std(_Rolling):
-    least = 2
-
-    def statistic(self, values: Tensor) -> Tensor:
-        variance = values.var(dim=-2, correction=1)
-        # The root has no slope at 0.
-        moves = variance > 0
-        return torch.where(moves, torch.where(moves, variance, 1.0).sqrt(), 0.0)
-
-
-class _Min(_Rolling):
-    def statistic(self, values: Tensor) -> Tensor:
-        return values.amin(dim=-2)
-
-
-class _Max(_Rolling):
-    def statistic(self, values: Tensor) -> Tensor:
-        return values.amax(dim=-2)
-
-
-class _Quantile(_Rolling):
-    p: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (is_number(self.p) and 0 <= self.p <= 1):
-            raise ArgumentError(f"{type(self).__name__}: p={self.p!r}: expected a number from 0 to 1.")
-
-    def statistic(self, values: Tensor) -> Tensor:
-        # Not torch.quantile, which takes 16 million values at most.
-        last = values.shape[-2] - 1
-        low = int(self.p * last)
-        ordered = values.sort(dim=-2).values
-        below, above = ordered[..., low, :], ordered[..., min(low + 1, last), :]
-        return below + (self.p * last - low) * (above - below)
-
-
-@dataclass(frozen=True)
-class RollingMean(_Mean):
+class RollingMean(WindowedMean):
     """Mean of the last `window_size` values.
 
     Parameters
     ----------
     window_size : int
         At least 1.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -169,16 +63,19 @@ class RollingMean(_Mean):
     """
 
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class RollingStd(_Std):
+class RollingStd(WindowedStd):
     """Standard deviation of a sample (over n - 1), of the last `window_size` values.
 
     Parameters
     ----------
     window_size : int
         At least 2.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -187,16 +84,19 @@ class RollingStd(_Std):
     """
 
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class RollingMin(_Min):
+class RollingMin(WindowedMin):
     """Smallest of the last `window_size` values.
 
     Parameters
     ----------
     window_size : int
         At least 1.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -205,16 +105,19 @@ class RollingMin(_Min):
     """
 
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class RollingMax(_Max):
+class RollingMax(WindowedMax):
     """Largest of the last `window_size` values.
 
     Parameters
     ----------
     window_size : int
         At least 1.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -223,10 +126,11 @@ class RollingMax(_Max):
     """
 
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class RollingQuantile(_Quantile):
+class RollingQuantile(WindowedQuantile):
     """Quantile, linear between two values, of the last `window_size` values.
 
     Parameters
@@ -235,6 +139,8 @@ class RollingQuantile(_Quantile):
         From 0, the smallest, to 1, the largest; 0.5 is the median.
     window_size : int
         At least 1.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -244,10 +150,11 @@ class RollingQuantile(_Quantile):
 
     p: float
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class SeasonalRollingMean(_Seasonal, _Mean):
+class SeasonalRollingMean(Seasonal, WindowedMean):
     """Mean of the last `window_size` values, one season apart.
 
     Parameters
@@ -256,6 +163,8 @@ class SeasonalRollingMean(_Seasonal, _Mean):
         Steps from one value to the next.
     window_size : int
         At least 1.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -265,10 +174,11 @@ class SeasonalRollingMean(_Seasonal, _Mean):
 
     season_length: int
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class SeasonalRollingStd(_Seasonal, _Std):
+class SeasonalRollingStd(Seasonal, WindowedStd):
     """Standard deviation of a sample (over n - 1), of the last `window_size` values, one season apart.
 
     Parameters
@@ -277,6 +187,8 @@ class SeasonalRollingStd(_Seasonal, _Std):
         Steps from one value to the next.
     window_size : int
         At least 2.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -286,10 +198,11 @@ class SeasonalRollingStd(_Seasonal, _Std):
 
     season_length: int
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class SeasonalRollingMin(_Seasonal, _Min):
+class SeasonalRollingMin(Seasonal, WindowedMin):
     """Smallest of the last `window_size` values, one season apart.
 
     Parameters
@@ -298,6 +211,8 @@ class SeasonalRollingMin(_Seasonal, _Min):
         Steps from one value to the next.
     window_size : int
         At least 1.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -307,10 +222,11 @@ class SeasonalRollingMin(_Seasonal, _Min):
 
     season_length: int
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class SeasonalRollingMax(_Seasonal, _Max):
+class SeasonalRollingMax(Seasonal, WindowedMax):
     """Largest of the last `window_size` values, one season apart.
 
     Parameters
@@ -319,6 +235,8 @@ class SeasonalRollingMax(_Seasonal, _Max):
         Steps from one value to the next.
     window_size : int
         At least 1.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -328,10 +246,11 @@ class SeasonalRollingMax(_Seasonal, _Max):
 
     season_length: int
     window_size: int
+    min_samples: int | None = None
 
 
 @dataclass(frozen=True)
-class SeasonalRollingQuantile(_Seasonal, _Quantile):
+class SeasonalRollingQuantile(Seasonal, WindowedQuantile):
     """Quantile, linear between two values, of the last `window_size` values, one season apart.
 
     Parameters
@@ -342,6 +261,8 @@ class SeasonalRollingQuantile(_Seasonal, _Quantile):
         Steps from one value to the next.
     window_size : int
         At least 1.
+    min_samples : int, optional
+        Values that are enough, where a series has no more; all of the window by default.
 
     Examples
     --------
@@ -352,6 +273,7 @@ class SeasonalRollingQuantile(_Seasonal, _Quantile):
     p: float
     season_length: int
     window_size: int
+    min_samples: int | None = None
 
 
 class _Running(LagTransform):
@@ -406,7 +328,9 @@ class ExponentiallyWeightedMean(_Running):
         return torch.full_like(number, 1 - self.alpha)
 
 
-def target_features(lag_transforms: Any, channels: tuple[str, ...]) -> tuple[TargetFeature | Recurrence, ...]:
+def target_features(
+    lag_transforms: Any, channels: tuple[str, ...]
+) -> tuple[TargetFeature | PartialWindow | Recurrence, ...]:
     """Return the target features that lag transforms stand for, one column for each target.
 
     Parameters
@@ -446,16 +370,6 @@ def target_features(lag_transforms: Any, channels: tuple[str, ...]) -> tuple[Tar
     if twice:
         raise ArgumentError(f"lag_transforms has {abbreviate(twice)} twice; name each transform once at a lag.")
     return tuple(found)
-
-
-@dataclass(frozen=True)
-class _AtLag:
-    """A transform of what was fed up to a lag: what the buffer holds after its stretch is not read."""
-
-    transform: _Rolling
-
-    def __call__(self, fed: Tensor) -> Tensor:
-        return self.transform.of(fed[..., : self.transform.span, :])
 
 
 def _shown(item: object) -> str:

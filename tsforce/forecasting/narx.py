@@ -346,7 +346,7 @@ class NARXForecaster(HasTraining, SideBySide):
         layout = layout if direct else layout.by_known_steps(horizon)
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
-        context_length = self._resolve_context(layout.reach, layout.reach + (2 * horizon if recurrent else 0))
+        context_length = self._resolve_context(layout.context, layout.context + (2 * horizon if recurrent else 0))
         if coder is not None and recurrent:
             coder = replace(coder, warm_up=context_length - layout.reach)
         series = long_enough(panel, furthest, lost, pooled=pooled, drop=self.short_series == "drop")

@@ -189,6 +189,6 @@ def _from_truth(share: Tensor | None, layout: LagLayout, like: Tensor) -> Tensor
     if share is None:
         return (steps == 0).expand(like.shape)
     own = torch.nn.functional.pad((share < 1).any(dim=3).long().cumsum(dim=2), (1, 0))
-    # Own outputs among the last `reach` fed values before each step; a mean of all reads every one.
-    since = torch.zeros_like(steps) if layout.recurrences else (steps - layout.reach).clamp(min=0)
+    # Own outputs among the last fed values that a step reads before each step; a mean of all reads every one.
+    since = torch.zeros_like(steps) if layout.recurrences else (steps - layout.context).clamp(min=0)
     return own[:, :, :-1] == own[:, :, since]

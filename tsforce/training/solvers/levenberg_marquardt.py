@@ -324,7 +324,7 @@ class _Solver:
         series, cutoffs, real = self._cutoffs(moment.epoch)
         layout = cast(StepModel, self.model).layout
         # A memory is of what comes before the first row of the context.
-        reads_all = not self.stateless or bool(layout.recurrences)
+        reads_all = not self.stateless or layout.knows_begin
         parts = []
         for start in range(0, series.shape[1], _AT_ONCE):
             part = np.s_[:, start : start + _AT_ONCE]
