@@ -12,9 +12,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from tests.makers import as_it_stands, make_frame, wreck_after
-from tsforce import Difference, Forecaster, Log, NARXForecaster, Training, compare
+from tsforce import Baseline, Difference, Forecaster, Log, NARXForecaster, Training, compare
 from tsforce.errors import ArgumentError, HorizonWarning, SeriesTooShortError
 from tsforce.lag_transforms import ExponentiallyWeightedMean, RollingMean, RollingStd
+from tsforce.training.solvers.priors import _steps_later
 
 H = 4
 TREE = DecisionTreeRegressor(min_samples_leaf=5, random_state=0)
@@ -85,6 +86,25 @@ def test_rows_of_scaled_windows_are_relative_to_the_cutoff_of_their_step():
             model = Ridge(alpha=2.0).fit(scaler.transform(x), target)
             want.append(y[-1] + model.predict(scaler.transform([y[-3:] - y[-1]]))[0])
         np.testing.assert_allclose(got["NARXForecaster"][i * H : (i + 1) * H], want, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("prior", "transforms"), [("naive", ()), ("naive", (Difference(1),)), ("seasonal_naive", ())])
+def test_at_a_large_ridge_every_step_is_the_forecast_of_its_prior(prior, transforms):
+    df = frame()
+    settings = {"scope": "local", "ridge": 1e14, "intercept": False, "target_transforms": transforms}
+    horizon = 10
+    model = NARXForecaster(horizon, 8, strategy="direct", prior=prior, season_length=7, **settings)
+    want = Baseline(prior, horizon=horizon, season_length=7).fit(df).predict()
+    np.testing.assert_allclose(model.fit(df).predict()["NARXForecaster"], want.iloc[:, -1], rtol=1e-6)
+
+
+def test_what_a_prior_says_of_later_steps_is_its_own_roll_out():
+    weights = np.random.default_rng(0).normal(size=5) / 3
+    past = np.random.default_rng(1).normal(size=5)  # newest first
+    fed = past.copy()
+    for ahead in range(12):
+        assert _steps_later(weights, ahead) @ past == pytest.approx(weights @ fed, rel=1e-12)
+        fed = np.append(weights @ fed, fed[:-1])
 
 
 def test_each_step_has_a_regressor_of_its_own():
@@ -169,14 +189,14 @@ def test_past_inputs_are_those_of_the_cutoff_and_missing_values_are_taken():
         ({"strategy": "dirrec"}, "strategy='dirrec' is not known; accepted: 'recursive', 'direct'"),
         ({"model": "mlp"}, "strategy='direct' has model='linear' and regressors, not model='mlp'"),
         ({"mode": "closed_loop"}, "mode='closed_loop': strategy='direct' is fed no own outputs"),
-        ({"prior": "smoothing"}, "prior='smoothing' is of a map of one step"),
+        ({"prior": "smoothing", "lags": [1, 3]}, r"prior='smoothing' of later steps reads all lags .* give lags=3"),
         ({"training": Training(solver="adamw")}, "use solver='auto'"),
         ({"loss": "mae"}, "loss='mae'"),
     ],
 )
 def test_what_direct_maps_do_not_do_is_refused_with_the_way_out(settings, words):
     with pytest.raises(ArgumentError, match=words):
-        NARXForecaster(H, 3, **({"strategy": "direct"} | settings)).fit(frame())
+        NARXForecaster(H, **({"lags": 3, "strategy": "direct"} | settings)).fit(frame())
 
 
 def test_series_too_short_for_the_last_step_are_an_error_that_names_it():

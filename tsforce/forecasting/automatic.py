@@ -149,6 +149,6 @@ def prior_for(
     if not is_auto(prior):
         return check_choice("prior", prior, ("auto", *PRIORS))
     levels = not any(isinstance(t, Difference) for t in transforms)
-    alone = len(layout.channels) == 1 and 1 in layout.lags and not layout.ahead
+    alone = len(layout.channels) == 1 and 1 in layout.lags and (layout.is_contiguous or not layout.ahead)
     smooths = kind == LINEAR and not pooled and alone and levels and ridge is None
     return "auto" if smooths else "zero"

@@ -4,7 +4,8 @@ A map that tells of lags ``y[t] = sum_j w_j y[t-j]`` is the polynomial ``A(B) = 
 operator. Naive forecasts are ``1 - B``, seasonal naive ones ``1 - B^m``; simple exponential smoothing is
 ``(1 - B) / (1 - theta B)`` (Muth 1960), and with a season the airline model ``(1 - B)(1 - B^m) / ((1 - theta B)(1 -
 Theta B^m))`` (Box & Jenkins 1970, section 9.2). Shrinking to such a point, lags further away more strongly, is the
-Minnesota prior (Litterman 1986, "Forecasting with Bayesian vector autoregressions").
+Minnesota prior (Litterman 1986, "Forecasting with Bayesian vector autoregressions"). A map of a later step (the direct
+strategy) is shrunk to what the map of one step says of it, fed its own outputs.
 """
 
 from __future__ import annotations
@@ -128,10 +129,10 @@ class Prior:
         ArgumentError
             If differences, window scaling and lags do not go with it.
         """
-        if layout.ahead and kind != "zero":
+        if layout.ahead and kind not in ("zero", "pooled") and not (layout.is_contiguous and layout.lags[0] == 1):
             raise ArgumentError(
-                f"prior={kind!r} is of a map of one step, and strategy='direct' has one for each; leave prior='zero', "
-                f"or use strategy='recursive'."
+                f"prior={kind!r} of later steps reads all lags up to the largest, and lags={list(layout.lags)!r} leave "
+                f"some out: give lags={layout.lags[-1]}, prior='zero', or strategy='recursive'."
             )
         prior = Prior(kind, layout, season, transforms, held=held, decay=_DECAY if kind == "auto" else 0.0)
         if kind not in ("zero", "pooled"):
@@ -148,7 +149,8 @@ class Prior:
         """Factors of the penalty of the columns, (D,)."""
         layout = self.layout
         seasons = range(self.season, layout.reach + 1, self.season) if self.season > 1 else ()
-        near = np.array([1, *seasons])
+        # Of a later step those a season before it, of what is known at the cutoff.
+        near = np.array([1, *(lag - layout.ahead for lag in seasons if lag > layout.ahead)])
         lags = np.repeat(np.array(layout.lags[::-1]), len(layout.channels))
         away = np.abs(lags[:, None] - near).min(axis=1)
         # What inputs tell is no matter of smoothing: they are hardly held where lags are held to it.
@@ -256,7 +258,7 @@ class Prior:
 
     def _cut(self, left: FloatArray, theta: float, seasonal: float) -> FloatArray:
         """Return the weights that the used lags can have: the expansion's, changed least so that `left` divides it."""
-        used, reach = np.array(self.layout.lags), self.layout.reach
+        used, reach = np.array(self.layout.lags), self.layout.reach - self.layout.ahead
         whole = np.zeros(reach + 1)
         whole[: min(len(left), reach + 1)] = left[: reach + 1]
         for lag, share in ((1, theta), (self.season, seasonal)):
@@ -274,8 +276,16 @@ class Prior:
                     f"{len(left) - 1} lags or more, 1 and the season's among them; add them, or use prior='zero'."
                 )
             weights = weights + change
-        found: FloatArray = weights[::-1].copy()
+        found: FloatArray = _steps_later(weights, self.layout.ahead)[::-1].copy()
         return found
+
+
+def _steps_later(weights: FloatArray, ahead: int) -> FloatArray:
+    """Return what a map with weights of lags 1, 2, ... says of the step so many later, fed its own outputs."""
+    told = weights
+    for _ in range(ahead):
+        told = told[0] * weights + np.append(told[1:], 0.0)
+    return told
 
 
 def _remainders(divisor: FloatArray, most: int) -> FloatArray:
