@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
-from tsforce import Difference, Log, NARXForecaster, backtest
+from tsforce import BoxCox, Difference, Log, NARXForecaster, backtest
 from tsforce.errors import ArgumentError, DivergenceWarning
 
 OPEN = {"mode": "open_loop"}
@@ -196,3 +196,57 @@ def test_a_regressor_that_refuses_infinity_may_run_away(guard):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)
         assert np.isfinite(model.predict()["NARXForecaster"]).all()
+
+
+# ---- where transforms bend
+
+
+def grown_with_an_error_of_typing(at=11):
+    y = 1400 * np.exp(0.1 * np.arange(14.0))
+    y[at] *= 10
+    return y
+
+
+@pytest.mark.parametrize(
+    ("transforms", "at"),
+    [([Log()], 11), ([Log(), Difference(1)], 10), ([BoxCox()], 11), ([BoxCox(), Difference(1)], 11)],
+)
+def test_ten_ranges_of_a_logarithm_are_no_bound_and_those_of_the_series_are(transforms, at):
+    # One wild value in few rows makes a map of logarithms that runs away.
+    y = grown_with_an_error_of_typing(at)
+    settings = {"target_transforms": transforms, "scope": "local", "ridge": 0.1, "prior": "zero", "intercept": True}
+    fitted = NARXForecaster(12, 3, **settings, **OPEN).fit(frame(s=y))
+    found, said = forecast(fitted)
+    free, _ = forecast(NARXForecaster(12, 3, guard=None, **settings, **OPEN).fit(frame(s=y)))
+    far = y.max() + 10 * np.ptp(y)
+    assert free["NARXForecaster"].max() > 10 * far
+    assert found["NARXForecaster"].between(-far, far * (1 + 1e-9)).all()
+    assert found.attrs["clipped_windows"] == 1
+    assert "they ran away and were held there" in str(said[0].message)
+
+
+def test_growth_goes_on_in_logarithms_however_far():
+    y = 5 * 1.1 ** np.arange(40)
+    settings = {"target_transforms": [Log(), Difference(1)], "scope": "local", "ridge": 1.0, "prior": "zero", **OPEN}
+    found = forecast_of(NARXForecaster(80, 2, **settings).fit(frame(s=y)), 80)
+    # A map of differences that is stable: 24 times the range, and right.
+    np.testing.assert_allclose(found, y[-1] * 1.1 ** np.arange(1, 81), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e4, 1e-4])
+def test_a_history_of_another_size_bounds_its_own_forecasts_in_logarithms(size):
+    y = grown_with_an_error_of_typing()
+    settings = {
+        "target_transforms": [Log()],
+        "scope": "global",
+        "ridge": 0.1,
+        "window_scaling": "last",
+        "prior": "zero",
+    }
+    fitted = NARXForecaster(12, 3, **settings, **OPEN).fit(frame(s=y))
+    found, _ = forecast(fitted, history=frame(s=size * y))
+    same, _ = forecast(fitted)
+    # Small ones keep to what the series has shown in training, large ones to what they show themselves.
+    assert found["NARXForecaster"].max() <= max(size, 1) * (y.max() + 10 * np.ptp(y))
+    if size > 1:
+        np.testing.assert_allclose(found["NARXForecaster"], size * same["NARXForecaster"], rtol=1e-9)

@@ -149,8 +149,9 @@ class NARXForecaster(HasTraining, SideBySide):
         differenced, else it is a drift for nothing; with prior="auto" penalised by how doubtful a series' drift is.
     guard : float or None
         How far a forecast may run away: so many times the range of its series, as training rows and context show it
-        (wild values aside), beyond that range; there it is held, counted and warned of. It is for maps that grow by
-        themselves: a linear one that is stable or integrates is left alone. None or False: no guard.
+        (wild values aside), beyond that range; there it is held, counted and warned of. With `Log` and `BoxCox` that
+        goes for logarithms and for original units. It is for maps that grow by themselves: a linear one that is stable
+        or integrates is left alone. None or False: no guard.
     short_series : "raise" or "drop"
         What happens to a series with too few rows; dropped ones are listed in ``short_series_``.
     device : "auto" or torch device

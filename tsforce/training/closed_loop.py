@@ -136,6 +136,10 @@ def forecast_windows(
             missing = missing_steps(known_inputs(model.layout, batch.inputs, horizon), z)
             levels, repeated = _finite(levels, missing, store.levels(series, rows, 1)[0])
             outside, held = (repeated if part is None else part | repeated for part in (outside, held))
+        context = store.levels(series, rows, store.context_length)
+        if (limited := guard.held_levels(levels, fed, part_model, batch, context)) is not None:
+            levels, far = limited
+            outside, held = (far if part is None else part | far for part in (outside, held))
         return levels.cpu().numpy(), outside, held
 
     def note(where: Any, here: Any, found: tuple[FloatArray, Tensor | None, Tensor | None]) -> None:

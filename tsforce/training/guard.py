@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tsforce.data.panel import IntArray, ragged_rows
+from tsforce.data.transforms import BoxCox, Log
 from tsforce.data.windows import SeriesStore, WindowBatch
 from tsforce.dynamics.far_out import stays_near
 from tsforce.dynamics.lags import LagLayout, known_inputs
@@ -22,6 +23,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # Spans that a roll-out may leave the usual range by.
 GUARD = 10.0
+# Transforms whose bounds are none of the target: ten ranges of a logarithm are no ten ranges of what it is of.
+_BENT = (Log, BoxCox)
 
 
 class Hold(NamedTuple):
@@ -56,12 +59,16 @@ class Guard:
         High less low of the usual range.
     factor : float
         Infinite: no guard.
+    level_low, level_high : (S, C) float64, or None
+        Bounds of the training rows in original units, where a transform bends them; else those above say it all.
     """
 
     low: FloatArray
     high: FloatArray
     span: FloatArray
     factor: float = GUARD
+    level_low: FloatArray | None = None
+    level_high: FloatArray | None = None
 
     @staticmethod
     def learn(
@@ -72,16 +79,26 @@ class Guard:
         rows = store.values.cpu().numpy()[ragged_rows(store.indptr[series] + store.first, counts)]
         usual = usual_range(rows, counts.sum(keepdims=True) if pooled else counts)
         guard = Guard(*usual.bounds(factor), usual.span, factor)
+        if any(isinstance(transform, _BENT) for transform in store.chain.transforms):
+            rows = store.stages[0].cpu().numpy()[ragged_rows(store.indptr[series], stops)]
+            low, high = usual_range(rows, stops.sum(keepdims=True) if pooled else stops).bounds(factor)
+            guard = replace(guard, level_low=low, level_high=high)
         return guard.take(np.zeros(len(series), dtype=np.int64)) if pooled else guard
 
     def take(self, series: IntArray) -> Guard:
         """Return the guard of some series, repeats allowed."""
-        return Guard(self.low[series], self.high[series], self.span[series], self.factor)
+        levels = (None if side is None else side[series] for side in (self.level_low, self.level_high))
+        return Guard(self.low[series], self.high[series], self.span[series], self.factor, *levels)
 
     def joined(self, other: Guard) -> Guard:
         """Return the guard of series that have been where either says."""
         low, high = np.fmin(self.low, other.low), np.fmax(self.high, other.high)
-        return Guard(low, high, np.fmax(self.span, other.span), self.factor)
+        levels: list[FloatArray | None] = [None, None]
+        if self.level_low is not None and self.level_high is not None:
+            assert other.level_low is not None
+            assert other.level_high is not None
+            levels = [np.fmin(self.level_low, other.level_low), np.fmax(self.level_high, other.level_high)]
+        return Guard(low, high, np.fmax(self.span, other.span), self.factor, *levels)
 
     def look(self, z: Tensor, share: Tensor | None, model: Any, batch: WindowBatch) -> Hold | None:
         """Return what is to be held of a roll-out; None if all of it is where it may be.
@@ -127,12 +144,7 @@ class Guard:
         hold = outside & (~told | lost)
         groups = torch.nonzero(hold.any(dim=(1, 2)) & ~lost.any(dim=(1, 2)))[:, 0]
         if len(groups):
-            # One window speaks for the map of its group.
-            first = hold.any(dim=2).int().argmax(dim=1)[groups]
-            own = model if len(groups) == len(z) else model.groups(groups)
-            past = batch.past[groups, first][:, None].to(z.dtype)
-            now = None if known is None else known[groups, first, :1].to(z.dtype)
-            near = stays_near(own, past, now).to(device)[:, None, None]
+            near = _stay_near(model, batch, known, hold, groups, z.dtype)
             # A stable map may still rest far off: where lags alone send the first step there, it is not let.
             hold[groups] &= ~near | (hold & ~told)[groups][:, :, :1]
         if not bool(hold.any()):
@@ -144,6 +156,49 @@ class Guard:
             for side, endless in ((low, -torch.inf), (high, torch.inf))
         )  # fmt: skip
         return Hold(outside | astray, (low, high))
+
+    def held_levels(
+        self, levels: Tensor, share: Tensor | None, model: Any, batch: WindowBatch, context: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return a roll-out within the bounds in original units, and the steps (G, B, H) held there; None if none is.
+
+        Where transforms bend, bounds of what the map sees are none of what comes out. Held is what runs away, as in
+        `look`; outputs that were fed back stay what they were.
+
+        Parameters
+        ----------
+        levels : (G, B, H, C)
+            Original units; NaN is missing.
+        share : (G, B, H, C) or None
+            Share of truth that was fed back.
+        model : StepModel
+        batch : WindowBatch
+        context : values and mask, (G, B, L, C) each
+            What was seen up to the cutoffs, original units.
+        """
+        if self.level_low is None or self.level_high is None or not np.isfinite(self.factor):
+            return None
+        series = batch.series.cpu().numpy()
+        low, high = (torch.from_numpy(side[series]).to(levels) for side in (self.level_low, self.level_high))
+        if not bool(((levels < low[:, :, None]) | (levels > high[:, :, None])).any()):
+            return None
+        past = torch.where(context[1], context[0], torch.nan).cpu().numpy()
+        counts = np.full(past.shape[0] * past.shape[1], past.shape[2], dtype=np.int64)
+        near = usual_range(past.reshape(-1, past.shape[3]), counts).bounds(self.factor)
+        own_low, own_high = (torch.from_numpy(side.reshape(low.shape)).to(levels) for side in near)
+        low, high = torch.fmin(low, own_low)[:, :, None], torch.fmax(high, own_high)[:, :, None]
+        hold = ((levels < low) | (levels > high)).any(dim=3)
+        if share is not None or model.layout.past_exog or model.layout.future_exog:
+            # Observed values may send a step anywhere.
+            hold &= ~_from_truth(share, model.layout, hold)
+        groups = torch.nonzero(hold.any(dim=(1, 2)))[:, 0]
+        if len(groups):
+            known = known_inputs(model.layout, batch.inputs, levels.shape[2])
+            dtype = next(model.parameters()).dtype if isinstance(model, torch.nn.Module) else torch.float64
+            hold[groups] &= ~_stay_near(model, batch, known, hold, groups, dtype)
+        if not bool(hold.any()):
+            return None
+        return torch.where(hold[..., None], torch.minimum(torch.maximum(levels, low), high), levels), hold
 
     @staticmethod
     def _outside(z: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -167,6 +222,17 @@ class Guard:
         near = usual._replace(span=span.reshape(-1, channels)).bounds(self.factor)
         low, high = (torch.from_numpy(side.reshape(groups, windows, channels)).to(batch.past.device) for side in near)
         return low, high
+
+
+def _stay_near(
+    model: Any, batch: WindowBatch, known: Tensor | None, hold: Tensor, groups: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Return of which groups the map cannot run away, (groups, 1, 1); the first window of each to be held shows it."""
+    first = hold.any(dim=2).int().argmax(dim=1)[groups]
+    own = model if len(groups) == len(hold) else model.groups(groups)
+    past = batch.past[groups, first][:, None].to(dtype)
+    now = None if known is None else known[groups, first, :1].to(dtype)
+    return stays_near(own, past, now).to(hold.device)[:, None, None]
 
 
 def missing_steps(known: Tensor | None, z: Tensor) -> Tensor:
