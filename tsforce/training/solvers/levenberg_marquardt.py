@@ -23,6 +23,7 @@ from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import Moment, OpenLoop
 from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
+from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError, check_choice
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows
 from tsforce.training.solvers.lag_rows import rows_of
@@ -45,8 +46,9 @@ _AT_ONCE = 4096
 _PER_PARAMETER = 20
 # Share of the mean of the diagonal in every weight's damping.
 _EVEN = 0.1
-# A step that promises to lower the loss by less than this share of it is the last one.
-_TOLERANCE = 1e-14
+# A step that promises to lower the loss by less than this share of it is the last one. Of roll-outs of a linear map,
+# whose loss has no plateaus to cross, what is left then is far below the weights' standard errors.
+_TOLERANCE, _TOLERANCE_LINEAR = 1e-14, 1e-8
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ class _Solver:
         self.residuals: Rows | RollOuts | None = None
         self.gram: Tensor | None = None
         steps = (self.horizon if layout.past_exog else 1) if self.one_step else self.horizon
+        self.tolerance = _TOLERANCE_LINEAR if isinstance(model, Linear) and not self.one_step else _TOLERANCE
         # Groups with fewer terms than others are filled up: what does so is no parameter of theirs.
         self.fillers = getattr(model, "fillers", lambda: None)()
         self.sizes = self.theta.new_full((n_groups, 1), self.theta.shape[1])
@@ -402,7 +405,7 @@ class _Solver:
         self.put(self.theta)
         if self.starts is not None:
             self.starts.keep(accepted)
-        arrived = ~(predicted > _TOLERANCE * self.loss) & torch.isfinite(predicted)
+        arrived = ~(predicted > self.tolerance * self.loss) & torch.isfinite(predicted)
         self.loss = torch.where(accepted, loss, self.loss)
         better = (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)
         self.damping = torch.where(todo, self.damping * torch.where(accepted, better, self.growth), self.damping)
