@@ -50,7 +50,7 @@ INSTANCES = {
     ],
     "Baseline": [
         lambda m=m: Baseline(m, horizon=H, season_length=7)
-        for m in ("naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets")
+        for m in ("naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets", "ets_combined")
     ],
     "Ensemble": [
         lambda: Ensemble([NARXForecaster(H, 3, scope="local", mode="open_loop"), Baseline("drift", horizon=H)])
@@ -273,4 +273,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (25, 25 * 20)
+    assert (len(CHECKS), len(CASES)) == (25, 25 * 21)

@@ -27,24 +27,29 @@ def rows(*series):
     return np.concatenate(series), np.concatenate([[0], np.cumsum([len(y) for y in series])])
 
 
+def usual(m):
+    """Forms for series with rows enough for a season of m, if m is more than 1."""
+    return [form for form in FORMS if (form.season == "N" if m == 1 else form.trend != "A")]
+
+
 def first_states(y, form, m):
     """Level, slope and season before the first row, original units."""
     part = next(longest_first(*rows(y), np.array([0])))
     states = initial_states(
         part,
-        damped=form.damped,
+        sloping=form.sloping,
         season_length=m if form.season != "N" else 1,
         multiplicative=form.multiplicative,
     )
     unit = part.unit[0]
-    slope = states.slope[0, 0] * unit if form.damped else 0.0
+    slope = states.slope[0, 0] * unit if form.sloping else 0.0
     season = None if form.season == "N" else states.season[:, 0, 0] * (1 if form.multiplicative else unit)
     return states.level[0, 0] * unit, slope, season
 
 
 def by_hand(y, form, m, learnt, horizon):
     """Log-likelihood and forecasts, one row after another (Hyndman et al. 2008, tables 2.2 and 2.3)."""
-    alpha, beta, gamma, phi = (float(p[0]) for p in learnt[1:5])
+    alpha, beta, gamma, phi = (float(p[0, 0]) for p in learnt[1:5])
     level, slope, season = first_states(y, form, m)
     season = [0.0] if season is None else list(season)
     errors, outputs = [], []
@@ -75,7 +80,7 @@ def in_statsmodels(y, form, m):
     """The same model in statsmodels, from the same initial states."""
     level, slope, season = first_states(y, form, m)
     known = {"initial_level": level}
-    if form.damped:
+    if form.sloping:
         known["initial_trend"] = slope
     if season is not None:
         known["initial_seasonal"] = season
@@ -83,7 +88,7 @@ def in_statsmodels(y, form, m):
     return ETSModel(
         y,
         error=kind[form.error],
-        trend="add" if form.damped else None,
+        trend="add" if form.sloping else None,
         damped_trend=form.damped,
         seasonal=kind.get(form.season),
         seasonal_periods=None if season is None else m,
@@ -95,10 +100,10 @@ def in_statsmodels(y, form, m):
 def smoothed(model, learnt):
     """statsmodels' results at our parameters."""
     own = {
-        "smoothing_level": learnt.alpha[0],
-        "smoothing_trend": learnt.beta[0],
-        "smoothing_seasonal": learnt.gamma[0],
-        "damping_trend": learnt.phi[0],
+        "smoothing_level": learnt.alpha[0, 0],
+        "smoothing_trend": learnt.beta[0, 0],
+        "smoothing_seasonal": learnt.gamma[0, 0],
+        "damping_trend": learnt.phi[0, 0],
     }
     return model.smooth(np.array([own[name] for name in model.param_names]))
 
@@ -109,7 +114,7 @@ def test_likelihood_and_forecasts_are_those_of_the_recursion_by_hand(form, rows_
     y = AIR[-rows_left:]
     learnt = fit_ets(*rows(y), 12, (form,))
     likelihood, ahead = by_hand(y, form, 12, learnt, 20)
-    np.testing.assert_allclose(learnt.log_likelihood, likelihood, rtol=1e-10)
+    np.testing.assert_allclose(learnt.log_likelihood[0, 0], likelihood, rtol=1e-10)
     np.testing.assert_allclose(ets_forecasts(*rows(y), 20, 12, learnt, (form,))[0], ahead, rtol=1e-10)
 
 
@@ -118,7 +123,7 @@ def test_forecasts_are_those_of_statsmodels_at_the_same_parameters(form):
     learnt = fit_ets(*rows(AIR), 12, (form,))
     if form.multiplicative:
         # statsmodels divides by the new level where the model has the old one; without gamma that is the same.
-        learnt = learnt._replace(gamma=np.zeros(1))
+        learnt = learnt._replace(gamma=np.zeros((1, 1)))
     there = smoothed(in_statsmodels(AIR, form, 12), learnt)
     got = ets_forecasts(*rows(AIR), 20, 12, learnt, (form,))[0]
     np.testing.assert_allclose(got, there.forecast(20), rtol=1e-9)
@@ -129,14 +134,14 @@ def test_likelihood_is_that_of_statsmodels_at_the_same_parameters(form):
     y = AIR[-61:]
     learnt = fit_ets(*rows(y), 12, (form,))
     there = smoothed(in_statsmodels(y, form, 12), learnt)
-    np.testing.assert_allclose(learnt.log_likelihood, there.llf, rtol=1e-10)
+    np.testing.assert_allclose(learnt.log_likelihood[0, 0], there.llf, rtol=1e-10)
 
 
 @names
 def test_no_parameters_that_statsmodels_finds_are_more_than_a_thousandth_likelier(form):
     series = [AIR, *(drawn(number) for number in range(4))]
     learnt = fit_ets(*rows(*series), 12, (form,))
-    for y, likelihood in zip(series, learnt.log_likelihood, strict=True):
+    for y, likelihood in zip(series, learnt.log_likelihood[:, 0], strict=True):
         best = in_statsmodels(y, form, 12).fit(disp=False).llf
         assert likelihood > best - 1e-3 * abs(best)
 
@@ -144,16 +149,14 @@ def test_no_parameters_that_statsmodels_finds_are_more_than_a_thousandth_likelie
 def test_the_form_is_that_of_lowest_aicc_with_initial_states_counted():
     for y, m in ((AIR, 12), (drawn(5, 40, 4), 4), (np.cumsum(drawn(6, 30, 1) - 90), 1)):
         found = {}
-        for form in FORMS:
-            if form.season != "N" and m == 1:
-                continue
+        for form in usual(m):
             alone = fit_ets(*rows(y), m, (form,))
             # Parameters, variance, level; slope; indices that add up to a constant.
-            k = len(in_statsmodels(y, form, m).param_names) + 2 + form.damped + (m - 1) * (form.season != "N")
+            k = len(in_statsmodels(y, form, m).param_names) + 2 + form.sloping + (m - 1) * (form.season != "N")
             n = len(y)
             found[form] = -2 * by_hand(y, form, m, alone, 0)[0] + 2 * k * n / (n - k - 1)
         learnt = fit_ets(*rows(y), m)
-        assert FORMS[learnt.form[0]] == min(found, key=found.get)
+        assert FORMS[learnt.weight[0].argmax()] == min(found, key=found.get)
 
 
 def test_series_together_are_learnt_as_each_alone():
@@ -162,14 +165,14 @@ def test_series_together_are_learnt_as_each_alone():
     forecasts = ets_forecasts(*rows(*series), 15, 12, together)
     for i, y in enumerate(series):
         alone = fit_ets(*rows(y), 12)
-        np.testing.assert_array_equal(together.form[i], alone.form[0])
+        np.testing.assert_array_equal(together.weight[i], alone.weight[0])
         np.testing.assert_allclose(forecasts[i], ets_forecasts(*rows(y), 15, 12, alone)[0], rtol=1e-9)
 
 
 def test_a_series_with_a_value_of_zero_or_below_gets_no_form_for_positive_values():
     y = drawn(1)
     values, indptr = rows(y, np.where(np.arange(60) == 31, 0.0, y), y - y.min() - 1)
-    forms = [FORMS[number] for number in fit_ets(values, indptr, 12).form]
+    forms = [FORMS[number] for number in fit_ets(values, indptr, 12).weight.argmax(axis=1)]
     assert forms[0].positive
     assert not forms[1].positive
     assert not forms[2].positive
@@ -187,11 +190,10 @@ def test_a_constant_gets_no_form():
 
 
 def test_simple_exponential_smoothing_by_hand():
-    # Level from the mean of the first (here all) five rows, 4; alpha .5.
-    learnt = Smoothing(np.array([0]), np.array([0.5]), *np.zeros((3, 1)), np.array([np.nan]))
-    # 4 -> 3 -> 4 -> 5 -> 4 -> 4.5
+    # The level starts from the mean of the first rows, here all five.
+    learnt = Smoothing(np.ones((1, 1)), np.full((1, 1), 0.5), *np.zeros((4, 1, 1)))
     y = np.array([2.0, 5.0, 6.0, 3.0, 4.0])
-    got = ets_forecasts(*rows(y), 2, 1, learnt)
+    got = ets_forecasts(*rows(y), 2, 1, learnt, FORMS[:1])
     level = 4.0
     for value in y:
         level += 0.5 * (value - level)
@@ -199,10 +201,48 @@ def test_simple_exponential_smoothing_by_hand():
 
 
 def test_states_are_read_from_the_rows_given_and_parameters_stay():
-    learnt = fit_ets(*rows(AIR[:100]), 12)
-    form = FORMS[learnt.form[0]]
-    got = ets_forecasts(*rows(AIR[:130]), 6, 12, learnt)[0]
+    form = FORMS[-1]
+    learnt = fit_ets(*rows(AIR[:100]), 12, (form,))
+    got = ets_forecasts(*rows(AIR[:130]), 6, 12, learnt, (form,))[0]
     np.testing.assert_allclose(got, by_hand(AIR[:130], form, 12, learnt, 6)[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("y", "m"), [(AIR, 12), (drawn(3, 40), 1)])
+def test_combined_is_the_mean_of_the_forms_weighted_by_their_aicc(y, m):
+    forecasts, criteria = [], []
+    for form in usual(m):
+        alone, n, k = fit_ets(*rows(y), m, (form,)), len(y), form.count(m)
+        forecasts.append(ets_forecasts(*rows(y), 8, m, alone, (form,))[0])
+        criteria.append(-2 * alone.log_likelihood[0, 0] + 2 * k * n / (n - k - 1))
+    weights = np.exp((min(criteria) - np.array(criteria)) / 8)
+    learnt = fit_ets(*rows(y), m, combined=True)
+    # Forms far off on the grid already are left out: their weights are below exp(-40 / 8).
+    got = ets_forecasts(*rows(y), 8, m, learnt)[0]
+    np.testing.assert_allclose(got, weights @ np.array(forecasts) / weights.sum(), rtol=2e-3)
+    np.testing.assert_allclose(learnt.weight.sum(), 1, rtol=1e-12)
+    assert (learnt.weight[0] > 0.01).sum() > 1
+
+
+def test_combined_forecasts_from_few_rows_are_those_of_the_forms_that_they_are_enough_for():
+    learnt = fit_ets(*rows(AIR), 12, combined=True)
+    season = [form.season != "N" for form in FORMS]
+    plain = np.where(season, 0.0, np.ones(len(season)))
+    few = rows(AIR[:20])
+    mixed = learnt._replace(weight=np.full_like(learnt.weight, 0.1))
+    np.testing.assert_allclose(
+        ets_forecasts(*few, 3, 12, mixed),
+        ets_forecasts(*few, 3, 12, learnt._replace(weight=plain[None] / plain.sum())),
+        rtol=1e-12,
+    )
+
+
+def test_a_trend_that_never_fades_is_for_series_that_get_no_season():
+    # Steeper and steeper: without damping is likelier.
+    y = 10 + 0.05 * np.arange(40.0) ** 2 + np.random.default_rng(0).normal(size=40)
+    chosen = [FORMS[fit_ets(*rows(y[:n]), m).weight[0].argmax()].trend for n, m in ((40, 1), (40, 30), (40, 4))]
+    assert chosen[:2] == ["A", "A"]
+    assert chosen[2] != "A"
+    assert fit_ets(*rows(y), 4, (FORMS[1],)).known.all()
 
 
 def test_no_series_is_no_error():

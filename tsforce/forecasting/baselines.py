@@ -28,13 +28,14 @@ class Baseline(SideBySide):
 
     Parameters
     ----------
-    method : "naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta" or "ets"
-        Formulas and sources: ``tsforce.scoring.naive``; of "theta", "dynamic_theta" (the dynamic optimised Theta model)
-        and "ets" (the exponential smoothing model of lowest AICc): ``tsforce.smoothing``. Of these three, `fit` learns
-        the smoothing parameters, all series side by side, about a thousand per second; level, trend and season are read
-        from the rows up to each cutoff. A series that `fit` could learn nothing of, or did not see, is learnt from its
-        own rows up to the cutoff. Naive2 answers for windows of fewer than 4 rows or of equal values, or with too few
-        rows for the model that was learnt; ``attrs["fallbacks"]`` of the forecasts counts such windows.
+    method : "naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets" or "ets_combined"
+        Formulas and sources: ``tsforce.scoring.naive``; of "theta", "dynamic_theta" (the dynamic optimised Theta
+        model), "ets" (the exponential smoothing model of lowest AICc) and "ets_combined" (the mean of all such models,
+        the likelier the heavier, which forecasts better): ``tsforce.smoothing``. Of these four, `fit` learns the
+        smoothing parameters, all series side by side, some thousand per second; level, trend and season are read from
+        the rows up to each cutoff. A series that `fit` could learn nothing of, or did not see, is learnt from its own
+        rows up to the cutoff. Naive2 answers for windows of fewer than 4 rows or of equal values, or with too few rows
+        for the model that was learnt; ``attrs["fallbacks"]`` of the forecasts counts such windows.
     horizon : int, optional
         Steps that ``predict`` gives by default; one season without it, with a warning.
     season_length : int, optional

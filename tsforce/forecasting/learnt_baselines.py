@@ -36,6 +36,7 @@ LEARNT = {
     "theta": Learnt(partial(fit_theta, dynamic=False), partial(theta_forecasts, dynamic=False)),
     "dynamic_theta": Learnt(partial(fit_theta, dynamic=True), partial(theta_forecasts, dynamic=True)),
     "ets": Learnt(fit_ets, ets_forecasts),
+    "ets_combined": Learnt(partial(fit_ets, combined=True), ets_forecasts),
 }
 
 

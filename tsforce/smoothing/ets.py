@@ -22,7 +22,7 @@ class Form(NamedTuple):
     Attributes
     ----------
     error : "A" or "M"
-    trend : "N" or "Ad"
+    trend : "N", "A" or "Ad"
     season : "N", "A" or "M"
     """
 
@@ -31,8 +31,13 @@ class Form(NamedTuple):
     season: str
 
     @property
+    def sloping(self) -> bool:
+        """Whether there is a trend."""
+        return self.trend != "N"
+
+    @property
     def damped(self) -> bool:
-        """Whether there is a trend, which is damped."""
+        """Whether the trend fades."""
         return self.trend == "Ad"
 
     @property
@@ -48,21 +53,29 @@ class Form(NamedTuple):
     @property
     def size(self) -> int:
         """Smoothing parameters."""
-        return 1 + 2 * self.damped + (self.season != "N")
+        return 1 + self.sloping + self.damped + (self.season != "N")
 
     def count(self, season_length: int) -> int:
         """Return what AICc counts: smoothing parameters, variance and initial states."""
-        return self.size + 2 + self.damped + (season_length - 1) * (self.season != "N")
+        return self.size + 2 + self.sloping + (season_length - 1) * (self.season != "N")
 
 
-#: (A, Ad, M) and the like are unstable where values come near 0, and R's ``ets`` leaves them out too.
+#: What is chosen from. (A, Ad, M) and the like are unstable where values come near 0, and R's ``ets`` leaves them out
+#: too. Trends that never fade are only for series that get no season: on held-out ends of the M3's and M4's training
+#: series, choosing among them too was 2 % better for yearly ones, and 3 % worse for monthly ones over 18 steps.
 FORMS = tuple(
-    Form(error, trend, season) for error, season in ("AN", "MN", "AA", "MM") for trend in ("N", "Ad")
-)  # fmt: skip
+    Form(error, trend, season)
+    for error, season in ("AN", "MN", "AA", "MM")
+    for trend in (("N", "A", "Ad") if season == "N" else ("N", "Ad"))
+)
+_SEASONAL = Form("A", "N", "A")
 _PHI = (0.8, 0.98)
 _GRID = {"alpha": (0.05, 0.2, 0.4, 0.7, 0.95), "beta": (0.02, 0.2, 0.6), "phi": (0.88, 0.97), "gamma": (0.02, 0.3)}
-# Only forms whose best point of the grid comes this near the best one of all in AICc are searched further.
-_NEAR = 10.0
+# Only forms whose best point of the grid comes this near the best one of all in AICc are searched further: what a form
+# gains by that is less, and so is the weight in a mean of one that is farther off.
+_NEAR, _NEAR_IN_MEAN = 10.0, 40.0
+# Akaike's weights are exp(-AICc / 2). Flatter ones were better on held-out ends of all M3 and M4 groups tried.
+_FLATNESS = 8.0
 _ROUNDS = 12
 # Of what is searched: alpha, beta / alpha, gamma / (1 - alpha), the place of phi between its bounds.
 _SHARE = (1e-4, 1 - 1e-4)
@@ -75,19 +88,20 @@ _STEP = 1e-5
 
 
 class Smoothing(NamedTuple):
-    """What is learnt of each series.
+    """What is learnt of each series, under each of F forms.
 
     Attributes
     ----------
-    form : (S,) int64
-        Number in ``FORMS``; -1 for a series that has none.
-    alpha, beta, gamma, phi : (S,) float64
+    weight : (S, F) float64
+        Of the form's forecasts; adds up to 1, or 0 of a series that nothing could be learnt from.
+    alpha, beta, gamma, phi : (S, F) float64
         As they stand in the recursion; 0 what the form does not have.
-    log_likelihood : (S,) float64
-        Of the rows learnt from, original units; at least the perfect fit's, whose squares are rounding.
+    log_likelihood : (S, F) float64
+        Of the rows learnt from, original units; -inf of a form that was not considered to the end. At most that of a
+        fit whose squares are rounding.
     """
 
-    form: NDArray[np.int64]
+    weight: Floats
     alpha: Floats
     beta: Floats
     gamma: Floats
@@ -97,13 +111,20 @@ class Smoothing(NamedTuple):
     @property
     def known(self) -> NDArray[np.bool_]:
         """Whether anything was learnt of each series."""
-        found: NDArray[np.bool_] = self.form >= 0
+        found: NDArray[np.bool_] = self.weight.max(axis=1) > 0
         return found
 
 
 @np.errstate(all="ignore")
-def fit_ets(values: Floats, indptr: Positions, season_length: int, forms: tuple[Form, ...] = FORMS) -> Smoothing:
-    """Return for each series the form with the lowest AICc, and its smoothing parameters.
+def fit_ets(
+    values: Floats,
+    indptr: Positions,
+    season_length: int,
+    forms: tuple[Form, ...] | None = None,
+    *,
+    combined: bool = False,
+) -> Smoothing:
+    """Return the smoothing parameters of each series, and the form with the lowest AICc or weights of several.
 
     Parameters by maximum likelihood given the initial states, which follow from the first rows by rule
     (``recursion.initial_states``): the best point of a grid, then some steps of Levenberg's and Marquardt's method. A
@@ -116,8 +137,11 @@ def fit_ets(values: Floats, indptr: Positions, season_length: int, forms: tuple[
     indptr : (S + 1,) int64
     season_length : int
         m.
-    forms : tuple of Form
-        What to choose from.
+    forms : tuple of Form, optional
+        What to choose from; by default ``FORMS``, (A, A, N) and (M, A, N) for series without rows for a season alone.
+    combined : bool
+        Whether forms are weighted by ``exp(-AICc / 8)``, a flatter kind of Akaike's weights (Kolassa 2011), in place of
+        the best one alone.
 
     Returns
     -------
@@ -127,39 +151,51 @@ def fit_ets(values: Floats, indptr: Positions, season_length: int, forms: tuple[
     --------
     >>> y = np.tile([10.0, 20.0, 31.0, 40.0], 6) + np.arange(24) % 3
     >>> learnt = fit_ets(y, np.array([0, 24]), 4)
-    >>> FORMS[learnt.form[0]], ets_forecasts(y, np.array([0, 24]), 3, 4, learnt).round(0).tolist()
+    >>> FORMS[learnt.weight[0].argmax()], ets_forecasts(y, np.array([0, 24]), 3, 4, learnt).round(0).tolist()
     (Form(error='A', trend='N', season='A'), [[11.0, 21.0, 32.0]])
     """
     n_series = len(indptr) - 1
     lengths = np.diff(indptr)
+    with_season = _enough_rows(_SEASONAL, lengths, season_length)
+    lasting, forms = forms is not None, forms or FORMS
     positive = np.minimum.reduceat(values, indptr[:-1]) > 0 if len(values) else np.zeros(n_series, dtype=bool)
     starts = [np.empty((form.size, n_series)) for form in forms]
-    criteria = np.full((len(forms), n_series), np.inf)
+    criteria = np.full((n_series, len(forms)), np.inf)
     counts = np.array([form.count(season_length) for form in forms])
     for trend, season in dict.fromkeys((form.trend, form.season) for form in forms):
         own = [i for i, form in enumerate(forms) if (form.trend, form.season) == (trend, season)]
         able = _enough_rows(forms[own[0]], lengths, season_length) & varying(values, indptr)
         if all(forms[i].positive for i in own):
             able &= positive
+        if trend == "A" and not lasting:
+            able &= ~with_season
         grid = _grid(forms[own[0]])
         for part in longest_first(values, indptr, np.flatnonzero(able), grid.shape[1]):
             found = _on_grid(part, forms[own[0]], season_length, positive[part.position])
             for i in own:
                 likelihood = found[forms[i].error]
                 starts[i][:, part.position] = grid[:, likelihood.argmax(axis=0)]
-                criteria[i, part.position] = _aicc(likelihood.max(axis=0), part.lengths, counts[i])
-    near = np.isfinite(criteria) & (criteria <= criteria.min(axis=0, initial=np.inf) + _NEAR)
-    alpha, beta, gamma, phi = np.zeros((4, n_series))
-    learnt = Smoothing(np.full(n_series, -1), alpha, beta, gamma, phi, np.full(n_series, np.nan))
-    lowest = np.full(n_series, np.inf)
+                criteria[part.position, i] = _aicc(likelihood.max(axis=0), part.lengths, counts[i])
+    distance = _NEAR_IN_MEAN if combined else _NEAR
+    near = np.isfinite(criteria) & (criteria <= criteria.min(axis=1, keepdims=True) + distance)
+    weight, alpha, beta, gamma, phi = np.zeros((5, n_series, len(forms)))
+    learnt = Smoothing(weight, alpha, beta, gamma, phi, np.full((n_series, len(forms)), -np.inf))
+    criteria[:] = np.inf
     for i, form in enumerate(forms):
-        for part in longest_first(values, indptr, np.flatnonzero(near[i]), form.size + 1):
+        for part in longest_first(values, indptr, np.flatnonzero(near[:, i]), form.size + 1):
             at, likelihood = _refined(part, form, season_length, starts[i][:, part.position])
-            criterion = _aicc(likelihood, part.lengths, counts[i])
-            better = criterion < lowest[part.position]
-            to = part.position[better]
-            lowest[to], learnt.form[to], learnt.log_likelihood[to] = criterion[better], i, likelihood[better]
-            alpha[to], beta[to], gamma[to], phi[to] = _parameters(form, at[:, better])
+            criteria[part.position, i] = _aicc(likelihood, part.lengths, counts[i])
+            learnt.log_likelihood[part.position, i] = likelihood
+            for to, parameter in zip((alpha, beta, gamma, phi), _parameters(form, at), strict=True):
+                to[part.position, i] = parameter
+    lowest = criteria.min(axis=1, keepdims=True)
+    if combined:
+        weight[:] = np.where(np.isfinite(criteria), np.exp((lowest - criteria) / _FLATNESS), 0.0)
+        weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
+    else:
+        # Of equals the first.
+        best = np.flatnonzero(np.isfinite(lowest))
+        weight[best, criteria[best].argmin(axis=1)] = 1.0
     return learnt
 
 
@@ -170,7 +206,7 @@ def ets_forecasts(
     horizon: int,
     season_length: int,
     learnt: Smoothing,
-    forms: tuple[Form, ...] = FORMS,
+    forms: tuple[Form, ...] | None = None,
 ) -> Floats:
     """Return the forecasts after the last row of each series, its states read from the rows given.
 
@@ -182,33 +218,40 @@ def ets_forecasts(
     season_length : int
     learnt : Smoothing
         Of these series.
-    forms : tuple of Form
+    forms : tuple of Form, optional
         As in `fit_ets`.
 
     Returns
     -------
     (S, H) float64, original units, steps after the cutoff
-        NaN of a series without a form, or with too few rows to read its first states from.
+        The weighted mean of those forms for which there are rows enough to read first states from; NaN without any.
     """
-    yhat = np.full((len(indptr) - 1, horizon), np.nan)
+    yhat, weights = np.zeros((len(indptr) - 1, horizon)), np.zeros((len(indptr) - 1, 1))
     lengths = np.diff(indptr)
-    for i, form in enumerate(forms):
-        chosen = np.flatnonzero((learnt.form == i) & _enough_rows(form, lengths, season_length))
+    for i, form in enumerate(forms or FORMS):
+        chosen = np.flatnonzero((learnt.weight[:, i] > 0) & _enough_rows(form, lengths, season_length))
         for part in longest_first(values, indptr, chosen):
-            own = Parameters(*(p[None, part.position] for p in learnt[1:5]))
-            states = _first_states(part, form, season_length)
-            for _ in one_step(part, own, states, multiplicative=form.multiplicative):
-                pass
-            ahead = states.level.T + np.zeros(horizon)
-            if states.slope is not None:
-                # phi + phi^2 + ... + phi^h times the slope.
-                ahead += states.slope.T * np.cumsum(own.phi.T ** np.arange(1, horizon + 1), axis=1)
-            if states.season is not None:
-                place = (part.lengths[:, None] + np.arange(horizon)) % season_length
-                season = states.season[place, 0, np.arange(len(place))[:, None]]
-                ahead = ahead * season if form.multiplicative else ahead + season
-            yhat[part.position] = ahead * part.unit[:, None]
-    return yhat
+            own = Parameters(*(p[part.position, i][None] for p in learnt[1:5]))
+            weight = learnt.weight[part.position, i, None]
+            yhat[part.position] += weight * _ahead(part, form, own, horizon, season_length)
+            weights[part.position] += weight
+    return yhat / weights
+
+
+def _ahead(part: LongestFirst, form: Form, own: Parameters, horizon: int, m: int) -> Floats:
+    """Return the forecasts of one form, (S, H)."""
+    states = _first_states(part, form, m)
+    for _ in one_step(part, own, states, multiplicative=form.multiplicative):
+        pass
+    ahead: Floats = states.level.T + np.zeros(horizon)
+    if states.slope is not None:
+        # phi + phi^2 + ... + phi^h times the slope.
+        ahead += states.slope.T * np.cumsum(own.phi.T ** np.arange(1, horizon + 1), axis=1)
+    if states.season is not None:
+        place = (part.lengths[:, None] + np.arange(horizon)) % m
+        season = states.season[place, 0, np.arange(len(place))[:, None]]
+        ahead = ahead * season if form.multiplicative else ahead + season
+    return ahead * part.unit[:, None]
 
 
 def _enough_rows(form: Form, lengths: Positions, m: int) -> NDArray[np.bool_]:
@@ -225,7 +268,7 @@ def _enough_rows(form: Form, lengths: Positions, m: int) -> NDArray[np.bool_]:
 def _first_states(part: LongestFirst, form: Form, m: int) -> States:
     return initial_states(
         part,
-        damped=form.damped,
+        sloping=form.sloping,
         season_length=m if form.season != "N" else 1,
         multiplicative=form.multiplicative,
     )
@@ -247,8 +290,10 @@ def _likelihood(mean_squares: Floats, unit: Floats, n: Positions) -> Floats:
 def _grid(form: Form) -> Floats:
     """Return the points of the grid, (P, G), as the search has parameters."""
     axes = [_GRID["alpha"]]
+    if form.sloping:
+        axes.append(_GRID["beta"])
     if form.damped:
-        axes += [_GRID["beta"], tuple((phi - _PHI[0]) / (_PHI[1] - _PHI[0]) for phi in _GRID["phi"])]
+        axes.append(tuple((phi - _PHI[0]) / (_PHI[1] - _PHI[0]) for phi in _GRID["phi"]))
     if form.season != "N":
         axes.append(_GRID["gamma"])
     return np.array(list(product(*axes))).T
@@ -260,8 +305,8 @@ def _parameters(form: Form, share: Floats) -> Parameters:
     Those are alpha, beta / alpha, the place of phi between its bounds, and gamma / (1 - alpha).
     """
     alpha, zero = share[0], np.zeros(share.shape[1:])
-    beta = alpha * share[1] if form.damped else zero
-    phi = _PHI[0] + (_PHI[1] - _PHI[0]) * share[2] if form.damped else zero
+    beta = alpha * share[1] if form.sloping else zero
+    phi = _PHI[0] + (_PHI[1] - _PHI[0]) * share[2] if form.damped else zero + form.sloping
     gamma = (1 - alpha) * share[-1] if form.season != "N" else zero
     return Parameters(alpha, beta, gamma, phi)
 

@@ -104,7 +104,7 @@ def one_step(
             slope += beta[:, :k] * step
 
 
-def initial_states(part: LongestFirst, *, damped: bool, season_length: int, multiplicative: bool) -> States:
+def initial_states(part: LongestFirst, *, sloping: bool, season_length: int, multiplicative: bool) -> States:
     """Return the states before the first row, from the first rows by rule, (1, S) each.
 
     The season: means of the rows' differences from (ratios to) a centred moving average over the first whole seasons,
@@ -115,7 +115,7 @@ def initial_states(part: LongestFirst, *, damped: bool, season_length: int, mult
     ----------
     part : LongestFirst
         With a season at least two of them.
-    damped : bool
+    sloping : bool
         Whether there is a slope.
     season_length : int
         m; 1 for none.
@@ -133,7 +133,7 @@ def initial_states(part: LongestFirst, *, damped: bool, season_length: int, mult
     y = np.where(there, y[: count[0]], 0.0)
     level = total(y) / count
     slope = None
-    if damped:
+    if sloping:
         centred = np.where(there, time - (count - 1) / 2, 0.0)
         steps = total(centred * y) / total(centred * centred)
         level = level - steps * (count + 1) / 2
