@@ -254,9 +254,12 @@ class Prior:
             thetas = _THETAS
         if self.kind == "seasonal_smoothing" and self.season > 1:
             seasonal = _SEASONAL
-        return torch.from_numpy(np.stack([self._cut(left, a, b) for a, b in itertools.product(thetas, seasonal)]))
+        # The same for all of them.
+        remainders = _remainders(left, self.layout.reach - self.layout.ahead)
+        pairs = itertools.product(thetas, seasonal)
+        return torch.from_numpy(np.stack([self._cut(left, remainders, a, b) for a, b in pairs]))
 
-    def _cut(self, left: FloatArray, theta: float, seasonal: float) -> FloatArray:
+    def _cut(self, left: FloatArray, remainders: FloatArray, theta: float, seasonal: float) -> FloatArray:
         """Return the weights that the used lags can have: the expansion's, changed least so that `left` divides it."""
         used, reach = np.array(self.layout.lags), self.layout.reach - self.layout.ahead
         whole = np.zeros(reach + 1)
@@ -265,7 +268,6 @@ class Prior:
             for j in range(lag, reach + 1):
                 whole[j] += share * whole[j - lag]
         weights = -whole[used]
-        remainders = _remainders(left, reach)
         need = remainders[0] - weights @ remainders[used]
         if len(need):
             rows = remainders[used].T
