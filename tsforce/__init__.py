@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tsforce.evaluation.compare import compare
     from tsforce.evaluation.compare_modes import ModeComparison, compare_modes
     from tsforce.evaluation.tune import tune
+    from tsforce.forecasting.auto.auto_narx import AutoNARX
     from tsforce.forecasting.base import Forecaster
     from tsforce.forecasting.baselines import Baseline
     from tsforce.forecasting.ensemble import Ensemble
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tsforce.identification.regressor import NARXRegressor
 
 __all__ = [
+    "AutoNARX",
     "BacktestResult",
     "Baseline",
     "BoxCox",
@@ -75,6 +77,7 @@ _HOMES = {
     "ModeComparison": "tsforce.evaluation.compare_modes",
     "compare_modes": "tsforce.evaluation.compare_modes",
     "tune": "tsforce.evaluation.tune",
+    "AutoNARX": "tsforce.forecasting.auto.auto_narx",
     "Forecaster": "tsforce.forecasting.base",
     "Baseline": "tsforce.forecasting.baselines",
     "Ensemble": "tsforce.forecasting.ensemble",

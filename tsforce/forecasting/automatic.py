@@ -20,7 +20,7 @@ from tsforce.forecasting.arguments import output_lags_of, resolve_lags
 from tsforce.training.fit import LINEAR
 from tsforce.training.solvers.priors import PRIORS
 
-__all__ = ["is_auto", "lags_for", "prior_for", "scaling_for", "scope_for", "transforms_for"]
+__all__ = ["is_auto", "is_positive", "lags_for", "prior_for", "scaling_for", "scope_for", "transforms_for"]
 
 # Least and most lags in a row that are taken without being asked for, apart from those of a season.
 _FEW, _MANY = 4, 256
@@ -74,10 +74,11 @@ def transforms_for(transforms: Any, kind: Any, panel: Panel, *, pooled: bool, ha
     plain = isinstance(kind, Family) and kind.closed_form and (not pooled or kind != LINEAR)
     if plain or not has_lags:
         return ()
-    return (Log(),) if kind != LINEAR and _is_positive(panel) else (MeanScale(),)
+    return (Log(),) if kind != LINEAR and is_positive(panel) else (MeanScale(),)
 
 
-def _is_positive(panel: Panel) -> bool:
+def is_positive(panel: Panel) -> bool:
+    """Return whether logarithms suit every series: all values are positive, and none is next to 0."""
     starts = panel.indptr[:-1]
     with np.errstate(invalid="ignore"):
         low = np.fmin.reduceat(panel.values, starts, axis=0)

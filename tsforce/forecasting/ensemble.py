@@ -14,8 +14,6 @@ from tsforce.errors import (
     ArgumentError,
     ArgumentTypeError,
     SeriesTooShortError,
-    UnseenSeriesError,
-    abbreviate,
     check_choice,
 )
 from tsforce.forecasting.base import Forecaster
@@ -31,7 +29,7 @@ from tsforce.forecasting.parts import (
     targets_of,
     values_of,
 )
-from tsforce.forecasting.side_by_side import SideBySide, forecasts_at
+from tsforce.forecasting.side_by_side import SideBySide, left_out, stacked
 
 __all__ = ["Ensemble"]
 
@@ -149,7 +147,7 @@ class Ensemble(SideBySide):
                 failures.append(f"{name}: {error}")
         if not fitted:
             raise SeriesTooShortError(f"no member can fit any series. {failures[0]}")
-        fits = np.array([[i not in set(self._left_out(m)) for i in panel.id_list] for m in fitted.values()])
+        fits = np.array([[i not in set(left_out(m)) for i in panel.id_list] for m in fitted.values()])
         # A member without weight adds nothing, so it covers nothing.
         heard = dict(zip(named, self._check_weights(len(named)) > 0, strict=True))
         count = fits[[heard[name] for name in fitted]].sum(axis=0)
@@ -170,10 +168,6 @@ class Ensemble(SideBySide):
     @property
     def _takes_copies(self) -> bool:  # type: ignore[override]
         return all(member._takes_copies for member in self._named_members().values())
-
-    @staticmethod
-    def _left_out(member: Forecaster) -> list[Any]:
-        return list(getattr(member, "short_series_", []))
 
     def _read(self, df: Any, inputs: dict[str, tuple[str, ...]]) -> Panel:
         return reader_of([self])._read(df, inputs)
@@ -223,28 +217,14 @@ class Ensemble(SideBySide):
         index = self._rows_.last_rows()
         stack = np.full((len(self.members_), len(index), steps, self._rows_.n_channels), np.nan)
         for number, member in enumerate(self.members_.values()):
-            out = set(self._left_out(member))
+            out = set(left_out(member))
             mine = np.array([name not in out for name in self._rows_.id_list])
             given = {"future_df": future_df} if member._inputs()["future_exog"] else {}
             stack[number, mine] = values_of(member, member.predict(steps, **given), steps)
         return write_forecasts(self._rows_, index, self._combine(stack), self.name, with_cutoff=False)
 
     def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
-        stack = np.full((len(self.members_), len(index), horizon, panel.n_channels), np.nan)
-        heard = np.zeros((len(self.members_), len(index), 1, 1), dtype=bool)
-        for number, member in enumerate(self.members_.values()):
-            out = set(self._left_out(member))
-            mine = np.array([panel.id_list[i] not in out for i in index.series])
-            if mine.any():
-                heard[number, mine] = True
-                part = WindowIndex(index.series[mine], index.rows[mine])
-                stack[number, mine] = forecasts_at(member, panel, part, horizon)
-        # A step that one member cannot know is known to none: members must not change within a horizon.
-        stack[:, (heard & np.isnan(stack)).any(axis=0)] = np.nan
-        nobody = ~heard.any(axis=(0, 2, 3))
-        if nobody.any():
-            names = abbreviate(dict.fromkeys(panel.id_list[i] for i in index.series[nobody]))
-            raise UnseenSeriesError(f"series {names}: no member of the Ensemble was fitted on it.")
+        stack = stacked(list(self.members_.values()), panel, index, horizon, together="Ensemble")
         return self._combine(stack), {}
 
     def _combine(self, stack: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from tsforce.data.common_scale import CommonScale
 from tsforce.data.frame import series_frame
-from tsforce.data.future import read_future
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.data.transforms import Difference, MeanScale, Standardize, Transform
 from tsforce.dynamics.lags import LagLayout
@@ -18,9 +16,7 @@ from tsforce.dynamics.models.families import Family, Polynomial
 from tsforce.dynamics.target_features import target_features
 from tsforce.errors import (
     ArgumentError,
-    UnusedColumnWarning,
     check_choice,
-    warn,
 )
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import (
@@ -35,7 +31,7 @@ from tsforce.forecasting.arguments import (
 from tsforce.forecasting.automatic import is_auto, lags_for, prior_for, scaling_for, scope_for, transforms_for
 from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
-from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
+from tsforce.forecasting.parts import begin_fit, end_fit, season_length_for
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.side_by_side import SideBySide
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
@@ -483,23 +479,7 @@ class NARXForecaster(HasTraining, SideBySide):
             If a series has fewer rows than the lags reach back over: the mean of those that it has stands for the rest.
             If a transform had to move an observed value.
         """
-        check_fitted(self)
-        steps = horizon_of(self, horizon)
-        panel = self._rows_ if history is None else self.read(history)
-        if not panel.columns.future_exog:
-            if future_df is not None:
-                warn(f"future_df is not read: this {self.name} has no future_exog.", UnusedColumnWarning)
-            return self._frame(panel, panel.last_rows(), steps, with_cutoff=False)
-        several = isinstance(future_df, Mapping)
-        scenarios = dict(future_df) if several else {"": future_df}
-        if not scenarios:
-            raise ArgumentError("future_df is an empty dict; give at least one scenario, name -> frame.")
-        values = [read_future(panel, frame, steps) for frame in scenarios.values()]
-        copies = panel.take(np.tile(np.arange(panel.n_series), len(values)))
-        return self._frame(
-            copies.extended(steps, np.concatenate(values)), copies.last_rows(), steps,
-            with_cutoff=False, scenarios=list(scenarios) if several else None,
-        )  # fmt: skip
+        return self._predict(horizon, future_df=future_df, history=history)
 
     def _companion(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
         return companion_of(self._rolling_, *self._rolling_.joined(self._rows_, panel, index), horizon)

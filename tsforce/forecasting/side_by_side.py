@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tsforce.data.frame import resolve_cutoffs, write_forecasts
+from tsforce.data.future import read_future
 from tsforce.data.panel import FloatArray, Panel, WindowIndex
+from tsforce.errors import ArgumentError, UnseenSeriesError, UnusedColumnWarning, abbreviate, warn
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import check_fitted, horizon_of, values_of
 
-__all__ = ["SideBySide", "forecasts_at"]
+__all__ = ["SideBySide", "forecasts_at", "left_out", "stacked"]
 
 
 class SideBySide(Forecaster):
@@ -29,6 +33,26 @@ class SideBySide(Forecaster):
         check_fitted(self)
         panel, steps = self.read(df), horizon_of(self, horizon)
         return self._frame(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
+
+    def _predict(self, horizon: int | None, *, future_df: Any, history: Any) -> Any:
+        """Return what ``predict`` of a forecaster with inputs does: see ``NARXForecaster.predict``."""
+        check_fitted(self)
+        steps = horizon_of(self, horizon)
+        panel = self._rows_ if history is None else self.read(history)
+        if not panel.columns.future_exog:
+            if future_df is not None:
+                warn(f"future_df is not read: this {self.name} has no future_exog.", UnusedColumnWarning)
+            return self._frame(panel, panel.last_rows(), steps, with_cutoff=False)
+        several = isinstance(future_df, Mapping)
+        scenarios = dict(future_df) if several else {"": future_df}
+        if not scenarios:
+            raise ArgumentError("future_df is an empty dict; give at least one scenario, name -> frame.")
+        values = [read_future(panel, frame, steps) for frame in scenarios.values()]
+        copies = panel.take(np.tile(np.arange(panel.n_series), len(values)))
+        return self._frame(
+            copies.extended(steps, np.concatenate(values)), copies.last_rows(), steps,
+            with_cutoff=False, scenarios=list(scenarios) if several else None,
+        )  # fmt: skip
 
     def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> tuple[FloatArray, dict[str, int]]:
         """Return the forecasts after some windows of a panel with this forecaster's own inputs, (W, H, C).
@@ -62,3 +86,38 @@ def forecasts_at(model: Forecaster, panel: Panel, index: WindowIndex, horizon: i
         check_fitted(model)
         return model._ahead(model.read(panel), index, horizon)[0]
     return values_of(model, model.predict_at(panel, index, horizon), horizon)
+
+
+def left_out(model: Forecaster) -> list[Any]:
+    """Return the ids of series that a fitted forecaster was given and could not fit."""
+    return list(getattr(model, "short_series_", []))
+
+
+def stacked(
+    members: Sequence[Forecaster], panel: Panel, index: WindowIndex, horizon: int, *, together: str
+) -> FloatArray:
+    """Return the forecasts of several fitted forecasters, (members, W, H, C), NaN where one has fitted no such series.
+
+    A step that one member cannot know, for want of its inputs, is NaN for all: who is heard must not change within a
+    horizon.
+
+    Raises
+    ------
+    UnseenSeriesError
+        If no member has fitted a series; `together` is what they are called.
+    """
+    stack = np.full((len(members), len(index), horizon, panel.n_channels), np.nan)
+    heard = np.zeros((len(members), len(index), 1, 1), dtype=bool)
+    for number, member in enumerate(members):
+        out = set(left_out(member))
+        mine = np.array([panel.id_list[i] not in out for i in index.series], dtype=bool)
+        if mine.any():
+            heard[number, mine] = True
+            part = WindowIndex(index.series[mine], index.rows[mine])
+            stack[number, mine] = forecasts_at(member, panel, part, horizon)
+    stack[:, (heard & np.isnan(stack)).any(axis=0)] = np.nan
+    nobody = ~heard.any(axis=(0, 2, 3))
+    if nobody.any():
+        names = abbreviate(dict.fromkeys(panel.id_list[i] for i in index.series[nobody]))
+        raise UnseenSeriesError(f"series {names}: no member of the {together} was fitted on it.")
+    return stack

@@ -1,0 +1,274 @@
+"""AutoNARX: one line, the strongest answer that the rows support."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from tsforce.data.panel import FloatArray, Panel, WindowIndex
+from tsforce.errors import UnseenSeriesError, abbreviate, check_choice
+from tsforce.forecasting.arguments import check_count, check_number
+from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, candidates_for, seasons_for
+from tsforce.forecasting.auto.choice import Choice, choose
+from tsforce.forecasting.auto.clock import Clock
+from tsforce.forecasting.auto.explanation import Explanation, leaderboard
+from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, run_trial
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
+from tsforce.forecasting.side_by_side import SideBySide, stacked
+from tsforce.scoring.cutoffs import even_draw
+
+__all__ = ["AutoNARX"]
+
+# Series on trial at most; the choice then is the panel's.
+_MOST_SERIES = {"fast": 1500, "balanced": 5000, "accurate": 20000}
+
+
+class AutoNARX(SideBySide):
+    """The combination of the best of many forecasters, tried closed loop inside the training rows.
+
+    Parameters
+    ----------
+    horizon : int
+        H, the steps to forecast.
+    season_length : int or sequence of int, optional
+        By default what goes with the frequency, or where that says nothing (yearly data, whole-number stamps) what the
+        series show; a longer season (168 hours beside 24) is looked for in the series. Several are taken as they are.
+        The first one measures errors.
+    freq : "infer", pandas alias or offset, or int
+    budget : "fast", "balanced" or "accurate"
+        How much is tried. "fast": reference methods, smoothing, linear maps. "balanced": linear maps by robust least
+        squares, and a perceptron where there are rows for it. "accurate": a recurrent network too.
+    time_limit : float, optional
+        Seconds on the clock for the whole fit, about; what is left untried then says so in ``leaderboard_``.
+    past_exog, future_exog, static, calendar : sequence of str
+        As in ``NARXForecaster``; reference methods read none.
+    missing : "raise" or "own_output"
+        As in ``NARXForecaster``.
+    random_state : int
+    verbose : bool
+        Show what is tried, and the time left, on stderr.
+    alias : str, optional
+        Name of the forecast's column; the class name by default.
+    id_col, time_col : str
+    target_col : str or sequence of str
+
+    Attributes
+    ----------
+    leaderboard_ : DataFrame
+        One row per candidate: candidate, family, error, error_1 (at the last cutoff), error_2 ..., n_series,
+        cpu_seconds, weight (mean share of the forecasts), status. Errors are relative to the seasonal naive forecast
+        (1): half of the error in scales, half of sMAPE; without sMAPE where a value is not positive.
+    season_lengths_ : tuple of int
+        Those that were tried.
+    season_length_ : int
+    members_ : dict of str -> Forecaster
+        What is heard, fitted on all rows.
+    short_series_ : list
+        Always empty: there is a member for every series.
+    freq_, train_end_
+        As in every forecaster.
+
+    Notes
+    -----
+    Candidates are fitted on the rows before the first of up to three cutoffs at the end of each series, and forecast
+    the horizon after each. What is chosen is fitted once more, on all rows.
+
+    Examples
+    --------
+    >>> from tsforce import AutoNARX
+    >>> from tsforce.datasets import load
+    >>> model = AutoNARX(horizon=12, budget="fast").fit(load("airpassengers"))
+    >>> model.predict().shape
+    (12, 4)
+    >>> bool(model.leaderboard_["error"].min() < 0.5)
+    True
+    """
+
+    def __init__(
+        self,
+        horizon: int,
+        *,
+        season_length: Any = None,
+        freq: Any = "infer",
+        budget: str = "balanced",
+        time_limit: float | None = None,
+        past_exog: Any = (),
+        future_exog: Any = (),
+        static: Any = (),
+        calendar: Any = (),
+        missing: str = "raise",
+        random_state: int = 0,
+        verbose: bool = False,
+        alias: str | None = None,
+        id_col: str = "unique_id",
+        time_col: str = "ds",
+        target_col: Any = "y",
+    ) -> None:
+        self.horizon = horizon
+        self.season_length = season_length
+        self.freq = freq
+        self.budget = budget
+        self.time_limit = time_limit
+        self.past_exog = past_exog
+        self.future_exog = future_exog
+        self.static = static
+        self.calendar = calendar
+        self.missing = missing
+        self.random_state = random_state
+        self.verbose = verbose
+        self.alias = alias
+        self.id_col = id_col
+        self.time_col = time_col
+        self.target_col = target_col
+
+    def fit(self, df: Any, y: None = None, *, mode: Any = None) -> Self:
+        """Try, choose, and learn from all rows what was chosen.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Long frame; every row is learnt from.
+        y : None
+            scikit-learn's slot.
+        mode : str or Forcing, optional
+            Mode in which every candidate with one learns; by default linear maps per series open loop, others under the
+            curriculum. Remembered in ``mode_``.
+
+        Returns
+        -------
+        AutoNARX
+            Itself. Ctrl-C while candidates are on trial ends the trials: the best so far is fitted.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If a parameter is not accepted.
+        FrameError
+            With every fault of the frame.
+        """
+        begin_fit(self, y)
+        horizon = check_count("horizon", self.horizon)
+        check_choice("budget", self.budget, BUDGETS)
+        limit = self.time_limit
+        if limit is not None:
+            limit = check_number("time_limit", limit, auto=False, above_zero=True)
+        clock = Clock(limit, self.name, verbose=self.verbose)
+        panel = self.read(df)
+        check_complete(self, panel)
+        seasons = seasons_for(panel, self.season_length)
+        sample = even_draw(panel.n_series, _MOST_SERIES[self.budget])
+        alone = len(sample) == panel.n_series
+        windows = TrialWindows.of(panel if alone else panel.take(sample), horizon, seasons[0])
+        candidates = candidates_for(panel, self._wanted(horizon, seasons))
+        if mode is not None:
+            candidates = [candidate.trained(mode) for candidate in candidates]
+            self.mode_ = mode
+        trials, untried = self._try(candidates, windows, clock)
+        choice = choose(trials, windows, each=alone)
+        if not alone:
+            choice = choice.everywhere(panel.n_series)
+        self._learn(panel, trials, choice, clock)
+        clock.end()
+        shares = choice.shares()
+        self.leaderboard_ = leaderboard(trials, untried, windows, shares.mean(axis=1))
+        self.season_lengths_ = seasons
+        self.short_series_: list[Any] = []
+        self._trials_, self._windows_, self._shares_ = trials, windows, shares
+        end_fit(self, panel, seasons[0])
+        return self
+
+    def _wanted(self, horizon: int, seasons: tuple[int, ...]) -> Wanted:
+        shared = {name: getattr(self, name) for name in ("freq", "id_col", "time_col", "target_col")}
+        narx = {
+            name: getattr(self, name)
+            for name in ("past_exog", "future_exog", "static", "calendar", "missing", "random_state")
+        }
+        return Wanted(horizon, seasons, shared, narx, self.budget)
+
+    def _try(
+        self, candidates: Sequence[Candidate], windows: TrialWindows, clock: Clock
+    ) -> tuple[list[Trial], list[Candidate]]:
+        """Return the trials, and the candidates that there was no time for."""
+        trials: list[Trial] = []
+        untried: list[Candidate] = []
+        try:
+            for number, candidate in enumerate(candidates):
+                if candidate.work > 0 and not clock.allows(candidate.work):
+                    untried.append(candidate)
+                    continue
+                clock.show(candidate.name, number + 1, len(candidates), sum(c.work for c in candidates[number:]))
+                trial = run_trial(candidate, windows, self.horizon)
+                clock.took(candidate.work, trial.seconds)
+                trials.append(trial)
+        except KeyboardInterrupt:
+            if not trials:
+                raise
+            untried = [c for c in candidates if all(c is not trial.candidate for trial in trials)]
+        return trials, untried
+
+    def _learn(self, panel: Panel, trials: Sequence[Trial], choice: Choice, clock: Clock) -> None:
+        """Fit on all rows what is heard, what is heard most first, as long as there is time."""
+        shares = choice.shares().mean(axis=1)
+        order = [int(i) for i in np.argsort(-shares, kind="stable") if shares[i] > 0]
+        members: dict[str, Forecaster] = {}
+        heard = []
+        for done, i in enumerate(order):
+            candidate = trials[i].candidate
+            if members and not clock.allows_again(trials[i].seconds):
+                continue
+            clock.show(f"{candidate.name}, on all rows", done + 1, len(order))
+            members[candidate.name] = fit_quietly(candidate.model, panel, candidate.mode)
+            heard.append(i)
+        self.members_ = members
+        self._choice_ = choice.of(heard)
+
+    # ---- after the fit
+
+    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
+        """Return combined closed-loop forecasts after the last training row of each series, or of `history`.
+
+        Parameters and result are those of ``NARXForecaster.predict``.
+
+        Returns
+        -------
+        DataFrame
+            unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
+        """
+        return self._predict(horizon, future_df=future_df, history=history)
+
+    def explain(self, unique_id: Any) -> Explanation:
+        """Return what is heard for a series and how it did on trial; print it, or ``.plot()`` it.
+
+        Parameters
+        ----------
+        unique_id : hashable
+            A series of the training rows.
+
+        Raises
+        ------
+        UnseenSeriesError
+            If there is no such series.
+        """
+        check_fitted(self)
+        place = self._rows_.position.get(unique_id)
+        if place is None:
+            raise UnseenSeriesError(
+                f"series {str(unique_id)!r} was not fitted; those that were: {abbreviate(self._rows_.id_list)}."
+            )
+        on_trial = self._windows_.panel.position.get(unique_id)
+        return Explanation(unique_id, self._trials_, self._windows_, on_trial, self._shares_[:, place])
+
+    @property
+    def _takes_copies(self) -> bool:  # type: ignore[override]
+        return all(member._takes_copies for member in self.members_.values())
+
+    def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> tuple[FloatArray, dict[str, int]]:
+        place = np.array([self._rows_.position.get(name, -1) for name in panel.id_list], dtype=np.int64)
+        if (place[index.series] < 0).any():
+            unseen = dict.fromkeys(panel.id_list[i] for i in index.series if place[i] < 0)
+            raise UnseenSeriesError(f"series {abbreviate(unseen)}: no member of {self.name} was fitted on it.")
+        stack = stacked(list(self.members_.values()), panel, index, horizon, together=self.name)
+        return self._choice_.combine(stack, place[index.series]), {}

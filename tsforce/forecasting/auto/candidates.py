@@ -1,0 +1,183 @@
+"""What AutoNARX tries: forecasters of every family, cheap ones first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tsforce.data.frequency import season_length_of
+from tsforce.data.panel import Panel
+from tsforce.data.transforms import Difference, Log, Transform
+from tsforce.errors import ArgumentError, check_choice
+from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.auto.seasons import find_longer_season, find_season
+from tsforce.forecasting.automatic import is_positive
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.baselines import Baseline
+from tsforce.forecasting.narx import NARXForecaster
+
+__all__ = ["BUDGETS", "Candidate", "Wanted", "candidates_for", "seasons_for"]
+
+BUDGETS = ("fast", "balanced", "accurate")
+
+# A lag set takes at most one row in so many of a typical series.
+_SHARE = 3
+# Least lags in a row.
+_FEW = 4
+# Rows of all series together from which a network has something to learn from.
+_ROWS_FOR_NETWORKS = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A forecaster that is tried.
+
+    Attributes
+    ----------
+    name : str
+        What it is, in words.
+    family : str
+        Candidates of one family are alike: a combination wants members of several.
+    model : Forecaster
+        Not fitted.
+    mode : str or None
+        What it is trained in; None for reference methods.
+    work : float
+        Guess of what a fit costs, in any unit.
+    """
+
+    name: str
+    family: str
+    model: Forecaster
+    mode: str | None
+    work: float
+
+    def trained(self, mode: Any) -> Candidate:
+        """Return the candidate that is trained in another mode; a reference method is what it was."""
+        return self if self.mode is None else replace(self, mode=mode)
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What all candidates are given.
+
+    Attributes
+    ----------
+    horizon : int
+    seasons : tuple of int
+        The first one measures errors; (1,) for none.
+    shared : dict
+        Arguments of every forecaster: freq and the names of columns.
+    narx : dict
+        Further arguments of every NARXForecaster: inputs, missing, random_state.
+    budget : str
+    """
+
+    horizon: int
+    seasons: tuple[int, ...]
+    shared: dict[str, Any]
+    narx: dict[str, Any]
+    budget: str
+
+
+def seasons_for(panel: Panel, season_length: Any) -> tuple[int, ...]:
+    """Return the season lengths to try, the first one that by which errors are measured.
+
+    Parameters
+    ----------
+    panel : Panel
+    season_length : int, sequence of int or None
+        Several are taken as they are. One is followed by a longer one that the series show, if they do. None: what goes
+        with the frequency; where that is 1, what the series show.
+
+    Raises
+    ------
+    ArgumentError
+        If one is not a whole number of at least 1.
+    """
+    if isinstance(season_length, Iterable) and not isinstance(season_length, str):
+        given = tuple(dict.fromkeys(check_count("season_length", one) for one in season_length))
+        if not given:
+            raise ArgumentError("season_length is empty; give one or several lengths, or None.")
+        return given
+    if season_length is not None:
+        first = check_count("season_length", season_length)
+    else:
+        first = season_length_of(panel.clock.freq)
+        first = first if first > 1 else find_season(panel)
+    longer = find_longer_season(panel, first)
+    return (first,) if longer is None else (first, longer)
+
+
+def candidates_for(panel: Panel, wanted: Wanted) -> list[Candidate]:
+    """Return what is worth trying on a panel within a budget, cheap ones first; the first one forecasts any series."""
+    check_choice("budget", wanted.budget, BUDGETS)
+    found = [*_references(wanted), *_smoothing(panel, wanted), *_local_maps(panel, wanted), *_pooled(panel, wanted)]
+    return sorted(found, key=lambda candidate: candidate.work)
+
+
+def _references(wanted: Wanted) -> Iterator[Candidate]:
+    season = wanted.seasons[0]
+    for method in ("naive", "seasonal_naive", "drift", "naive2"):
+        if season > 1 or method in ("naive", "drift"):
+            model = Baseline(method, horizon=wanted.horizon, season_length=season, **wanted.shared)
+            yield Candidate(method, "naive", model, None, 0.0)
+
+
+def _smoothing(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
+    for method in ("theta", "ets"):
+        model = Baseline(method, horizon=wanted.horizon, season_length=wanted.seasons[0], **wanted.shared)
+        yield Candidate(method, method, model, None, 4.0 * len(panel.values))
+
+
+def _local_maps(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
+    """Linear maps per series: with and without logarithms, differences, of few and of many lags."""
+    rows, n_rows = int(np.median(panel.lengths)), len(panel.values)
+    losses = ("mse",) if wanted.budget == "fast" else ("huber",)
+    logs: tuple[tuple[Transform, ...], ...] = ((), (Log(),)) if is_positive(panel) else ((),)
+    differences = [None, *(Difference(lag) for lag in dict.fromkeys((1, *wanted.seasons)) if 3 * lag < rows)]
+    for loss in losses:
+        for log in logs:
+            for difference in differences:
+                for lags in _lag_sets(rows, wanted):
+                    transforms = (*log, *((difference,) if difference is not None else ()))
+                    said = " ".join(map(str, transforms)) or "levels"
+                    model = NARXForecaster(
+                        wanted.horizon, lags, scope="local", season_length=wanted.seasons[0],
+                        target_transforms=transforms, loss=loss, short_series="drop", **wanted.shared, **wanted.narx,
+                    )  # fmt: skip
+                    work = n_rows * (lags / 50 + 1) * (3 if loss == "huber" else 1)
+                    yield Candidate(f"linear, {said}, {lags} lags", "linear", model, "open_loop", work)
+
+
+def _lag_sets(rows: int, wanted: Wanted) -> list[int]:
+    """Return how many lags to try: a horizon, one and two seasons, four horizons; what a typical series can bear."""
+    season = wanted.seasons[0]
+    tried = {wanted.horizon, season + 1, 2 * season + 1 if season > 1 else 1, 4 * wanted.horizon}
+    found = sorted(lags for lags in tried if _FEW <= lags <= rows // _SHARE)
+    return found or [min(_FEW, max(1, rows // _SHARE))]
+
+
+def _pooled(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
+    n_rows = len(panel.values)
+    logs: tuple[Any, ...] = ("auto", (Log(),)) if is_positive(panel) else ("auto",)
+    if panel.n_series > 1:
+        for transforms in logs:
+            said = "levels" if transforms == "auto" else "Log()"
+            model = NARXForecaster(
+                wanted.horizon, scope="global", season_length=wanted.seasons[0], target_transforms=transforms,
+                short_series="drop", **wanted.shared, **wanted.narx,
+            )  # fmt: skip
+            yield Candidate(f"linear for all, {said}", "linear for all", model, "curriculum", 8.0 * n_rows)
+    if wanted.budget == "fast" or n_rows < _ROWS_FOR_NETWORKS:
+        return
+    networks = ("mlp",) if wanted.budget == "balanced" else ("mlp", "gru")
+    for name in networks:
+        model = NARXForecaster(
+            wanted.horizon, model=name, season_length=wanted.seasons[0], short_series="drop", **wanted.shared,
+            **wanted.narx,
+        )  # fmt: skip
+        yield Candidate(name, name, model, "curriculum", 1e6 + 100.0 * n_rows)

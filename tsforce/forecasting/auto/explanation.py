@@ -1,0 +1,145 @@
+"""What was chosen, and why: a table of all candidates, and words for one series."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsforce.data.panel import FloatArray
+from tsforce.forecasting.auto.candidates import Candidate
+from tsforce.forecasting.auto.trials import Trial, TrialWindows
+
+__all__ = ["Explanation", "leaderboard", "relative_to"]
+
+
+def relative_to(errors: FloatArray, reference: FloatArray) -> float:
+    """Return the error in windows of one candidate relative to another's, where both have one; NaN if nowhere.
+
+    Half the sum of the ratios of mean errors in scales and of mean sMAPE, or the first alone, as in the OWA of the M
+    competitions.
+
+    Parameters
+    ----------
+    errors, reference : (W, 2) float64
+        As from ``TrialWindows.errors_of``.
+    """
+    both = ~np.isnan(errors) & ~np.isnan(reference)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        means = [np.nanmean(np.where(both, part, np.nan), axis=0) for part in (errors, reference)]
+        ratios = means[0] / np.where(means[1] > 0, means[1], np.nan)
+        return float(np.nanmean(ratios))
+
+
+def _reference(trials: Sequence[Trial]) -> Trial:
+    names = [trial.candidate.name for trial in trials]
+    return trials[names.index("seasonal_naive") if "seasonal_naive" in names else 0]
+
+
+def leaderboard(
+    trials: Sequence[Trial], untried: Sequence[Candidate], windows: TrialWindows, shares: FloatArray
+) -> Any:
+    """Return the table of all candidates, best first; see ``AutoNARX.leaderboard_``.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+    untried : sequence of Candidate
+    windows : TrialWindows
+    shares : (M,) float64
+        Mean share of each trial's candidate in the forecasts.
+    """
+    base = _reference(trials).errors
+    numbers = sorted(set(windows.number.tolist()))
+    rows = []
+    for trial, share in zip(trials, shares, strict=True):
+        judged = ~np.isnan(trial.errors).all(axis=1)
+        each = {
+            f"error_{n}": relative_to(trial.errors[windows.number == n], base[windows.number == n]) for n in numbers
+        }
+        rows.append(
+            {
+                "candidate": trial.candidate.name,
+                "family": trial.candidate.family,
+                "error": relative_to(trial.errors, base),
+                **each,
+                "n_series": len(set(windows.index.series[judged].tolist())),
+                "cpu_seconds": trial.cpu_seconds,
+                "weight": share,
+                "status": trial.failure or "tried",
+            }
+        )
+    rows += [
+        {"candidate": c.name, "family": c.family, "n_series": 0, "weight": 0.0, "status": "not tried: no time was left"}
+        for c in untried
+    ]
+    return pd.DataFrame(rows).sort_values("error", kind="stable", na_position="last").reset_index(drop=True)
+
+
+class Explanation:
+    """What is heard for one series, and how it did on trial.
+
+    Attributes
+    ----------
+    unique_id : hashable
+    frame : DataFrame
+        candidate, family, error (on this series, relative to the seasonal naive forecast; NaN where the series had no
+        cutoff to be tried at), weight (its share of the forecast); largest share first.
+    """
+
+    def __init__(
+        self, unique_id: Hashable, trials: Sequence[Trial], windows: TrialWindows, place: int | None, shares: FloatArray
+    ) -> None:
+        self.unique_id = unique_id
+        mine = np.zeros(len(windows.index), dtype=bool) if place is None else windows.index.series == place
+        base = _reference(trials)
+        self._n_windows = int(mine.sum())
+        self._reference = base.candidate.name
+        frame = pd.DataFrame(
+            {
+                "candidate": [trial.candidate.name for trial in trials],
+                "family": [trial.candidate.family for trial in trials],
+                "error": [relative_to(trial.errors[mine], base.errors[mine]) for trial in trials],
+                "weight": shares,
+            }
+        )
+        self.frame: Any = frame.sort_values(["weight", "error"], ascending=[False, True]).reset_index(drop=True)
+
+    def __str__(self) -> str:
+        heard = self.frame[self.frame["weight"] > 0]
+        families = heard.groupby("family")["weight"].sum().sort_values(ascending=False)
+        lines = [
+            f"Series {self.unique_id}: {len(heard)} of {len(self.frame)} candidates are heard, of "
+            + ", ".join(f"{name} ({share:.0%})" for name, share in families.items())
+            + "."
+        ]
+        if self._n_windows == 0:
+            lines.append("It was tried at no cutoff of its own: what did best on all series was taken.")
+        else:
+            best = self.frame.loc[self.frame["error"].idxmin()] if self.frame["error"].notna().any() else None
+            many = "1 cutoff" if self._n_windows == 1 else f"{self._n_windows} cutoffs"
+            if best is not None:
+                weighed = float((heard["error"].fillna(1.0) * heard["weight"]).sum())
+                lines.append(
+                    f"At {many} inside its rows their errors were {weighed:.2f} of {self._reference}'s on average; the "
+                    f"lowest was that of {best['candidate']}, {best['error']:.2f}."
+                )
+        lines.append(heard.head(8).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def plot(self, ax: Any = None) -> Any:
+        """Return a figure of each candidate's error and share (extra ``plot``).
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        """
+        from tsforce.plotting import plot_choice
+
+        return plot_choice(self.frame, reference=self._reference, ax=ax)

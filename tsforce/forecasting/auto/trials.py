@@ -1,0 +1,198 @@
+"""Candidates on trial: closed-loop forecasts at cutoffs inside the training rows, and their errors."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
+from tsforce.errors import TsforceError
+from tsforce.forecasting.auto.candidates import Candidate
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.side_by_side import forecasts_at, left_out
+from tsforce.scoring.metrics import abs_error, error_scale, has_scale, smape_terms, squared_error, sum_by
+
+__all__ = ["Trial", "TrialWindows", "fit_quietly", "is_intermittent", "run_trial"]
+
+# Windows at most, each of one horizon, one after the other at the end of the rows.
+_MOST_WINDOWS = 3
+# Rows before the first cutoff: two seasons and some, at least so many.
+_FEWEST_ROWS = 6
+# A series is intermittent where demand comes less often than every 1.32 steps (Syntetos, Boylan & Croston 2005, On the
+# categorization of demand patterns, Journal of the Operational Research Society 56).
+_INTERVAL = 1.32
+# Errors beyond so many scales count as that many: a roll-out that ran away is out of the question either way.
+_FAR = 1e3
+
+
+def is_intermittent(panel: Panel) -> Any:
+    """Return which series are mostly 0 between demands, (S,) bool."""
+    starts = panel.indptr[:-1]
+    zeros = np.add.reduceat((panel.values == 0).sum(axis=1), starts)
+    known = np.add.reduceat((~np.isnan(panel.values)).sum(axis=1), starts)
+    return known > _INTERVAL * (known - zeros)
+
+
+@dataclass(frozen=True, eq=False)
+class TrialWindows:
+    """The cutoffs at which candidates are tried.
+
+    Attributes
+    ----------
+    panel : Panel
+        All rows of the series.
+    learnt : Panel
+        Their rows up to the first cutoff, all that candidates on trial learn from.
+    index : WindowIndex, W windows
+    number : (W,) int64
+        1 for the last window of a series, 2 for the one before.
+    truth : (W, H, C) float64, original units
+    scale : (S, C) float64, original units
+        By which errors are divided: the mean seasonal-naive error in `learnt`; of intermittent series the standard
+        deviation.
+    squared : (S,) bool
+        Series judged by squares: where most values are 0 so is the median, and tells nothing of demand.
+    in_percent : bool
+        Whether sMAPE counts too: all values are positive.
+    """
+
+    panel: Panel
+    learnt: Panel
+    index: WindowIndex
+    number: IntArray
+    truth: FloatArray
+    scale: FloatArray
+    squared: Any
+    in_percent: bool
+
+    @classmethod
+    def of(cls, panel: Panel, horizon: int, season: int) -> TrialWindows:
+        """Return windows at the end of each series, as many as leave it rows to learn from; at most three."""
+        lengths = panel.lengths
+        count = np.clip((lengths - max(_FEWEST_ROWS, 2 * season + 2)) // horizon, 0, _MOST_WINDOWS)
+        # One window of few rows says more than none.
+        count = np.where((count == 0) & (lengths >= horizon + max(5, season + 1)), 1, count)
+        last = lengths - 1 - count * horizon
+        series = np.repeat(np.arange(panel.n_series), count)
+        nth = np.arange(len(series)) - np.repeat(np.cumsum(count) - count, count)
+        rows = last[series] + nth * horizon
+        ahead = panel.indptr[series][:, None] + rows[:, None] + np.arange(1, horizon + 1)
+        learnt = panel.windows(WindowIndex(np.arange(panel.n_series), last))
+        squared = is_intermittent(panel)
+        scale = error_scale(panel.values, panel.indptr, season, last + 1)
+        if squared.any():
+            scale = np.where(squared[:, None], _deviation(learnt), scale)
+        in_percent = bool(np.nanmin(panel.values) > 0)
+        number = (count[series] - nth).astype(np.int64)
+        return cls(panel, learnt, WindowIndex(series, rows), number, panel.values[ahead], scale, squared, in_percent)
+
+    @property
+    def n_windows(self) -> IntArray:
+        """Windows of each series, (S,)."""
+        return np.bincount(self.index.series, minlength=self.panel.n_series)
+
+    def errors_of(self, yhat: FloatArray) -> FloatArray:
+        """Return the error of each window in scales of its series, and its sMAPE in percent, (W, 2).
+
+        Mean over steps and targets; NaN where there is no forecast, no truth or no scale.
+        """
+        series = self.index.series
+        scale = np.where(has_scale(self.scale), self.scale, np.nan)[series]
+        squares = self.squared[series]
+        # Of missing values nothing can be said; of forecasts that are not there neither.
+        known = ~np.isnan(self.truth)
+        size = np.where(squares[:, None, None], squared_error(self.truth, yhat), abs_error(self.truth, yhat))
+        mean = _mean(size, known)
+        scaled = np.where(squares[:, None], np.sqrt(mean), mean) / scale
+        percent = _mean(smape_terms(self.truth, yhat), known) if self.in_percent else np.full_like(scaled, np.nan)
+        missing = np.isnan(yhat).all(axis=1)
+        both = np.stack([np.minimum(scaled, _FAR), np.minimum(percent, 200.0)], axis=-1)
+        # Inf and NaN of a forecast that is there is as far out as can be.
+        both = np.where(np.isnan(both) & ~np.isnan(scale)[:, :, None], [_FAR, 200.0], both)
+        both[missing] = np.nan
+        if not self.in_percent:
+            both[:, :, 1] = np.nan
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found: FloatArray = np.nanmean(both, axis=1)
+        return found
+
+    def by_series(self, errors: FloatArray) -> FloatArray:
+        """Return the mean of the windows of each series, (S, 2); NaN where it has none."""
+        known = ~np.isnan(errors)
+        total = sum_by(self.index.series, np.where(known, errors, 0.0), self.panel.n_series)
+        count = sum_by(self.index.series, known.astype(np.float64), self.panel.n_series)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _mean(values: FloatArray, known: Any) -> FloatArray:
+    """Return means over axis 1 of what is known, (W, C); NaN where nothing is."""
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _deviation(panel: Panel) -> FloatArray:
+    count = np.add.reduceat((~np.isnan(panel.values)).astype(np.float64), panel.indptr[:-1])
+    filled = np.nan_to_num(panel.values)
+    mean, square = (np.add.reduceat(part, panel.indptr[:-1]) / np.maximum(count, 1) for part in (filled, filled**2))
+    return np.sqrt(np.maximum(square - mean**2, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What became of a candidate.
+
+    Attributes
+    ----------
+    candidate : Candidate
+    yhat : (W, H, C) float64, original units
+        NaN where it could not fit the series.
+    errors : (W, 2) float64
+        As from `TrialWindows.errors_of`.
+    fits : (S,) bool
+        Which series it can fit.
+    cpu_seconds, seconds : float
+        Of its fit and forecasts on trial.
+    failure : str
+        Why it fitted nothing; empty if it did.
+    """
+
+    candidate: Candidate
+    yhat: FloatArray
+    errors: FloatArray
+    fits: Any
+    cpu_seconds: float
+    seconds: float
+    failure: str = ""
+
+
+def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Trial:
+    """Return the errors of a candidate that has learnt from the rows before the first cutoff of each series."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    n_windows, n_series = len(windows.index), windows.panel.n_series
+    yhat = np.full((n_windows, horizon, windows.panel.n_channels), np.nan)
+    fits, failure = np.zeros(n_series, dtype=bool), ""
+    try:
+        model = fit_quietly(candidate.model, windows.learnt, candidate.mode)
+        out = set(left_out(model))
+        fits = np.array([name not in out for name in windows.panel.id_list])
+        mine = fits[windows.index.series]
+        if mine.any():
+            index = WindowIndex(windows.index.series[mine], windows.index.rows[mine])
+            yhat[mine] = forecasts_at(model, windows.panel, index, horizon)
+    except (TsforceError, ArithmeticError, np.linalg.LinAlgError) as error:
+        failure = str(error)
+    errors = windows.errors_of(yhat)
+    return Trial(candidate, yhat, errors, fits, time.process_time() - cpu, time.perf_counter() - wall, failure)
+
+
+def fit_quietly(model: Forecaster, panel: Panel, mode: Any) -> Forecaster:
+    """Return a fitted clone; what it would warn of is a matter of the choice, which sees its errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.clone_unfitted().fit(panel, mode=mode)
