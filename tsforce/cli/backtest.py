@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from tsforce.cli.forecast import describe
-from tsforce.cli.model_names import DEFAULT
 from tsforce.cli.options import data_options, forecasters, model_options, split
 from tsforce.cli.tables import (
     as_options,
@@ -51,10 +50,9 @@ Examples:
 @click.option(
     "--model",
     multiple=True,
-    default=(DEFAULT,),
-    show_default=True,
     callback=split,
-    help="Models or reference methods, joined by commas; `tsforce bench list` shows all.",
+    help="Models or reference methods, joined by commas; `tsforce bench list` shows all. "
+    " [default: auto; narx where --lags, --mode, --transform, --exog-lags or --short-series say how]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file for the scores.")
 @click.option("--forecasts", type=click.Path(path_type=Path), help="A file for all forecasts beside the truth.")

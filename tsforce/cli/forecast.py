@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from tsforce.cli.model_names import DEFAULT
 from tsforce.cli.options import data_options, forecasters, model_options
 from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, with_columns, write
 from tsforce.errors import ArgumentError, abbreviate
@@ -31,9 +30,8 @@ Examples:
 @click.option("--horizon", type=click.IntRange(min=1), required=True, help="Steps to forecast.")
 @click.option(
     "--model",
-    default=DEFAULT,
-    show_default=True,
-    help="A model (narx, linear-local, linear-global, mlp) or a reference method; `tsforce bench list` shows all.",
+    help="A model (auto, narx, linear-local, linear-global, mlp) or a reference method; `tsforce bench list` shows "
+    "all.  [default: auto; narx where --lags, --mode, --transform, --exog-lags or --short-series say how]",
 )
 @click.option("--future", type=click.Path(path_type=Path), help="File with the --future-exog columns of the horizon.")
 @click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file.  [default: csv on stdout]")
@@ -41,7 +39,13 @@ Examples:
 @data_options
 @model_options
 def forecast(
-    file: Path, horizon: int, model: str, future: Path | None, out: Path | None, plot: Path | None, **options: Any
+    file: Path,
+    horizon: int,
+    model: str | None,
+    future: Path | None,
+    out: Path | None,
+    plot: Path | None,
+    **options: Any,
 ) -> None:
     """Forecast each series of FILE, csv or parquet in long form: one row per series and time.
 
@@ -57,7 +61,7 @@ def forecast(
     from tsforce.data.future import read_future
     from tsforce.dynamics.threads import set_threads
 
-    (forecaster,) = forecasters((model,), horizon, options).values()
+    (forecaster,) = forecasters(() if model is None else (model,), horizon, options).values()
     set_threads(options["threads"])
     with shown_warnings():
         frame, has_lines = read(file, options)

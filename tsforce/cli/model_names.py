@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tsforce.errors import check_choice
+from tsforce.errors import ArgumentError, check_choice
 
 if TYPE_CHECKING:
     from tsforce import Forecaster
     from tsforce.datasets import Competition
 
-__all__ = ["ALIASES", "DEFAULT", "entries", "make", "model_names"]
+__all__ = ["ALIASES", "DEFAULT", "SETTABLE", "entries", "make", "model_names"]
 
 ALIASES = {"linear": "linear-local"}
-#: The model that nobody named: ``NARXForecaster`` with its own defaults, whatever they are.
-DEFAULT = "narx"
+#: The model that nobody named: ``AutoNARX`` with its own defaults, whatever they are; and what is taken in its place
+#: where something is said about the model that only ``NARXForecaster`` has: that one with its own defaults.
+DEFAULT, SETTABLE = "auto", "narx"
 _MODELS: dict[str, dict[str, Any]] = {
-    DEFAULT: {},
+    SETTABLE: {},
     "linear-local": {"model": "linear", "scope": "local"},
     "linear-global": {"model": "linear", "scope": "global"},
     "mlp": {"model": "mlp", "scope": "global"},
@@ -30,7 +31,7 @@ def model_names() -> tuple[str, ...]:
     """Return every name that ``--models`` accepts, aliases aside."""
     from tsforce.forecasting.baselines import METHODS
 
-    return (*METHODS, *_MODELS)
+    return (*METHODS, DEFAULT, *_MODELS)
 
 
 def entries(names: list[str], modes: list[str], competition: Competition) -> list[tuple[str, Forecaster, str | None]]:
@@ -43,7 +44,7 @@ def entries(names: list[str], modes: list[str], competition: Competition) -> lis
     ArgumentError
         If a model or mode is not known, with the accepted names.
     """
-    from tsforce import Baseline, NARXForecaster
+    from tsforce import AutoNARX, Baseline, NARXForecaster
     from tsforce.datasets import load
 
     known = model_names()
@@ -55,8 +56,13 @@ def entries(names: list[str], modes: list[str], competition: Competition) -> lis
     horizon, season_length = competition.horizon, competition.season_length
     rows: list[tuple[str, Forecaster, str | None]] = []
     for name in dict.fromkeys(resolved if "naive2" in resolved else ["naive2", *resolved]):
-        if name in _MODELS:
-            model = NARXForecaster(horizon, season_length=season_length, short_series="drop", **_MODELS[name])
+        if name == DEFAULT:
+            # The competitions call it 1 where they measure by no season; the series may show one all the same.
+            rows.append((name, AutoNARX(horizon, season_length=season_length if season_length > 1 else None), None))
+        elif name in _MODELS:
+            model: Forecaster = NARXForecaster(
+                horizon, season_length=season_length, short_series="drop", **_MODELS[name]
+            )
             rows += [(name, model, mode) for mode in dict.fromkeys(modes)]
         else:
             rows.append((name, Baseline(name, horizon=horizon, season_length=season_length), None))
@@ -73,16 +79,26 @@ def make(name: str, shared: dict[str, Any], own: dict[str, Any]) -> Forecaster:
     shared : dict
         Arguments that every forecaster takes.
     own : dict
-        Arguments of a NARXForecaster; a reference method has no use for them.
+        Arguments of a NARXForecaster or AutoNARX; a reference method has no use for them.
 
     Raises
     ------
     ArgumentError
-        If the name is not known, with the accepted ones.
+        If the name is not known, with the accepted ones, or "auto" is told what it chooses by itself.
     """
-    from tsforce import Baseline, NARXForecaster
+    from tsforce import AutoNARX, Baseline, NARXForecaster
 
     known = ALIASES.get(name) or check_choice("--model", name, (*model_names(), *ALIASES))
+    if known == DEFAULT:
+        chosen = [name for name in own if name not in AutoNARX(1).get_params()]
+        if chosen:
+            said = {"target_transforms": "transform"}
+            listed = ", ".join("--" + said.get(name, name).replace("_", "-") for name in chosen)
+            raise ArgumentError(
+                f"--model auto chooses {listed} by itself. Leave it out, or name a model, such as --model narx."
+            )
+        return AutoNARX(**shared, **own, alias=known)
+    own = {name: value for name, value in own.items() if name not in ("budget", "time_limit")}
     if known in _MODELS:
         return NARXForecaster(**shared, **own, alias=known, **_MODELS[known])
     return Baseline(known, **shared)

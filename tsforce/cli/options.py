@@ -23,6 +23,9 @@ threads_option = click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch."
 )
 
+# Arguments that are settings of one model: who gives one means no automatic choice.
+_OF_NARX = ("lags", "mode", "target_transforms", "exog_lags", "short_series")
+
 TRANSFORMS = ("log", "boxcox", "difference", "standardize", "meanscale")
 
 
@@ -170,6 +173,14 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
                 type=click.Choice(["raise", "drop"]),
                 help="What to do with a series that is too short.  [default: raise]",
             ),
+            click.option(
+                "--budget",
+                type=click.Choice(["fast", "balanced", "accurate"]),
+                help="How much --model auto tries.  [default: balanced]",
+            ),
+            click.option(
+                "--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds for --model auto, about."
+            ),
             click.option("--seed", type=click.IntRange(min=0), help="Of everything that is drawn.  [default: 0]"),
             threads_option,
         ),
@@ -198,7 +209,7 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
     ArgumentError
         If a name is not known, or an option is given that none of the models can use.
     """
-    from tsforce.cli.model_names import make
+    from tsforce.cli.model_names import DEFAULT, SETTABLE, make
     from tsforce.data.calendar import CALENDAR
     from tsforce.forecasting.arguments import MODES
 
@@ -220,10 +231,14 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
         "exog_lags": options["exog_lags"],
         "short_series": options["short_series"],
         "random_state": options["seed"],
+        "budget": options["budget"],
+        "time_limit": options["time_limit"],
     }
     own = {name: value for name, value in own.items() if value is not None and value not in ((), [])}
+    if not names:
+        names = (SETTABLE if any(name in own for name in _OF_NARX) else DEFAULT,)
     made = [make(name, {"horizon": horizon, **shared}, own) for name in names]
-    idle = [name for name in own if name not in ("short_series", "random_state")]
+    idle = [name for name in own if name not in ("short_series", "random_state", "budget", "time_limit")]
     if idle and all(model.is_baseline for model in made):
         said = {"target_transforms": "transform"}
         listed = ", ".join("--" + said.get(name, name).replace("_", "-") for name in idle)

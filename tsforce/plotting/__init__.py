@@ -5,6 +5,7 @@ Readable in grey: lines differ in style too.
 
 from tsforce.plotting.forecasts import (
     plot_backtest,
+    plot_choice,
     plot_exposure,
     plot_forecast,
     plot_history,
@@ -16,6 +17,7 @@ from tsforce.plotting.systems import plot_bode, plot_residuals, plot_simulation,
 __all__ = [
     "plot_backtest",
     "plot_bode",
+    "plot_choice",
     "plot_exposure",
     "plot_forecast",
     "plot_history",

@@ -8,7 +8,15 @@ from typing import Any
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.plotting.canvas import MARKERS, STYLES, check_frame, draw_legend, draw_line, new_axes
 
-__all__ = ["plot_backtest", "plot_exposure", "plot_forecast", "plot_history", "plot_horizon", "plot_modes"]
+__all__ = [
+    "plot_backtest",
+    "plot_choice",
+    "plot_exposure",
+    "plot_forecast",
+    "plot_history",
+    "plot_horizon",
+    "plot_modes",
+]
 
 # More panels than this on one page are too flat to read.
 _PANELS = 4
@@ -190,6 +198,37 @@ def plot_backtest(
     ax.set_ylabel(f"{target_col} (original units)")
     _label_time(ax, rows[time_col], time_col)
     draw_legend(ax, own)
+    return ax.figure
+
+
+def plot_choice(frame: Any, *, reference: str = "seasonal_naive", ax: Any = None) -> Any:
+    """Return a figure of candidates: the error of each on trial, and its share of the forecast.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        candidate, error, weight; as in ``AutoNARX.leaderboard_`` or ``AutoNARX.explain(...).frame``.
+    reference : str
+        What errors are relative to.
+    ax : matplotlib Axes, optional
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If it is no such frame.
+    """
+    check_frame("frame", frame, "candidate", "error", "weight")
+    rows = frame[frame["error"].notna() | (frame["weight"] > 0)].sort_values("error", ascending=False)
+    ax = new_axes(ax, figsize=(8, 1.2 + 0.28 * max(4, len(rows))))
+    # A candidate that ran away would leave no room for the others.
+    shown = rows["error"].clip(upper=2.0).fillna(0.0)
+    ax.barh(range(len(rows)), shown, color=["C0" if weight > 0 else "0.8" for weight in rows["weight"]])
+    for place, (error, weight) in enumerate(zip(shown, rows["weight"], strict=True)):
+        if weight > 0:
+            ax.annotate(f"{100 * weight:.0f} %", (error, place), xytext=(3, 0), textcoords="offset points", va="center")
+    ax.axvline(1.0, color="black", linewidth=1)
+    ax.set_yticks(range(len(rows)), [str(name) for name in rows["candidate"]], fontsize="small")
+    ax.set_xlabel(f"error at cutoffs inside the rows, relative to {reference}; in per cent: share of the forecast")
     return ax.figure
 
 

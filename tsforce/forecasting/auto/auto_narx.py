@@ -166,7 +166,7 @@ class AutoNARX(SideBySide):
         if mode is not None:
             candidates = [candidate.trained(mode) for candidate in candidates]
             self.mode_ = mode
-        trials, untried = self._try(candidates, windows, clock)
+        trials, untried = self._try(candidates, windows, horizon, clock)
         choice = choose(trials, windows, each=alone)
         if not alone:
             choice = choice.everywhere(panel.n_series)
@@ -189,7 +189,7 @@ class AutoNARX(SideBySide):
         return Wanted(horizon, seasons, shared, narx, self.budget)
 
     def _try(
-        self, candidates: Sequence[Candidate], windows: TrialWindows, clock: Clock
+        self, candidates: Sequence[Candidate], windows: TrialWindows, horizon: int, clock: Clock
     ) -> tuple[list[Trial], list[Candidate]]:
         """Return the trials, and the candidates that there was no time for."""
         trials: list[Trial] = []
@@ -200,7 +200,7 @@ class AutoNARX(SideBySide):
                     untried.append(candidate)
                     continue
                 clock.show(candidate.name, number + 1, len(candidates), sum(c.work for c in candidates[number:]))
-                trial = run_trial(candidate, windows, self.horizon)
+                trial = run_trial(candidate, windows, horizon)
                 clock.took(candidate.work, trial.seconds)
                 trials.append(trial)
         except KeyboardInterrupt:

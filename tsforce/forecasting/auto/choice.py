@@ -86,12 +86,12 @@ class Choice:
                 continue
             heard = self.picked[mine][:, series, None, None]
             own = median_of(np.where(heard, stack[mine], np.nan))
-            known = ~np.isnan(own)
+            known: Any = ~np.isnan(own)
             share = self.weight[number][series][:, None, None] * known
             total += np.where(known, own, 0.0) * share
             weight += share
         # Where the families with weight have no forecast, any that has one will do.
-        lacking = ~(weight > 0)
+        lacking: Any = ~(weight > 0)
         if lacking.any():
             any_of = median_of(stack)
             total = np.where(lacking, any_of, total)
@@ -119,7 +119,7 @@ def choose(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True)
     """
     families = tuple(dict.fromkeys(trial.candidate.family for trial in trials))
     family_of = np.array([families.index(trial.candidate.family) for trial in trials])
-    fits = np.stack([trial.fits for trial in trials])
+    fits: Any = np.stack([trial.fits for trial in trials])
     n_steps = windows.n_windows * windows.truth.shape[1]
     if not each:
         # Who cannot fit a series will be missing there when it is forecast.
@@ -135,9 +135,9 @@ def choose(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True)
         alone = Choice(
             (families[number],), np.zeros(len(best), dtype=np.int64), picked[best], np.ones((1, own.shape[1]))
         )
-        stack = np.stack([trials[i].yhat for i in best])
         heard = picked[best][:, windows.index.series, None, None]
-        yhat = alone.combine(np.where(heard, stack, np.nan), windows.index.series)
+        stack = np.where(heard, np.stack([trials[i].yhat for i in best]), np.nan)
+        yhat = alone.combine(stack, windows.index.series)
         errors.append(windows.by_series(windows.errors_of(yhat)))
         able.append(picked[best].any(axis=0))
     score = shrunk(relative_errors(errors), np.stack(able), n_steps)
