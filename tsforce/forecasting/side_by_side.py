@@ -94,10 +94,17 @@ def left_out(model: Forecaster) -> list[Any]:
 
 
 def stacked(
-    members: Sequence[Forecaster], panel: Panel, index: WindowIndex, horizon: int, *, together: str
+    members: Sequence[Forecaster],
+    panel: Panel,
+    index: WindowIndex,
+    horizon: int,
+    *,
+    together: str,
+    least_rows: Sequence[int] | None = None,
 ) -> FloatArray:
     """Return the forecasts of several fitted forecasters, (members, W, H, C), NaN where one has fitted no such series.
 
+    So it is after fewer rows than a member's number of `least_rows`.
     A step that one member cannot know, for want of its inputs, is NaN for all: who is heard must not change within a
     horizon.
 
@@ -111,6 +118,8 @@ def stacked(
     for number, member in enumerate(members):
         out = set(left_out(member))
         mine = np.array([panel.id_list[i] not in out for i in index.series], dtype=bool)
+        if least_rows is not None:
+            mine &= index.rows + 1 >= least_rows[number]
         if mine.any():
             heard[number, mine] = True
             part = WindowIndex(index.series[mine], index.rows[mine])

@@ -14,7 +14,7 @@ from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, cand
 from tsforce.forecasting.auto.choice import Choice, choose
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, leaderboard
-from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, run_trial
+from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, rows_read, run_trial
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
 from tsforce.forecasting.side_by_side import SideBySide, stacked
@@ -212,12 +212,13 @@ class AutoNARX(SideBySide):
     def _learn(self, panel: Panel, trials: Sequence[Trial], choice: Choice, clock: Clock) -> None:
         """Fit on all rows what is heard, what is heard most first, as long as there is time."""
         shares = choice.shares().mean(axis=1)
-        order = [int(i) for i in np.argsort(-shares, kind="stable") if shares[i] > 0]
+        # The first one, which forecasts any series, stands in wherever no other can.
+        order = [0, *(int(i) for i in np.argsort(-shares, kind="stable") if shares[i] > 0 and i > 0)]
         members: dict[str, Forecaster] = {}
         heard = []
         for done, i in enumerate(order):
             candidate = trials[i].candidate
-            if members and not clock.allows_again(trials[i].seconds):
+            if len(members) > 1 and not clock.allows_again(trials[i].seconds):
                 continue
             clock.show(f"{candidate.name}, on all rows", done + 1, len(order))
             members[candidate.name] = fit_quietly(candidate.model, panel, candidate.mode)
@@ -266,9 +267,13 @@ class AutoNARX(SideBySide):
         return all(member._takes_copies for member in self.members_.values())
 
     def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> tuple[FloatArray, dict[str, int]]:
+        panel, before = panel.preceded_by(self._rows_)
+        index = WindowIndex(index.series, index.rows + before[index.series])
         place = np.array([self._rows_.position.get(name, -1) for name in panel.id_list], dtype=np.int64)
         if (place[index.series] < 0).any():
             unseen = dict.fromkeys(panel.id_list[i] for i in index.series if place[i] < 0)
             raise UnseenSeriesError(f"series {abbreviate(unseen)}: no member of {self.name} was fitted on it.")
-        stack = stacked(list(self.members_.values()), panel, index, horizon, together=self.name)
+        members = list(self.members_.values())
+        least = [rows_read(member) for member in members]
+        stack = stacked(members, panel, index, horizon, together=self.name, least_rows=least)
         return self._choice_.combine(stack, place[index.series]), {}

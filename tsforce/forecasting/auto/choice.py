@@ -9,7 +9,6 @@ training rows of M3 and M4 groups (docs/auto.md).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +24,12 @@ __all__ = ["Choice", "choose", "relative_errors", "shrunk"]
 _PICKED = 6
 # A family's weight is its error to the power of minus this.
 _POWER = 6.0
+# Families that are heard for a series.
+_FAMILIES = 4
 # Forecast steps on trial at which a series' own errors count half.
 _HALF = 20.0
+# What counts as no error at all, and the error of who was never judged.
+_NOTHING, _FAR = 1e-6, 1e3
 # Candidates of a family that any series may pick from: the best on the panel.
 _POOL = 12
 
@@ -129,7 +132,7 @@ def choose(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True)
     errors, able = [], []
     for number in range(len(families)):
         mine = np.flatnonzero(family_of == number)
-        best = mine[np.argsort(np.nanmean(np.where(np.isfinite(own[mine]), own[mine], np.nan), axis=1))[:_POOL]]
+        best = mine[np.argsort(_mean(np.where(np.isfinite(own[mine]), own[mine], np.nan), 1), kind="stable")[:_POOL]]
         rank = np.argsort(np.argsort(own[best], axis=0, kind="stable"), axis=0)
         picked[best] = (rank < _PICKED) & np.isfinite(own[best])
         alone = Choice(
@@ -141,7 +144,8 @@ def choose(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True)
         errors.append(windows.by_series(windows.errors_of(yhat)))
         able.append(picked[best].any(axis=0))
     score = shrunk(relative_errors(errors), np.stack(able), n_steps)
-    weight = np.where(np.isfinite(score), np.exp(-_POWER * (score - score.min(axis=0))), 0.0)
+    rank = np.argsort(np.argsort(score, axis=0, kind="stable"), axis=0)
+    weight = np.where(np.isfinite(score) & (rank < _FAMILIES), np.exp(-_POWER * (score - score.min(axis=0))), 0.0)
     return Choice(families, family_of, picked, weight / weight.sum(axis=0))
 
 
@@ -152,12 +156,8 @@ def relative_errors(errors: Sequence[FloatArray]) -> FloatArray:
     the OWA of the M competitions; without sMAPE where that is not known.
     """
     stack = np.stack(errors)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        reference = np.nanmean(stack[0], axis=0)
-        relative = stack / np.where(reference > 0, reference, 1.0)
-        found: FloatArray = np.nanmean(relative, axis=-1)
-    return found
+    reference = _mean(stack[0], 0)
+    return _mean(stack / np.where(reference > 0, reference, 1.0), -1)
 
 
 def shrunk(errors: FloatArray, fits: Any, n_steps: IntArray) -> FloatArray:
@@ -171,15 +171,22 @@ def shrunk(errors: FloatArray, fits: Any, n_steps: IntArray) -> FloatArray:
     n_steps : (S,) int64
         Forecast steps that a series' errors come from.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        middle = np.nanmedian(errors, axis=0)
-        own = np.log(np.maximum(errors, 1e-6) / np.maximum(middle, 1e-6))
-        # Candidates that fit only some series are compared on these: with the first one, which fits all.
-        known = ~np.isnan(errors) & ~np.isnan(errors[:1])
-        mean = np.where(known, errors, 0.0).sum(axis=1) / np.where(known, errors[:1], 0.0).sum(axis=1)
-    panel = np.log(np.maximum(np.where(known.any(axis=1) & np.isfinite(mean), mean, 1e3), 1e-6))
+    middle = median_of(errors)
+    own = np.log(np.maximum(errors, _NOTHING) / np.maximum(middle, _NOTHING))
+    # Candidates that fit only some series are compared on these: with the first one, which fits all.
+    known: Any = ~np.isnan(errors) & ~np.isnan(errors[:1])
+    total, reference = (np.where(known, part, 0.0).sum(axis=1) for part in (errors, errors[:1]))
+    mean = np.where(known.any(axis=1), total / np.maximum(reference, _NOTHING), _FAR)
+    panel = np.log(np.maximum(mean, _NOTHING))
     panel -= np.median(panel)
     share = np.where(np.isnan(middle), 0.0, n_steps / (n_steps + _HALF))
     found: FloatArray = share * np.nan_to_num(own) + (1 - share) * panel[:, None]
     return np.where(fits, found, np.inf)
+
+
+def _mean(values: FloatArray, axis: int) -> FloatArray:
+    """Return the mean of what is there, NaN where nothing is."""
+    known: Any = ~np.isnan(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -10,8 +10,8 @@ from tsforce.data.panel import FloatArray, IntArray, Panel
 
 __all__ = ["MULTIPLE", "find_longer_season", "find_season", "mean_autocorrelation"]
 
-# Autocorrelation, mean over series, from which a lag counts as a season.
-_LEAST = 0.1
+# Autocorrelation, mean over series, from which a lag counts as a season; and in standard errors of that of noise.
+_LEAST, _ERRORS = 0.1, 5.0
 # Of several lags with about the same autocorrelation the first one is the season, the others are its multiples.
 _ALIKE = 0.8
 # Lags of the search, and series that are looked at.
@@ -36,7 +36,7 @@ def find_season(panel: Panel) -> int:
     12
     """
     found = mean_autocorrelation(panel, (1,))
-    peaks = _peaks(found)
+    peaks = _peaks(found, panel)
     if not peaks:
         return 1
     top = max(found[lag] for lag in peaks)
@@ -51,7 +51,7 @@ def find_longer_season(panel: Panel, season: int) -> int | None:
     if season < 2:
         return None
     found = mean_autocorrelation(panel, (1, season))
-    peaks = [lag for lag in _peaks(found) if lag % season == 0 and 2 <= lag // season <= MULTIPLE]
+    peaks = [lag for lag in _peaks(found, panel) if lag % season == 0 and 2 <= lag // season <= MULTIPLE]
     return max(peaks, key=lambda lag: found[lag], default=None)
 
 
@@ -99,10 +99,12 @@ def _autocorrelation(series: FloatArray, most: int) -> FloatArray:
     return found
 
 
-def _peaks(found: FloatArray) -> list[int]:
+def _peaks(found: FloatArray, panel: Panel) -> list[int]:
+    """Return the lags of local maxima that noise of so many rows would hardly show."""
+    least = max(_LEAST, _ERRORS / np.sqrt(len(panel.values)))
     with np.errstate(invalid="ignore"):
         return [
             lag
             for lag in range(3, len(found) - 1)
-            if found[lag] > _LEAST and found[lag] >= found[lag - 1] and found[lag] >= found[lag + 1]
+            if found[lag] > least and found[lag] >= found[lag - 1] and found[lag] >= found[lag + 1]
         ]

@@ -16,7 +16,7 @@ from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.side_by_side import forecasts_at, left_out
 from tsforce.scoring.metrics import abs_error, error_scale, has_scale, smape_terms, squared_error, sum_by
 
-__all__ = ["Trial", "TrialWindows", "fit_quietly", "is_intermittent", "run_trial"]
+__all__ = ["Trial", "TrialWindows", "fit_quietly", "is_intermittent", "rows_read", "run_trial"]
 
 # Windows at most, each of one horizon, one after the other at the end of the rows.
 _MOST_WINDOWS = 3
@@ -181,6 +181,8 @@ def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Tria
         model = fit_quietly(candidate.model, windows.learnt, candidate.mode)
         out = set(left_out(model))
         fits = np.array([name not in out for name in windows.panel.id_list])
+        # A pooled map forecasts any series, but knows nothing where lags find no rows.
+        fits &= windows.learnt.lengths >= rows_read(model)
         mine = fits[windows.index.series]
         if mine.any():
             index = WindowIndex(windows.index.series[mine], windows.index.rows[mine])
@@ -196,3 +198,10 @@ def fit_quietly(model: Forecaster, panel: Panel, mode: Any) -> Forecaster:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.clone_unfitted().fit(panel, mode=mode)
+
+
+def rows_read(model: Forecaster) -> int:
+    """Return the rows up to a cutoff that the lags and transforms of a fitted forecaster reach back over."""
+    lags: tuple[int, ...] = getattr(model, "lags_", ())
+    lost = sum(int(transform.rows_lost) for transform in getattr(model, "target_transforms_", ()))
+    return (max(lags) if lags else 0) + lost
