@@ -14,7 +14,7 @@ from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, cand
 from tsforce.forecasting.auto.choice import Choice, choose
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, leaderboard
-from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, rows_read, run_trial
+from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, is_constant, rows_read, run_trial
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
 from tsforce.forecasting.side_by_side import SideBySide, stacked
@@ -170,6 +170,8 @@ class AutoNARX(SideBySide):
         choice = choose(trials, windows, each=alone)
         if not alone:
             choice = choice.everywhere(panel.n_series)
+        # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
+        choice = choice.first_alone(is_constant(panel))
         self._learn(panel, trials, choice, clock)
         clock.end()
         shares = choice.shares()

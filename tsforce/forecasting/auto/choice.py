@@ -71,6 +71,12 @@ class Choice:
         picked, weight = (np.repeat(part[:, :1], n_series, axis=1) for part in (self.picked, self.weight))
         return Choice(self.families, self.family_of, picked, weight)
 
+    def first_alone(self, series: Any) -> Choice:
+        """Return the choice with the first candidate alone for some series, (S,) bool."""
+        picked, weight = (np.where(series[None], False, part) for part in (self.picked, self.weight))
+        picked[0, series], weight[self.family_of[0], series] = True, 1.0
+        return Choice(self.families, self.family_of, picked, weight)
+
     def combine(self, stack: FloatArray, series: IntArray) -> FloatArray:
         """Return one forecast for each window, (W, H, C), from the candidates' (M, W, H, C); NaN where there is none.
 

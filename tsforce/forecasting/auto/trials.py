@@ -16,7 +16,7 @@ from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.side_by_side import forecasts_at, left_out
 from tsforce.scoring.metrics import abs_error, error_scale, has_scale, smape_terms, squared_error, sum_by
 
-__all__ = ["Trial", "TrialWindows", "fit_quietly", "is_intermittent", "rows_read", "run_trial"]
+__all__ = ["Trial", "TrialWindows", "fit_quietly", "is_constant", "is_intermittent", "rows_read", "run_trial"]
 
 # Windows at most, each of one horizon, one after the other at the end of the rows.
 _MOST_WINDOWS = 3
@@ -35,6 +35,14 @@ def is_intermittent(panel: Panel) -> Any:
     zeros = np.add.reduceat((panel.values == 0).sum(axis=1), starts)
     known = np.add.reduceat((~np.isnan(panel.values)).sum(axis=1), starts)
     return known > _INTERVAL * (known - zeros)
+
+
+def is_constant(panel: Panel) -> Any:
+    """Return which series have one value all along, (S,) bool."""
+    starts = panel.indptr[:-1]
+    with np.errstate(invalid="ignore"):
+        low, high = (extreme.reduceat(panel.values, starts, axis=0) for extreme in (np.fmin, np.fmax))
+    return (low == high).all(axis=1)
 
 
 @dataclass(frozen=True, eq=False)

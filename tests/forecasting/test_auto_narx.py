@@ -1,0 +1,394 @@
+"""AutoNARX: what is tried, how it is judged and combined, and what a user is told."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.makers import make_frame, wreck_after
+from tsforce import AutoNARX, Baseline, Forecaster, backtest
+from tsforce.data.panel import WindowIndex
+from tsforce.errors import ArgumentError, FrameError, UnseenSeriesError
+from tsforce.forecasting.auto import auto_narx, trials
+from tsforce.forecasting.auto.candidates import Candidate, candidates_for, seasons_for
+from tsforce.forecasting.auto.choice import Choice, choose, relative_errors, shrunk
+from tsforce.forecasting.auto.trials import TrialWindows, is_intermittent, run_trial
+
+H = 4
+
+
+def fast(**settings):
+    return AutoNARX(H, **{"season_length": 7, "budget": "fast", **settings})
+
+
+@pytest.fixture(scope="module")
+def df():
+    return make_frame()
+
+
+@pytest.fixture(scope="module")
+def model(df):
+    return fast().fit(df)
+
+
+def series_frame(*series, freq=None):
+    parts = []
+    for i, y in enumerate(series):
+        ds = np.arange(len(y)) if freq is None else pd.date_range("2020-01-01", periods=len(y), freq=freq)
+        parts.append(pd.DataFrame({"unique_id": f"s{i}", "ds": ds, "y": np.asarray(y, dtype=float)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+# ---- what is learnt and forecast
+
+
+def test_forecasts_are_those_of_the_members_combined_as_chosen(df, model):
+    found = model.predict()["AutoNARX"].to_numpy().reshape(3, H)
+    choice = model._choice_
+    each = {name: member.predict().iloc[:, -1].to_numpy().reshape(3, H) for name, member in model.members_.items()}
+    names = list(each)
+    for s in range(3):
+        expected, total = np.zeros(H), 0.0
+        for f, _family in enumerate(choice.families):
+            own = [each[names[k]][s] for k in range(len(names)) if choice.family_of[k] == f and choice.picked[k, s]]
+            if own and choice.weight[f, s] > 0:
+                expected = expected + choice.weight[f, s] * np.median(own, axis=0)
+                total += choice.weight[f, s]
+        np.testing.assert_allclose(found[s], expected / total, rtol=1e-9)
+
+
+def test_predict_at_equals_the_loop_of_the_base_class_and_predict(df, model):
+    pd.testing.assert_frame_equal(model.predict_at(df, [50, 60]), Forecaster.predict_at(model, df, [50, 60]), rtol=1e-9)
+    last = df.groupby("unique_id", as_index=False)["ds"].max().rename(columns={"ds": "cutoff"})
+    pd.testing.assert_frame_equal(model.predict(), model.predict_at(df, last).drop(columns="cutoff"), rtol=1e-12)
+    pd.testing.assert_frame_equal(model.predict(history=df), model.predict(), rtol=1e-12)
+
+
+def test_rows_after_the_cutoff_change_no_bit(df, model):
+    wrecked = wreck_after(df, dict.fromkeys(["s0", "s1", "s2"], 55))
+    pd.testing.assert_frame_equal(model.predict_at(df, [55]), model.predict_at(wrecked, [55]), check_exact=True)
+
+
+def test_a_backtest_chooses_and_learns_from_rows_up_to_the_first_cutoff_alone(df):
+    wrecked = wreck_after(df, dict.fromkeys(["s0", "s1", "s2"], 66))
+    found = [backtest(fast(), frame, cutoffs=[66]).frame["AutoNARX"] for frame in (df, wrecked)]
+    pd.testing.assert_series_equal(*found, check_exact=True)
+
+
+def test_it_beats_seasonal_naive_on_series_with_a_season():
+    df = make_frame((100, 100, 100, 100), seed=5)
+    scores = {
+        m.name: float(backtest(m, df, n_windows=4).scores()["mase"].iloc[0])
+        for m in (fast(), Baseline("seasonal_naive", horizon=H, season_length=7))
+    }
+    assert scores["AutoNARX"] < 0.8 * scores["seasonal_naive"]
+
+
+# ---- the trials
+
+
+def test_errors_on_trial_are_those_of_a_backtest_of_the_candidate(df, model):
+    row = model.leaderboard_.set_index("candidate").loc["drift"]
+    errors = {}
+    for method in ("drift", "seasonal_naive"):
+        result = backtest(Baseline(method, season_length=7), df, horizon=H, n_windows=3, align="series")
+        frame = result.frame.rename(columns={method: "yhat"})
+        train = df.merge(frame.groupby("unique_id")["cutoff"].min().reset_index())
+        train = train[train["ds"] <= train["cutoff"]]
+        scale = train.groupby("unique_id")["y"].apply(lambda y: y.diff(7).abs().mean())
+        scaled = (frame["y"] - frame["yhat"]).abs() / frame["unique_id"].map(scale)
+        percent = 200 * (frame["y"] - frame["yhat"]).abs() / (frame["y"].abs() + frame["yhat"].abs())
+        errors[method] = np.array([scaled.mean(), percent.mean()])
+    assert row["error"] == pytest.approx(float((errors["drift"] / errors["seasonal_naive"]).mean()), rel=1e-9)
+    assert row["n_series"] == 3
+    assert model.leaderboard_.set_index("candidate").loc["seasonal_naive", "error"] == pytest.approx(1.0)
+
+
+def test_windows_lie_at_the_end_one_after_the_other_and_what_is_learnt_before_them():
+    panel = Baseline("naive").read(series_frame(np.arange(30.0), np.arange(11.0), np.arange(6.0), np.arange(4.0)))
+    windows = TrialWindows.of(panel, 3, 1)
+    assert windows.n_windows.tolist() == [3, 1, 0, 0]
+    assert windows.index.rows.tolist() == [20, 23, 26, 7]
+    assert windows.number.tolist() == [3, 2, 1, 1]
+    assert windows.truth[:, :, 0].tolist() == [[21, 22, 23], [24, 25, 26], [27, 28, 29], [8, 9, 10]]
+    assert windows.learnt.lengths.tolist() == [21, 8, 6, 4]
+
+
+def test_a_candidate_that_fails_is_listed_with_the_reason(df, monkeypatch):
+    class Failing(Baseline):
+        def fit(self, df, y=None, *, mode=None):
+            raise ArgumentError("this one never works")
+
+    def with_failing(panel, wanted):
+        own = candidates_for(panel, wanted)
+        return [*own[:4], Candidate("failing", "failing", Failing("naive", horizon=H), None, 1.0)]
+
+    monkeypatch.setattr(auto_narx, "candidates_for", with_failing)
+    model = fast().fit(df)
+    row = model.leaderboard_.set_index("candidate").loc["failing"]
+    assert row["status"] == "this one never works"
+    assert row["weight"] == 0
+    assert row["n_series"] == 0
+    assert np.isfinite(model.predict()["AutoNARX"]).all()
+
+
+def test_ctrl_c_while_candidates_are_on_trial_gives_the_best_so_far(df, monkeypatch):
+    calls = []
+
+    def interrupted(candidate, windows, horizon):
+        calls.append(candidate.name)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return run_trial(candidate, windows, horizon)
+
+    monkeypatch.setattr(auto_narx, "run_trial", interrupted)
+    model = fast().fit(df)
+    assert set(model.members_) <= set(calls[:5])
+    assert (model.leaderboard_["status"] != "tried").sum() == len(model.leaderboard_) - 5
+    assert np.isfinite(model.predict()["AutoNARX"]).all()
+
+
+def test_a_time_limit_is_kept_and_what_was_not_tried_is_listed(df, monkeypatch):
+    def slow(candidate, windows, horizon):
+        time.sleep(0.05 if candidate.work > 0 else 0.0)
+        return run_trial(candidate, windows, horizon)
+
+    monkeypatch.setattr(auto_narx, "run_trial", slow)
+    begun = time.perf_counter()
+    model = fast(time_limit=0.6).fit(df)
+    assert time.perf_counter() - begun < 0.6 * 1.2 + 0.5
+    board = model.leaderboard_.set_index("candidate")
+    assert board.loc["seasonal_naive", "status"] == "tried"
+    assert board["status"].str.startswith("not tried").any()
+
+
+# ---- the choice
+
+
+def test_errors_are_shrunk_to_the_panels_the_more_the_fewer_steps_they_come_from():
+    errors = np.array([[1.0, 1.0, 1.0], [0.5, 2.0, np.nan]])
+    fits = np.ones((2, 3), dtype=bool)
+    none = shrunk(errors, fits, np.array([0, 0, 0]))
+    many = shrunk(errors, fits, np.array([10**9, 10**9, 0]))
+    # On the panel the second has 2.5 where the first has 2.
+    np.testing.assert_allclose(none[1] - none[0], np.log(1.25))
+    np.testing.assert_allclose((many[1] - many[0])[:2], np.log([0.5, 2.0]), rtol=1e-6)
+    assert (many[1] - many[0])[2] == pytest.approx(np.log(1.25))
+    assert np.isinf(shrunk(errors, np.array([[True] * 3, [True, False, True]]), np.zeros(3))[1, 1])
+
+
+def test_errors_are_half_in_scales_and_half_in_percent_relative_to_the_first():
+    first, second = np.array([[1.0, 10.0], [3.0, 30.0]]), np.array([[1.0, 30.0], [np.nan, np.nan]])
+    found = relative_errors([first, second])
+    np.testing.assert_allclose(found[0], [0.5, 1.5])
+    assert found[1, 0] == pytest.approx((1 / 2 + 30 / 20) / 2)
+    assert np.isnan(found[1, 1])
+    alone = relative_errors([first * [1, np.nan], second * [1, np.nan]])
+    assert alone[1, 0] == pytest.approx(1 / 2)
+
+
+def test_a_family_without_a_forecast_leaves_its_weight_to_the_others():
+    choice = Choice(("a", "b"), np.array([0, 0, 1]), np.array([[True], [False], [True]]), np.array([[0.25], [0.75]]))
+    stack = np.array([2.0, 100.0, 6.0])[:, None, None, None]
+    series = np.array([0])
+    assert choice.combine(stack, series).item() == pytest.approx(0.25 * 2 + 0.75 * 6)
+    assert choice.combine(np.where(stack == 6, np.nan, stack), series).item() == pytest.approx(2.0)
+    # Where nobody chosen has one, anyone's will do.
+    assert choice.combine(np.where(stack != 100, np.nan, stack), series).item() == pytest.approx(100.0)
+    assert np.isnan(choice.combine(np.full_like(stack, np.nan), series)).all()
+    np.testing.assert_allclose(choice.shares().sum(axis=0), 1.0)
+
+
+def test_who_is_better_on_trial_is_heard_more(df):
+    reader = fast()
+    panel = reader.read(df)
+    windows = TrialWindows.of(panel, H, 7)
+    tried = [run_trial(c, windows, H) for c in candidates_for(panel, reader._wanted(H, (7,)))[:4]]
+    weight = choose(tried, windows).shares().mean(axis=1)
+    assert {t.candidate.name for t in tried} == {"naive", "seasonal_naive", "drift", "naive2"}
+    assert weight.sum() == pytest.approx(1.0)
+    # Of two families, the one whose forecasts are the truth is all there is.
+    better = trials.Trial(Candidate("oracle", "oracle", reader, None, 0.0), windows.truth, 0 * tried[0].errors,
+                          tried[0].fits, 0.0, 0.0)  # fmt: skip
+    assert choose([*tried, better], windows).shares()[-1].min() > 0.99
+
+
+def test_a_large_panel_is_tried_on_some_series_and_has_one_choice(monkeypatch):
+    df = make_frame((60,) * 6, seed=2)
+    monkeypatch.setitem(auto_narx._MOST_SERIES, "fast", 3)
+    model = fast().fit(df)
+    assert model.leaderboard_["n_series"].max() == 3
+    assert (model._choice_.weight == model._choice_.weight[:, :1]).all()
+    assert len(model.predict()) == 6 * H
+
+
+# ---- seasons
+
+
+def test_a_season_is_found_where_the_frequency_says_none():
+    df = make_frame((100, 90, 110), season=9)
+    assert fast(season_length=None).fit(df).season_lengths_[0] == 9
+
+
+def test_noise_walks_and_lines_have_no_season():
+    rng = np.random.default_rng(3)
+    read = Baseline("naive").read
+    for series in ([rng.normal(size=80)], list(rng.normal(size=(5, 60)).cumsum(axis=1)), [np.arange(50.0)]):
+        assert seasons_for(read(series_frame(*series)), None) == (1,)
+
+
+def test_a_longer_season_is_found_beside_that_of_the_frequency():
+    t = np.arange(24 * 7 * 6)
+    y = 50 + 10 * np.sin(2 * np.pi * t / 24) + 15 * (t // 24 % 7 >= 5) * (1 + np.cos(2 * np.pi * t / 24))
+    rng = np.random.default_rng(0)
+    df = series_frame(*(y + rng.normal(size=len(t)) for _ in range(3)), freq="h")
+    panel = Baseline("naive").read(df)
+    assert seasons_for(panel, None) == (24, 168)
+    assert seasons_for(panel, 24) == (24, 168)
+    assert seasons_for(panel, (24,)) == (24,)
+    assert seasons_for(panel, [12, 24]) == (12, 24)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 2.5, [], [7, 0]])
+def test_season_lengths_are_checked(df, bad):
+    with pytest.raises(ArgumentError, match="season_length"):
+        fast(season_length=bad).fit(df)
+
+
+# ---- series of all kinds
+
+
+def test_short_constant_and_empty_series_beside_long_ones_have_a_sensible_member():
+    rng = np.random.default_rng(1)
+    walk = 50 + rng.normal(size=60).cumsum()
+    df = series_frame([1.0, 2.0, 3.0], np.zeros(40), np.full(40, 7.0), walk, 5 + 2 * np.arange(40.0), [4.0])
+    found = AutoNARX(H, budget="fast").fit(df).predict()["AutoNARX"].to_numpy().reshape(6, H)
+    assert np.isfinite(found).all()
+    assert (found[0] > 2.5).all()
+    assert (found[0] < 8).all()
+    np.testing.assert_allclose(found[1], 0.0, atol=1e-6)
+    np.testing.assert_allclose(found[2], 7.0, atol=1e-6)
+    assert np.abs(found[3] - walk[-1]).max() < 12
+    np.testing.assert_allclose(found[4], 5 + 2 * np.arange(40, 44), rtol=0.02)
+    np.testing.assert_allclose(found[5], 4.0)
+
+
+def test_demand_that_comes_now_and_then_is_judged_by_squares_and_not_forecast_as_none():
+    rng = np.random.default_rng(0)
+    df = series_frame(*(np.where(rng.random(90) < 0.2, rng.poisson(5, 90) + 1, 0) for _ in range(20)))
+    assert is_intermittent(Baseline("naive").read(df)).all()
+    found = AutoNARX(H, budget="fast").fit(df).predict()["AutoNARX"]
+    assert 0.75 < found.mean() / df["y"].mean() < 1.25
+
+
+def test_inputs_known_over_the_horizon_are_used_and_asked_for():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=120)
+    y = 20 + 5 * x + np.sin(np.arange(120))
+    df = series_frame(y).assign(x=x)
+    model = AutoNARX(H, budget="fast", future_exog=["x"]).fit(df[:-H])
+    truth = df[-H:]
+    found = model.predict(future_df=truth.drop(columns="y"))["AutoNARX"].to_numpy()
+    assert np.abs(found - truth["y"]).mean() < 0.25 * np.abs(truth["y"] - y[:-H].mean()).mean()
+    scenarios = model.predict(
+        future_df={"as it was": truth.drop(columns="y"), "one more": truth.assign(x=truth["x"] + 1)}
+    )
+    first, second = (scenarios.loc[scenarios["scenario"] == name, "AutoNARX"] for name in ("as it was", "one more"))
+    np.testing.assert_allclose(first, found, rtol=1e-9)
+    assert (second.to_numpy() > first.to_numpy() + 1).all()
+
+
+def test_missing_values_are_refused_until_they_are_allowed():
+    df = make_frame((80, 80))
+    df.loc[[20, 110], "y"] = np.nan
+    with pytest.raises(FrameError, match="missing"):
+        fast().fit(df)
+    assert np.isfinite(fast(missing="own_output").fit(df).predict()["AutoNARX"]).all()
+
+
+def test_several_targets_are_forecast_together():
+    df = make_frame((80, 90))
+    df["z"] = 100 - df["y"]
+    found = fast(target_col=["y", "z"]).fit(df).predict()
+    assert found.columns.tolist()[-2:] == ["AutoNARX-y", "AutoNARX-z"]
+    assert np.isfinite(found.iloc[:, -2:].to_numpy()).all()
+    np.testing.assert_allclose(found.iloc[:, -2] + found.iloc[:, -1], 100, atol=3.0)
+
+
+# ---- what a user is told
+
+
+def test_the_leaderboard_is_ordered_and_its_weights_add_up(model):
+    board = model.leaderboard_
+    errors = board["error"].dropna()
+    assert errors.is_monotonic_increasing
+    assert board["weight"].sum() == pytest.approx(1.0)
+    assert set(board.loc[board["weight"] > 0, "candidate"]) <= set(model.members_)
+    assert {"error_1", "error_2", "error_3", "cpu_seconds", "family", "status"} <= set(board.columns)
+
+
+def test_an_explanation_says_what_is_heard_for_a_series(model):
+    told = model.explain("s1")
+    assert told.frame["weight"].sum() == pytest.approx(1.0)
+    heard = told.frame[told.frame["weight"] > 0]
+    text = str(told)
+    assert f"{len(heard)} of {len(told.frame)} candidates" in text
+    assert "At 3 cutoffs" in text
+    assert "seasonal_naive" in text
+    assert heard["candidate"].iloc[0] in text
+    with pytest.raises(UnseenSeriesError, match="s9"):
+        model.explain("s9")
+
+
+def test_an_explanation_of_a_series_that_was_not_tried_says_so():
+    told = AutoNARX(H, budget="fast").fit(series_frame(np.arange(40.0) % 5, [1.0, 2.0, 3.0])).explain("s1")
+    assert "no cutoff of its own" in str(told)
+
+
+def test_pictures_show_candidates_their_errors_and_shares(model):
+    figure = model.explain("s0").plot()
+    (ax,) = figure.axes
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert set(model.members_) & set(names)
+    assert any("%" in text.get_text() for text in ax.texts)
+
+
+def test_progress_is_shown_on_request(df, capsys):
+    fast(verbose=True).fit(df)
+    shown = capsys.readouterr().err
+    assert "AutoNARX 1/" in shown
+    assert "on all rows" in shown
+    assert shown.endswith("\n")
+
+
+def test_series_that_were_not_fitted_are_refused_by_name(df, model):
+    with pytest.raises(UnseenSeriesError, match="new"):
+        model.predict(history=df.assign(unique_id="new").head(40))
+
+
+def test_a_mode_is_what_every_candidate_learns_in(df):
+    model = fast().fit(df, mode="open_loop")
+    assert model.mode_ == "open_loop"
+    assert {m.mode_ for m in model.members_.values() if hasattr(m, "lags_")} == {"open_loop"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"budget": "cheap"}, "balanced"), ({"time_limit": 0}, "time_limit"), ({"horizon": 0}, "horizon")],
+)
+def test_bad_arguments_are_refused(df, settings, said):
+    with pytest.raises(ArgumentError, match=said):
+        AutoNARX(**{"horizon": H, "budget": "fast", **settings}).fit(df)
+
+
+def test_windows_of_other_panels_stay_their_own(df, model):
+    # A panel in another order, and with a window in the middle of a series.
+    panel = model.read(df)
+    turned = panel.take([2, 0])
+    index = WindowIndex(np.array([0, 1]), np.array([70, 60]))
+    found = model._ahead(turned, index, H)[0][:, :, 0]
+    expected = model.predict_at(df, pd.DataFrame({"unique_id": ["s0", "s2"], "cutoff": [61, 71]}))["AutoNARX"]
+    np.testing.assert_allclose(found[::-1].ravel(), expected, rtol=1e-9)
