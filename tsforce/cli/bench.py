@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tsforce.cli.bench_auto import auto
 from tsforce.cli.bench_chaos import chaos
 from tsforce.cli.bench_modes import modes
 from tsforce.cli.bench_options import data_option, names, names_option, out_option, seeds_option, threads_option
@@ -59,6 +60,7 @@ def m4(group: str, data: Path | None, **options: Any) -> None:
     _run("m4", group, data, **options)
 
 
+bench.add_command(auto)
 bench.add_command(modes)
 bench.add_command(chaos)
 bench.add_command(sysid)
