@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import tsforce.cli.tables
-from tsforce import Baseline, Difference, Log, NARXForecaster, fill_gaps
+from tsforce import AutoNARX, Baseline, Difference, Log, NARXForecaster, fill_gaps
 from tsforce.bench import get_threads, set_threads
 from tsforce.cli.main import main
 from tsforce.datasets import load
@@ -89,10 +89,31 @@ def test_the_forecast_is_that_of_the_plain_python_call():
     expected = NARXForecaster(12).fit(df).predict().rename(columns={"NARXForecaster": "narx"})
     for suffix in ("csv", "parquet"):
         getattr(df, f"to_{suffix}")(f"air.{suffix}", index=False)
-        result = done(f"air.{suffix}", "--horizon", "12")
+        result = done(f"air.{suffix}", "--horizon", "12", "--model", "narx")
         same(table(result.stdout), expected)
         assert f"air.{suffix}: 1 series, 144 rows, freq 'MS'" in result.stderr
         assert "narx: lags 1-36, season length 12, trained " in result.stderr
+
+
+def test_a_model_that_nobody_named_is_chosen_by_the_data():
+    df = load("airpassengers")
+    df.to_csv("air.csv", index=False)
+    result = done("air.csv", "--horizon", "12", "--budget", "fast")
+    model = AutoNARX(12, budget="fast").fit(df)
+    same(table(result.stdout), model.predict().rename(columns={"AutoNARX": "auto"}))
+    heard = int((model.leaderboard_["weight"] > 0).sum())
+    assert f"auto: {len(model.leaderboard_)} candidates tried, season length 12; heard are {heard}: " in result.stderr
+
+
+def test_who_says_how_a_model_learns_gets_the_one_that_can_be_told():
+    df = load("airpassengers")
+    df.to_csv("air.csv", index=False)
+    found = table(done("air.csv", *HORIZON, *QUICK).stdout)
+    assert found.columns[-1] == "narx"
+    told = failed("air.csv", *HORIZON, *QUICK, "--model", "auto")
+    assert "--model auto chooses --lags, --mode by itself" in told
+    assert "--model narx" in told
+    done("air.csv", *HORIZON, *QUICK, "--model", "narx")
 
 
 @pytest.mark.parametrize(
@@ -537,7 +558,7 @@ def test_what_is_not_installed_is_named_before_anything_is_computed(monkeypatch)
 def test_a_bug_ends_with_1_and_its_traceback(monkeypatch):
     load("airpassengers").to_csv("air.csv", index=False)
 
-    def broken(*given):
+    def broken(*given, **named):
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(NARXForecaster, "fit", broken)

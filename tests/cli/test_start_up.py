@@ -44,10 +44,10 @@ def commands(group, path=()):
 
 def test_help_and_version_are_shown_before_anything_heavy_is_loaded():
     paths = list(commands(main))
-    assert len(paths) == 10
+    assert len(paths) == 11
     calls = [*([*path, "--help"] for path in paths), ["--version"]]
     answers = run(calls)
-    assert [(code, heavy) for code, heavy, _ in answers] == [(0, [])] * 11
+    assert [(code, heavy) for code, heavy, _ in answers] == [(0, [])] * 12
     for path, (_, _, told) in zip(paths, answers[:-1], strict=True):
         assert told.startswith(" ".join(["Usage: tsforce", *path, "[OPTIONS]"]))
     assert answers[-1][2].startswith("tsforce, version ")

@@ -120,6 +120,15 @@ def _tell(forecaster: Any, ahead: Any) -> None:
             f"{forecaster.name}: lags {said}, season length {forecaster.season_length_}, trained "
             f"{' or '.join(sorted(map(str, modes)))}."
         )
+    if hasattr(forecaster, "leaderboard_"):
+        board = forecaster.leaderboard_
+        heard = board[board["weight"] > 0].groupby("family")["weight"].sum().sort_values(ascending=False)
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in heard.items())
+        seasons = ", ".join(map(str, forecaster.season_lengths_))
+        notice(
+            f"{forecaster.name}: {int((board['status'] == 'tried').sum())} candidates tried, season length {seasons}; "
+            f"heard are {int((board['weight'] > 0).sum())}: {shares}."
+        )
     left_out = getattr(forecaster, "short_series_", [])
     if left_out:
         notice(f"left out, too short: {len(left_out)} series: {abbreviate(left_out)}.")

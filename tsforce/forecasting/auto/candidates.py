@@ -128,7 +128,7 @@ def _references(wanted: Wanted) -> Iterator[Candidate]:
 
 
 def _smoothing(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
-    for method in ("theta", "ets"):
+    for method in ("theta", "dynamic_theta", "ets"):
         model = Baseline(method, horizon=wanted.horizon, season_length=wanted.seasons[0], **wanted.shared)
         yield Candidate(method, method, model, None, 4.0 * len(panel.values))
 

@@ -195,7 +195,7 @@ def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Tria
         if mine.any():
             index = WindowIndex(windows.index.series[mine], windows.index.rows[mine])
             yhat[mine] = forecasts_at(model, windows.panel, index, horizon)
-    except (TsforceError, ArithmeticError, np.linalg.LinAlgError) as error:
+    except (TsforceError, np.linalg.LinAlgError) as error:
         failure = str(error)
     errors = windows.errors_of(yhat)
     return Trial(candidate, yhat, errors, fits, time.process_time() - cpu, time.perf_counter() - wall, failure)
