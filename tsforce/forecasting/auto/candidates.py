@@ -25,6 +25,8 @@ BUDGETS = ("fast", "balanced", "accurate")
 
 # A lag set takes at most one row in so many of a typical series.
 _SHARE = 3
+# Lag sets whose sizes are nearer than by this factor are as good as one.
+_UNLIKE = 1.3
 # Least lags in a row.
 _FEW = 4
 # Rows of all series together from which a network has something to learn from.
@@ -154,11 +156,14 @@ def _local_maps(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
 
 
 def _lag_sets(rows: int, wanted: Wanted) -> list[int]:
-    """Return how many lags to try: a horizon, one and two seasons, four horizons; what a typical series can bear."""
-    season = wanted.seasons[0]
-    tried = {wanted.horizon, season + 1, 2 * season + 1 if season > 1 else 1, 4 * wanted.horizon}
-    found = sorted(lags for lags in tried if _FEW <= lags <= rows // _SHARE)
-    return found or [min(_FEW, max(1, rows // _SHARE))]
+    """Return how many lags to try: one and two seasons, a horizon, four; what a typical series can bear, none alike."""
+    season, horizon = wanted.seasons[0], wanted.horizon
+    found: list[int] = []
+    for lags in ((season + 1, 2 * season + 1) if season > 1 else ()) + (horizon, 4 * horizon):
+        fits = _FEW <= lags <= rows // _SHARE
+        if fits and all(max(lags, other) > _UNLIKE * min(lags, other) for other in found):
+            found.append(lags)
+    return sorted(found) or [min(_FEW, max(1, rows // _SHARE))]
 
 
 def _pooled(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
