@@ -18,7 +18,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 import tsforce
 from tests.makers import make_frame, wreck_after
-from tsforce import Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, Training
+from tsforce import AutoNARX, Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, Training
 from tsforce.lag_transforms import ExponentiallyWeightedMean, RollingStd
 
 H = 4
@@ -51,6 +51,9 @@ INSTANCES = {
     "Baseline": [
         lambda m=m: Baseline(m, horizon=H, season_length=7)
         for m in ("naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets", "ets_combined")
+    ],
+    "AutoNARX": [
+        lambda: AutoNARX(H, season_length=7, budget="fast"),
     ],
     "Ensemble": [
         lambda: Ensemble([NARXForecaster(H, 3, scope="local", mode="open_loop"), Baseline("drift", horizon=H)])

@@ -14,7 +14,7 @@ from tsforce.data.panel import WindowIndex
 from tsforce.errors import ArgumentError, FrameError, UnseenSeriesError
 from tsforce.forecasting.auto import auto_narx, trials
 from tsforce.forecasting.auto.candidates import Candidate, candidates_for, seasons_for
-from tsforce.forecasting.auto.choice import Choice, choose, relative_errors, shrunk
+from tsforce.forecasting.auto.choice import relative_errors, shrunk, weigh, weighted_median
 from tsforce.forecasting.auto.trials import TrialWindows, is_intermittent, run_trial
 
 H = 4
@@ -47,17 +47,16 @@ def series_frame(*series, freq=None):
 
 def test_forecasts_are_those_of_the_members_combined_as_chosen(df, model):
     found = model.predict()["AutoNARX"].to_numpy().reshape(3, H)
-    choice = model._choice_
-    each = {name: member.predict().iloc[:, -1].to_numpy().reshape(3, H) for name, member in model.members_.items()}
-    names = list(each)
+    each = [member.predict().iloc[:, -1].to_numpy().reshape(3, H) for member in model.members_.values()]
     for s in range(3):
-        expected, total = np.zeros(H), 0.0
-        for f, _family in enumerate(choice.families):
-            own = [each[names[k]][s] for k in range(len(names)) if choice.family_of[k] == f and choice.picked[k, s]]
-            if own and choice.weight[f, s] > 0:
-                expected = expected + choice.weight[f, s] * np.median(own, axis=0)
-                total += choice.weight[f, s]
-        np.testing.assert_allclose(found[s], expected / total, rtol=1e-9)
+        for h in range(H):
+            pairs = sorted((own[s, h], weight) for own, weight in zip(each, model._weight_[:, s], strict=True))
+            total, below = sum(weight for _, weight in pairs), 0.0
+            for value, weight in pairs:
+                below += weight
+                if below > total / 2:
+                    break
+            assert found[s, h] == pytest.approx(value, rel=1e-9)
 
 
 def test_predict_at_equals_the_loop_of_the_base_class_and_predict(df, model):
@@ -169,15 +168,23 @@ def test_a_time_limit_is_kept_and_what_was_not_tried_is_listed(df, monkeypatch):
 
 
 def test_errors_are_shrunk_to_the_panels_the_more_the_fewer_steps_they_come_from():
-    errors = np.array([[1.0, 1.0, 1.0], [0.5, 2.0, np.nan]])
+    errors = np.array([[1.0, 1.0, 1.0], [0.25, 2.0, np.nan]])
     fits = np.ones((2, 3), dtype=bool)
     none = shrunk(errors, fits, np.array([0, 0, 0]))
     many = shrunk(errors, fits, np.array([10**9, 10**9, 0]))
-    # On the panel the second has 2.5 where the first has 2.
-    np.testing.assert_allclose(none[1] - none[0], np.log(1.25))
-    np.testing.assert_allclose((many[1] - many[0])[:2], np.log([0.5, 2.0]), rtol=1e-6)
-    assert (many[1] - many[0])[2] == pytest.approx(np.log(1.25))
+    half = shrunk(errors, fits, np.array([60, 60, 0]))
+    # On the panel the logarithm of the second's error is lower by half of log 4 - log 2.
+    middle = np.log([0.625, 1.5, 1.0])
+    panel = [np.mean(-middle), np.mean(np.log([0.25, 2.0]) - middle[:2])]
+    np.testing.assert_allclose(none[1] - none[0], panel[1] - panel[0])
+    np.testing.assert_allclose((many[1] - many[0])[:2], np.log([0.25, 2.0]), rtol=1e-6)
+    np.testing.assert_allclose((half[1] - half[0])[:2], (np.log([0.25, 2.0]) + panel[1] - panel[0]) / 2)
     assert np.isinf(shrunk(errors, np.array([[True] * 3, [True, False, True]]), np.zeros(3))[1, 1])
+    # One series on which a candidate runs away does not decide for the others.
+    wild = np.ones((2, 101))
+    wild[1], wild[1, 0] = 0.9, 1e3
+    found = shrunk(wild, np.ones((2, 101), dtype=bool), np.zeros(101))
+    assert (found[1] < found[0]).all()
 
 
 def test_errors_are_half_in_scales_and_half_in_percent_relative_to_the_first():
@@ -190,16 +197,24 @@ def test_errors_are_half_in_scales_and_half_in_percent_relative_to_the_first():
     assert alone[1, 0] == pytest.approx(1 / 2)
 
 
-def test_a_family_without_a_forecast_leaves_its_weight_to_the_others():
-    choice = Choice(("a", "b"), np.array([0, 0, 1]), np.array([[True], [False], [True]]), np.array([[0.25], [0.75]]))
-    stack = np.array([2.0, 100.0, 6.0])[:, None, None, None]
-    series = np.array([0])
-    assert choice.combine(stack, series).item() == pytest.approx(0.25 * 2 + 0.75 * 6)
-    assert choice.combine(np.where(stack == 6, np.nan, stack), series).item() == pytest.approx(2.0)
-    # Where nobody chosen has one, anyone's will do.
-    assert choice.combine(np.where(stack != 100, np.nan, stack), series).item() == pytest.approx(100.0)
-    assert np.isnan(choice.combine(np.full_like(stack, np.nan), series)).all()
-    np.testing.assert_allclose(choice.shares().sum(axis=0), 1.0)
+def test_a_candidate_without_a_forecast_leaves_its_weight_to_the_others():
+    stack = np.array([2.0, 100.0, 6.0, 7.0])[:, None, None, None]
+    weight = np.array([0.3, 0.0, 0.25, 0.45])[:, None]
+    assert weighted_median(stack, weight).item() == pytest.approx(6.0)
+    assert weighted_median(np.where(stack == 7, np.nan, stack), weight).item() == pytest.approx(2.0)
+    # Where nobody with weight has one, anyone's will do.
+    assert weighted_median(np.where(stack != 100, np.nan, stack), weight).item() == pytest.approx(100.0)
+    assert np.isnan(weighted_median(np.full_like(stack, np.nan), weight)).all()
+
+
+def test_a_weighted_median_of_whole_weights_is_the_median_of_so_many_copies():
+    rng = np.random.default_rng(0)
+    stack, weight = rng.normal(size=(5, 30, 2, 1)), rng.integers(0, 4, size=(5, 30)).astype(float)
+    weight[0] += 1
+    found = weighted_median(stack, weight)
+    for w in range(30):
+        copies = np.repeat(stack[:, w], weight[:, w].astype(int), axis=0)
+        np.testing.assert_allclose(found[w], np.median(copies, axis=0))
 
 
 def test_who_is_better_on_trial_is_heard_more(df):
@@ -207,13 +222,13 @@ def test_who_is_better_on_trial_is_heard_more(df):
     panel = reader.read(df)
     windows = TrialWindows.of(panel, H, 7)
     tried = [run_trial(c, windows, H) for c in candidates_for(panel, reader._wanted(H, (7,)))[:4]]
-    weight = choose(tried, windows).shares().mean(axis=1)
+    weight = weigh(tried, windows).mean(axis=1)
     assert {t.candidate.name for t in tried} == {"naive", "seasonal_naive", "drift", "naive2"}
     assert weight.sum() == pytest.approx(1.0)
-    # Of two families, the one whose forecasts are the truth is all there is.
+    # One whose forecasts are the truth is all there is.
     better = trials.Trial(Candidate("oracle", "oracle", reader, None, 0.0), windows.truth, 0 * tried[0].errors,
                           tried[0].fits, 0.0, 0.0)  # fmt: skip
-    assert choose([*tried, better], windows).shares()[-1].min() > 0.99
+    assert weigh([*tried, better], windows)[-1].min() > 0.99
 
 
 def test_a_large_panel_is_tried_on_some_series_and_has_one_choice(monkeypatch):
@@ -221,7 +236,7 @@ def test_a_large_panel_is_tried_on_some_series_and_has_one_choice(monkeypatch):
     monkeypatch.setitem(auto_narx._MOST_SERIES, "fast", 3)
     model = fast().fit(df)
     assert model.leaderboard_["n_series"].max() == 3
-    assert (model._choice_.weight == model._choice_.weight[:, :1]).all()
+    assert (model._weight_ == model._weight_[:, :1]).all()
     assert len(model.predict()) == 6 * H
 
 

@@ -30,7 +30,12 @@ def auto(sets: str | None, budgets: str, data: Path | None, threads: int, out: P
     from tsforce.report import leaderboard, show
 
     every = [f"{name}-{group}" for name, groups in COMPETITIONS.items() for group in groups]
-    here = [one for one in every if find_competition(*one.split("-"), data if one.startswith("m4") else None)]
+    here = [
+        f"{name}-{group}"
+        for name, groups in COMPETITIONS.items()
+        for group in groups
+        if find_competition(name, group, data if name == "m4" else None)
+    ]
     tried = chosen("--budgets", budgets, BUDGETS)
     set_threads(threads)
     frames = []

@@ -11,7 +11,7 @@ from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.errors import UnseenSeriesError, abbreviate, check_choice
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, candidates_for, seasons_for
-from tsforce.forecasting.auto.choice import Choice, choose
+from tsforce.forecasting.auto.choice import weigh, weighted_median
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, leaderboard
 from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, is_constant, rows_read, run_trial
@@ -59,7 +59,7 @@ class AutoNARX(SideBySide):
     ----------
     leaderboard_ : DataFrame
         One row per candidate: candidate, family, error, error_1 (at the last cutoff), error_2 ..., n_series,
-        cpu_seconds, weight (mean share of the forecasts), status. Errors are relative to the seasonal naive forecast
+        cpu_seconds, weight (mean over series), status. Errors are relative to the seasonal naive forecast
         (1): half of the error in scales, half of sMAPE; without sMAPE where a value is not positive.
     season_lengths_ : tuple of int
         Those that were tried.
@@ -167,18 +167,18 @@ class AutoNARX(SideBySide):
             candidates = [candidate.trained(mode) for candidate in candidates]
             self.mode_ = mode
         trials, untried = self._try(candidates, windows, horizon, clock)
-        choice = choose(trials, windows, each=alone)
+        weight = weigh(trials, windows, each=alone)
         if not alone:
-            choice = choice.everywhere(panel.n_series)
+            weight = np.repeat(weight[:, :1], panel.n_series, axis=1)
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
-        choice = choice.first_alone(is_constant(panel))
-        self._learn(panel, trials, choice, clock)
+        still = is_constant(panel)
+        weight[:, still], weight[0, still] = 0.0, 1.0
+        self._learn(panel, trials, weight, clock)
         clock.end()
-        shares = choice.shares()
-        self.leaderboard_ = leaderboard(trials, untried, windows, shares.mean(axis=1))
+        self.leaderboard_ = leaderboard(trials, untried, windows, weight.mean(axis=1))
         self.season_lengths_ = seasons
         self.short_series_: list[Any] = []
-        self._trials_, self._windows_, self._shares_ = trials, windows, shares
+        self._trials_, self._windows_, self._shares_ = trials, windows, weight
         end_fit(self, panel, seasons[0])
         return self
 
@@ -211,9 +211,9 @@ class AutoNARX(SideBySide):
             untried = [c for c in candidates if all(c is not trial.candidate for trial in trials)]
         return trials, untried
 
-    def _learn(self, panel: Panel, trials: Sequence[Trial], choice: Choice, clock: Clock) -> None:
+    def _learn(self, panel: Panel, trials: Sequence[Trial], weight: FloatArray, clock: Clock) -> None:
         """Fit on all rows what is heard, what is heard most first, as long as there is time."""
-        shares = choice.shares().mean(axis=1)
+        shares = weight.mean(axis=1)
         # The first one, which forecasts any series, stands in wherever no other can.
         order = [0, *(int(i) for i in np.argsort(-shares, kind="stable") if shares[i] > 0 and i > 0)]
         members: dict[str, Forecaster] = {}
@@ -226,7 +226,7 @@ class AutoNARX(SideBySide):
             members[candidate.name] = fit_quietly(candidate.model, panel, candidate.mode)
             heard.append(i)
         self.members_ = members
-        self._choice_ = choice.of(heard)
+        self._weight_ = weight[heard]
 
     # ---- after the fit
 
@@ -278,4 +278,4 @@ class AutoNARX(SideBySide):
         members = list(self.members_.values())
         least = [rows_read(member) for member in members]
         stack = stacked(members, panel, index, horizon, together=self.name, least_rows=least)
-        return self._choice_.combine(stack, place[index.series]), {}
+        return weighted_median(stack, self._weight_[:, place[index.series]]), {}

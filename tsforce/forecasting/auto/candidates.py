@@ -42,7 +42,7 @@ class Candidate:
     name : str
         What it is, in words.
     family : str
-        Candidates of one family are alike: a combination wants members of several.
+        Candidates of one family are alike, and share a voice.
     model : Forecaster
         Not fitted.
     mode : str or None
@@ -146,7 +146,7 @@ def _local_maps(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
             for difference in differences:
                 for lags in _lag_sets(rows, wanted):
                     transforms = (*log, *((difference,) if difference is not None else ()))
-                    said = " ".join(map(str, transforms)) or "levels"
+                    said = " ".join(map(str, transforms)).replace("lag=", "") or "levels"
                     model = NARXForecaster(
                         wanted.horizon, lags, scope="local", season_length=wanted.seasons[0],
                         target_transforms=transforms, loss=loss, short_series="drop", **wanted.shared, **wanted.narx,

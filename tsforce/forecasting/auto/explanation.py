@@ -51,7 +51,7 @@ def leaderboard(
     untried : sequence of Candidate
     windows : TrialWindows
     shares : (M,) float64
-        Mean share of each trial's candidate in the forecasts.
+        Mean weight of each trial's candidate.
     """
     base = _reference(trials).errors
     numbers = sorted(set(windows.number.tolist()))
@@ -88,7 +88,7 @@ class Explanation:
     unique_id : hashable
     frame : DataFrame
         candidate, family, error (on this series, relative to the seasonal naive forecast; NaN where the series had no
-        cutoff to be tried at), weight (its share of the forecast); largest share first.
+        cutoff to be tried at), weight (in the weighted median of all); largest first.
     """
 
     def __init__(
