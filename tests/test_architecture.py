@@ -28,6 +28,7 @@ def test_layers_and_forbidden_imports_are_kept():
 
 def test_public_names_are_these():
     assert tsforce.__all__ == [
+        "AutoNARX",
         "BacktestResult",
         "Baseline",
         "BoxCox",

@@ -51,12 +51,9 @@ def test_forecasts_are_those_of_the_members_combined_as_chosen(df, model):
     for s in range(3):
         for h in range(H):
             pairs = sorted((own[s, h], weight) for own, weight in zip(each, model._weight_[:, s], strict=True))
-            total, below = sum(weight for _, weight in pairs), 0.0
-            for value, weight in pairs:
-                below += weight
-                if below > total / 2:
-                    break
-            assert found[s, h] == pytest.approx(value, rel=1e-9)
+            total = sum(weight for _, weight in pairs)
+            middle = next(v for k, (v, _) in enumerate(pairs) if sum(w for _, w in pairs[: k + 1]) > total / 2)
+            assert found[s, h] == pytest.approx(middle, rel=1e-9)
 
 
 def test_predict_at_equals_the_loop_of_the_base_class_and_predict(df, model):
@@ -121,8 +118,8 @@ def test_a_candidate_that_fails_is_listed_with_the_reason(df, monkeypatch):
         def fit(self, df, y=None, *, mode=None):
             raise ArgumentError("this one never works")
 
-    def with_failing(panel, wanted):
-        own = candidates_for(panel, wanted)
+    def with_failing(panel, lengths, wanted):
+        own = candidates_for(panel, lengths, wanted)
         return [*own[:4], Candidate("failing", "failing", Failing("naive", horizon=H), None, 1.0)]
 
     monkeypatch.setattr(auto_narx, "candidates_for", with_failing)
@@ -221,7 +218,7 @@ def test_who_is_better_on_trial_is_heard_more(df):
     reader = fast()
     panel = reader.read(df)
     windows = TrialWindows.of(panel, H, 7)
-    tried = [run_trial(c, windows, H) for c in candidates_for(panel, reader._wanted(H, (7,)))[:4]]
+    tried = [run_trial(c, windows, H) for c in candidates_for(panel, panel.lengths, reader._wanted(H, (7,)))[:4]]
     weight = weigh(tried, windows).mean(axis=1)
     assert {t.candidate.name for t in tried} == {"naive", "seasonal_naive", "drift", "naive2"}
     assert weight.sum() == pytest.approx(1.0)

@@ -228,7 +228,7 @@ def plot_choice(frame: Any, *, reference: str = "seasonal_naive", ax: Any = None
             ax.annotate(f"{100 * weight:.0f} %", (error, place), xytext=(3, 0), textcoords="offset points", va="center")
     ax.axvline(1.0, color="black", linewidth=1)
     ax.set_yticks(range(len(rows)), [str(name) for name in rows["candidate"]], fontsize="small")
-    ax.set_xlabel(f"error at cutoffs inside the rows, relative to {reference}; in per cent: share of the forecast")
+    ax.set_xlabel(f"error at cutoffs inside the rows, relative to {reference}; in per cent: weight")
     return ax.figure
 
 

@@ -162,7 +162,7 @@ class AutoNARX(SideBySide):
         sample = even_draw(panel.n_series, _MOST_SERIES[self.budget])
         alone = len(sample) == panel.n_series
         windows = TrialWindows.of(panel if alone else panel.take(sample), horizon, seasons[0])
-        candidates = candidates_for(panel, self._wanted(horizon, seasons))
+        candidates = candidates_for(panel, windows.learnt.lengths, self._wanted(horizon, seasons))
         if mode is not None:
             candidates = [candidate.trained(mode) for candidate in candidates]
             self.mode_ = mode

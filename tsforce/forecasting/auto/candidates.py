@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tsforce.data.frequency import season_length_of
-from tsforce.data.panel import Panel
+from tsforce.data.panel import IntArray, Panel
 from tsforce.data.transforms import Difference, Log, Transform
 from tsforce.errors import ArgumentError, check_choice
 from tsforce.forecasting.arguments import check_count
@@ -25,6 +25,8 @@ BUDGETS = ("fast", "balanced", "accurate")
 
 # A lag set takes at most one row in so many of a typical series.
 _SHARE = 3
+# Share of series that may be too short for the lags that nearly all can bear.
+_SHORT = 0.1
 # Lag sets whose sizes are nearer than by this factor are as good as one.
 _UNLIKE = 1.3
 # Least lags in a row.
@@ -114,10 +116,20 @@ def seasons_for(panel: Panel, season_length: Any) -> tuple[int, ...]:
     return (first,) if longer is None else (first, longer)
 
 
-def candidates_for(panel: Panel, wanted: Wanted) -> list[Candidate]:
-    """Return what is worth trying on a panel within a budget, cheap ones first; the first one forecasts any series."""
+def candidates_for(panel: Panel, lengths: IntArray, wanted: Wanted) -> list[Candidate]:
+    """Return what is worth trying on a panel within a budget, cheap ones first; the first one forecasts any series.
+
+    Parameters
+    ----------
+    panel : Panel
+        What will be learnt from in the end.
+    lengths : (S,) int64
+        Rows of series that candidates learn from on trial.
+    wanted : Wanted
+    """
     check_choice("budget", wanted.budget, BUDGETS)
-    found = [*_references(wanted), *_smoothing(panel, wanted), *_local_maps(panel, wanted), *_pooled(panel, wanted)]
+    local = _local_maps(panel, lengths, wanted)
+    found = [*_references(wanted), *_smoothing(panel, wanted), *local, *_pooled(panel, wanted)]
     return sorted(found, key=lambda candidate: candidate.work)
 
 
@@ -135,16 +147,16 @@ def _smoothing(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
         yield Candidate(method, method, model, None, 4.0 * len(panel.values))
 
 
-def _local_maps(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
+def _local_maps(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
     """Linear maps per series: with and without logarithms, differences, of few and of many lags."""
-    rows, n_rows = int(np.median(panel.lengths)), len(panel.values)
+    rows, n_rows = int(np.median(lengths)), len(panel.values)
     losses = ("mse",) if wanted.budget == "fast" else ("huber",)
     logs: tuple[tuple[Transform, ...], ...] = ((), (Log(),)) if is_positive(panel) else ((),)
     differences = [None, *(Difference(lag) for lag in dict.fromkeys((1, *wanted.seasons)) if 3 * lag < rows)]
     for loss in losses:
         for log in logs:
             for difference in differences:
-                for lags in _lag_sets(rows, wanted):
+                for lags in _lag_sets(lengths, wanted):
                     transforms = (*log, *((difference,) if difference is not None else ()))
                     said = " ".join(map(str, transforms)).replace("lag=", "") or "levels"
                     model = NARXForecaster(
@@ -155,15 +167,20 @@ def _local_maps(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
                     yield Candidate(f"linear, {said}, {lags} lags", "linear", model, "open_loop", work)
 
 
-def _lag_sets(rows: int, wanted: Wanted) -> list[int]:
-    """Return how many lags to try: one and two seasons, a horizon, four; what a typical series can bear, none alike."""
+def _lag_sets(lengths: IntArray, wanted: Wanted) -> list[int]:
+    """Return how many lags to try: what nearly all series bear, one and two seasons, a horizon and four; none alike.
+
+    Nearly all can bear a season and one more lag, or half of their rows; a typical one a third of its own.
+    """
     season, horizon = wanted.seasons[0], wanted.horizon
-    found: list[int] = []
+    rows, few = int(np.median(lengths)), int(np.quantile(lengths, _SHORT))
+    safe = max(1, min(4 * horizon, max(_FEW, rows // 4), (few - 1) // 2))
+    found = [max(safe, season + 1) if season > 1 and few >= season + 2 else safe]
     for lags in ((season + 1, 2 * season + 1) if season > 1 else ()) + (horizon, 4 * horizon):
-        fits = _FEW <= lags <= rows // _SHARE
-        if fits and all(max(lags, other) > _UNLIKE * min(lags, other) for other in found):
+        unlike = all(max(lags, other) > _UNLIKE * min(lags, other) for other in found)
+        if _FEW <= lags <= rows // _SHARE and unlike:
             found.append(lags)
-    return sorted(found) or [min(_FEW, max(1, rows // _SHARE))]
+    return sorted(found)
 
 
 def _pooled(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
