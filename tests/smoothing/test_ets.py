@@ -7,6 +7,7 @@ import pytest
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from tsforce.datasets import load
+from tsforce.smoothing import ets
 from tsforce.smoothing.ets import FORMS, Smoothing, ets_forecasts, fit_ets
 from tsforce.smoothing.longest_first import longest_first
 from tsforce.smoothing.recursion import initial_states
@@ -183,6 +184,15 @@ def test_too_few_rows_get_no_form(n):
     learnt = fit_ets(*rows(drawn(2)[:n]), 12)
     assert not learnt.known[0]
     assert np.isnan(ets_forecasts(*rows(drawn(2)[:n]), 2, 12, learnt)).all()
+
+
+def test_long_series_are_learnt_from_their_last_rows(monkeypatch):
+    series = [drawn(1, 90), drawn(2, 50), drawn(3, 70)]
+    want = fit_ets(*rows(*(y[-60:] for y in series)), 12)
+    assert not np.array_equal(fit_ets(*rows(*series), 12).alpha, want.alpha)
+    monkeypatch.setattr(ets, "_MOST_ROWS", 60)
+    for got, array in zip(fit_ets(*rows(*series), 12), want, strict=True):
+        np.testing.assert_array_equal(got, array)
 
 
 def test_a_constant_gets_no_form():

@@ -81,6 +81,8 @@ _ROUNDS = 12
 _SHARE = (1e-4, 1 - 1e-4)
 # Mean squares of errors, over the mean absolute value, that are nothing but rounding.
 _ROUNDING = 1e-24
+# More of the past says little of how to smooth, and costs half a second per thousand rows however few series there are.
+_MOST_ROWS = 3000
 # Rows between two logarithms of the product of one-step forecasts.
 _PRODUCT = 16
 # Between two points that a derivative is taken from.
@@ -129,6 +131,7 @@ def fit_ets(
     Parameters by maximum likelihood given the initial states, which follow from the first rows by rule
     (``recursion.initial_states``): the best point of a grid, then some steps of Levenberg's and Marquardt's method. A
     form needs more rows than what AICc counts; one with a season two of them; one with a factor only values above 0.
+    Series of more than 3,000 rows are learnt from their last 3,000.
 
     Parameters
     ----------
@@ -154,6 +157,7 @@ def fit_ets(
     >>> FORMS[learnt.weight[0].argmax()], ets_forecasts(y, np.array([0, 24]), 3, 4, learnt).round(0).tolist()
     (Form(error='A', trend='N', season='A'), [[11.0, 21.0, 32.0]])
     """
+    values, indptr = _last_rows(values, indptr)
     n_series = len(indptr) - 1
     lengths = np.diff(indptr)
     with_season = _enough_rows(_SEASONAL, lengths, season_length)
@@ -252,6 +256,13 @@ def _ahead(part: LongestFirst, form: Form, own: Parameters, horizon: int, m: int
         season = states.season[place, 0, np.arange(len(place))[:, None]]
         ahead = ahead * season if form.multiplicative else ahead + season
     return ahead * part.unit[:, None]
+
+
+def _last_rows(values: Floats, indptr: Positions) -> tuple[Floats, Positions]:
+    """Return the panel of the rows that are learnt from."""
+    lengths = np.diff(indptr)
+    to_end = np.repeat(indptr[1:], lengths) - np.arange(len(values))
+    return values[to_end <= _MOST_ROWS], np.concatenate([[0], np.cumsum(np.minimum(lengths, _MOST_ROWS))])
 
 
 def _enough_rows(form: Form, lengths: Positions, m: int) -> NDArray[np.bool_]:
