@@ -142,9 +142,9 @@ def _references(wanted: Wanted) -> Iterator[Candidate]:
 
 
 def _smoothing(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
-    for method in ("theta", "dynamic_theta", "ets"):
+    for method in ("theta", "dynamic_theta", "ets", "ets_combined"):
         model = Baseline(method, horizon=wanted.horizon, season_length=wanted.seasons[0], **wanted.shared)
-        yield Candidate(method, method, model, None, 4.0 * len(panel.values))
+        yield Candidate(method, method.removesuffix("_combined"), model, None, 4.0 * len(panel.values))
 
 
 def _local_maps(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
