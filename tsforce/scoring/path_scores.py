@@ -179,8 +179,8 @@ def weighted_quantile_loss(y: ArrayLike, quantiles: ArrayLike, levels: ArrayLike
 
     Examples
     --------
-    >>> weighted_quantile_loss([1.0, 3.0], [[1.0, 1.0], [3.0, 3.0]], [0.5, 0.9]).tolist()
-    [0.5, 0.1]
+    >>> weighted_quantile_loss([1.0, 3.0], [[1.0, 1.0], [3.0, 3.0]], [0.5, 0.75]).tolist()
+    [0.5, 0.25]
     """
     truth, values, q = _float64(y), _float64(quantiles), _float64(levels)
     if q.ndim != 1 or not ((q > 0) & (q < 1)).all() or values.shape[-2] != len(q):
