@@ -11,7 +11,7 @@ from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.errors import UnseenSeriesError, abbreviate, check_choice
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, candidates_for, seasons_for
-from tsforce.forecasting.auto.choice import weigh, weighted_median
+from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_median
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, leaderboard
 from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, is_constant, rows_read, run_trial
@@ -24,6 +24,8 @@ __all__ = ["AutoNARX"]
 
 # Series on trial at most; the choice then is the panel's.
 _MOST_SERIES = {"fast": 1500, "balanced": 5000, "accurate": 20000}
+# Candidates that are heard at most where the choice is the panel's: each is learnt from all series.
+_MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
 
 
 class AutoNARX(SideBySide):
@@ -169,7 +171,7 @@ class AutoNARX(SideBySide):
         trials, untried = self._try(candidates, windows, horizon, clock)
         weight = weigh(trials, windows, each=alone)
         if not alone:
-            weight = np.repeat(weight[:, :1], panel.n_series, axis=1)
+            weight = np.repeat(heaviest(weight[:, :1], _MOST_HEARD[self.budget]), panel.n_series, axis=1)
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
         still = is_constant(panel)
         weight[:, still], weight[0, still] = 0.0, 1.0

@@ -17,7 +17,7 @@ import numpy as np
 from tsforce.data.panel import FloatArray, IntArray
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
 
-__all__ = ["relative_errors", "shrunk", "weigh", "weighted_median"]
+__all__ = ["heaviest", "relative_errors", "shrunk", "weigh", "weighted_median"]
 
 # A weight is the error to the power of minus this.
 _POWER = 8.0
@@ -54,6 +54,20 @@ def weigh(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True) 
     weight /= weight.sum(axis=0)
     weight[weight < _LEAST] = 0.0
     found: FloatArray = weight / weight.sum(axis=0)
+    return found
+
+
+def heaviest(weight: FloatArray, most: int) -> FloatArray:
+    """Return weights, (M, S), of the `most` heaviest candidates alone; each series' add up to 1.
+
+    Examples
+    --------
+    >>> heaviest(np.array([[0.1], [0.6], [0.3]]), 2).round(3).tolist()
+    [[0.0], [0.667], [0.333]]
+    """
+    rank = np.argsort(np.argsort(-weight, axis=0, kind="stable"), axis=0)
+    kept = np.where(rank < most, weight, 0.0)
+    found: FloatArray = kept / kept.sum(axis=0)
     return found
 
 
