@@ -142,9 +142,9 @@ def _references(wanted: Wanted) -> Iterator[Candidate]:
 
 
 def _smoothing(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
-    for method in ("theta", "dynamic_theta", "ets", "ets_combined"):
+    for method in ("theta", "dynamic_theta", "ets_combined"):
         model = Baseline(method, horizon=wanted.horizon, season_length=wanted.seasons[0], **wanted.shared)
-        yield Candidate(method, method.removesuffix("_combined"), model, None, 4.0 * len(panel.values))
+        yield Candidate(method, method, model, None, 4.0 * len(panel.values))
 
 
 def _local_maps(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
@@ -185,15 +185,13 @@ def _lag_sets(lengths: IntArray, wanted: Wanted) -> list[int]:
 
 def _pooled(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
     n_rows = len(panel.values)
-    logs: tuple[Any, ...] = ("auto", (Log(),)) if is_positive(panel) else ("auto",)
     if panel.n_series > 1:
-        for transforms in logs:
-            said = "levels" if transforms == "auto" else "Log()"
-            model = NARXForecaster(
-                wanted.horizon, scope="global", season_length=wanted.seasons[0], target_transforms=transforms,
-                short_series="drop", **wanted.shared, **wanted.narx,
-            )  # fmt: skip
-            yield Candidate(f"linear for all, {said}", "linear for all", model, "curriculum", 8.0 * n_rows)
+        transforms: Any = (Log(),) if is_positive(panel) else "auto"
+        model = NARXForecaster(
+            wanted.horizon, scope="global", season_length=wanted.seasons[0], target_transforms=transforms,
+            short_series="drop", **wanted.shared, **wanted.narx,
+        )  # fmt: skip
+        yield Candidate("linear for all", "linear for all", model, "curriculum", 8.0 * n_rows)
     if wanted.budget == "fast" or n_rows < _ROWS_FOR_NETWORKS:
         return
     networks = ("mlp",) if wanted.budget == "balanced" else ("mlp", "gru")
