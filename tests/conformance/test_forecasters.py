@@ -43,6 +43,7 @@ INSTANCES = {
             H, 3, scope="local", lag_transforms={1: [ExponentiallyWeightedMean(0.3), RollingStd(5)]}, mode="open_loop"
         ),
         lambda: NARXForecaster(H, 3, strategy="direct", scope="local"),
+        lambda: NARXForecaster(H, 3, strategy="dirrec", scope="local"),
         lambda: NARXForecaster(H, 5, model=Ridge(), scope="local", mode="open_loop", target_transforms=[Difference(7)]),
         lambda: NARXForecaster(
             H, 5, model="mlp", scope="local", target_transforms=[Log()], max_steps=4, training=Training(batch_size=4)
@@ -276,4 +277,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (25, 25 * 22)
+    assert (len(CHECKS), len(CASES)) == (25, 25 * 23)

@@ -62,7 +62,8 @@ class LagLayout:
     Attributes
     ----------
     lags : tuple of int
-        Positive offsets of the target, ascending. None: a map of inputs alone.
+        Positive offsets of the target, ascending. None: a map of inputs alone. Of a layout that looks ahead, those of
+        the steps between the cutoff and the one to be predicted, ``1 - ahead .. 0``, may be among them.
     channels : tuple of str
         Names of the C targets.
     features : tuple of TargetFeature, PartialWindow or Recurrence

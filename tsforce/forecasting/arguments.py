@@ -279,7 +279,7 @@ def resolve_lags(lags: Any, *, has_inputs: bool) -> tuple[int, ...]:
     return found
 
 
-def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, drop: bool) -> IntArray:
+def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, drop: bool, strategy: str) -> IntArray:
     """Return the series that can be fitted.
 
     Parameters
@@ -288,6 +288,8 @@ def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, dro
         Rows that the transforms leave without a value.
     drop : bool
         Leave series out that are too short, rather than raise.
+    strategy : str
+        For what is raised.
 
     Raises
     ------
@@ -305,7 +307,7 @@ def long_enough(panel: Panel, layout: LagLayout, lost: int, *, pooled: bool, dro
     wanted = need if complete else 1 + lost + layout.reach
     what, ways = f"lags={layout.reach}", [f"lower the largest lag ({layout.reach})"]
     if layout.ahead:
-        what = f"lags={layout.reach - layout.ahead} of a map of step {layout.ahead + 1} (strategy='direct')"
+        what = f"lags={layout.reach - layout.ahead} of a map of step {layout.ahead + 1} (strategy={strategy!r})"
         ways = ["take a shorter horizon or fewer lags", "use strategy='recursive'"]
     elif layout.reach == max((feature.reach for feature in layout.features), default=0) > max(layout.lags, default=0):
         what = f"lag_transforms that reach back {layout.reach} steps"

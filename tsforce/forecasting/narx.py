@@ -38,7 +38,7 @@ from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.constant import grows
 from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.guard import GUARD
-from tsforce.training.problem import Problem
+from tsforce.training.problem import STRATEGIES, Problem
 from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 
@@ -91,9 +91,10 @@ class NARXForecaster(HasTraining, SideBySide):
         Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``. "auto": none for models per series and
         for polynomials; for one model of all series a scale that they share: ``Log()`` for networks and regressors
         where all values are positive, else ``MeanScale()``.
-    strategy : "recursive" or "direct"
-        One map that is fed its own outputs; or a map of its own for each of the H steps, which reads what is known at
-        the cutoff (linear maps and regressors, learnt open loop; later steps go on from the first H).
+    strategy : "recursive", "direct" or "dirrec"
+        One map that is fed its own outputs; or a map of its own for each of the H steps (linear maps and regressors,
+        learnt open loop; later steps go on from the first H), which reads what is known at the cutoff alone or, with
+        "dirrec", the forecasts of the steps before its own too.
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
         How each window is scaled from its own context. "auto": None for one model per series and without lags, "last"
         for one model of all.
@@ -315,7 +316,7 @@ class NARXForecaster(HasTraining, SideBySide):
         """Return the panel of a frame, and what is to be learnt from the series of it that are long enough."""
         horizon = check_count("horizon", self.horizon)
         check_choice("short_series", self.short_series, ("raise", "drop"))
-        direct = check_choice("strategy", self.strategy, ("recursive", "direct")) == "direct"
+        direct = check_choice("strategy", self.strategy, STRATEGIES) != "recursive"
         ahead = horizon - 1 if direct else 0
         panel = self.read(df)
         season_length = season_length_for(self, panel)
@@ -346,7 +347,8 @@ class NARXForecaster(HasTraining, SideBySide):
         context_length = self._resolve_context(layout.context, layout.context + (2 * horizon if recurrent else 0))
         if coder is not None and recurrent:
             coder = replace(coder, warm_up=context_length - layout.reach)
-        series = long_enough(panel, furthest, lost, pooled=pooled, drop=self.short_series == "drop")
+        drop = self.short_series == "drop"
+        series = long_enough(panel, furthest, lost, pooled=pooled, drop=drop, strategy=self.strategy)
         kept = panel if len(series) == panel.n_series else panel.take(series)
         intercept = self._resolve_intercept(kept, transforms, pooled)
         prior = self._resolve_prior(asked, furthest, transforms, scaling, season_length, pooled)
@@ -361,7 +363,7 @@ class NARXForecaster(HasTraining, SideBySide):
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
             asked.device, coder, guard=check_guard(self.guard), huber=asked.options.huber,
-            prior=prior, direct=direct,
+            prior=prior, strategy=self.strategy,
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
 

@@ -271,21 +271,22 @@ def _direct(
     history: History,
 ) -> Fitted:  # fmt: skip
     """Return a map for every step, on what was observed."""
+    asked = f"strategy={problem.strategy!r}"
     if isinstance(kind, Family) and kind != LINEAR:
         raise ArgumentError(
-            f"strategy='direct' has model='linear' and regressors, not model={kind.name!r}; use strategy='recursive'."
+            f"{asked} has model='linear' and regressors, not model={kind.name!r}; use strategy='recursive'."
         )
     if mode not in ("auto", "open_loop", OpenLoop()):
         raise ArgumentError(
-            f"mode={mode!r}: strategy='direct' is fed no own outputs that it could learn from; use mode='open_loop' or "
-            f"'auto', or strategy='recursive'."
+            f"mode={mode!r}: {asked} learns from no own outputs; use mode='open_loop' or 'auto', or "
+            f"strategy='recursive'."
         )
     if options.solver != "auto" or problem.device.type != "cpu":
-        raise ArgumentError("strategy='direct' has a closed form on the CPU: use solver='auto' and device='auto'.")
+        raise ArgumentError(f"{asked} has a closed form on the CPU: use solver='auto' and device='auto'.")
     n_series = problem.panel.n_series
     kept = ["open_loop"] * (1 if problem.pooled else n_series)
     if not isinstance(kind, Family):
-        history.solver = "rows of each step (direct)"
+        history.solver = f"rows of each step ({problem.strategy})"
         learnt = problem.learn(problem.panel.lengths)
         model = direct_regressors(problem, learnt, kind)
         return Fitted(model, learnt, history, RidgeChoice.fixed(np.nan, n_series), kept)
@@ -294,7 +295,7 @@ def _direct(
     learnt = problem.learn(problem.panel.lengths)
     penalty: Any = float(choice.ridge[0]) if problem.pooled else torch.from_numpy(choice.ridge)
     (model,) = direct_maps(problem, learnt, [penalty])
-    history.solver = "least squares of each step (direct)"
+    history.solver = f"least squares of each step ({problem.strategy})"
     history.notes += learnt.notes
     return Fitted(model, learnt, history, choice, kept)
 

@@ -18,10 +18,11 @@ from tsforce.scoring.metrics import error_scale, has_scale, mean_in_scales, sum_
 from tsforce.training.guard import GUARD, Guard
 from tsforce.training.solvers.priors import Prior
 
-__all__ = ["Learnt", "Problem", "Validation"]
+__all__ = ["STRATEGIES", "Learnt", "Problem", "Validation"]
 
 FloatArray = npt.NDArray[np.float64]
 
+STRATEGIES = ("recursive", "direct", "dirrec")
 # Parts of a long window that stand for windows where models are compared: batch means of a simulation's output, of
 # which 10 to 30 are enough (Schmeiser 1982, "Batch size effects in the analysis of simulation output"). The mean of
 # fewer steps than this is hardly one.
@@ -187,8 +188,9 @@ class Problem:
         Threshold of Huber's loss, in robust scales, for closed forms; None: they are of squares.
     prior : Prior or None
         What closed forms of linear maps are shrunk to; None: to zero.
-    direct : bool
-        Every step of the horizon has a map of its own, which reads what is known at the cutoff.
+    strategy : str
+        One of `STRATEGIES`: "recursive", one map that is fed its own outputs; else every step of the horizon has a map
+        of its own, which reads what is known at the cutoff ("direct") and the forecasts since ("dirrec").
     """
 
     panel: Panel
@@ -206,7 +208,12 @@ class Problem:
     guard: float = GUARD
     huber: float | None = None
     prior: Prior | None = None
-    direct: bool = False
+    strategy: str = "recursive"
+
+    @property
+    def direct(self) -> bool:
+        """Whether every step of the horizon has a map of its own."""
+        return self.strategy != "recursive"
 
     @property
     def rows_lost(self) -> int:

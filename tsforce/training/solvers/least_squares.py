@@ -281,11 +281,12 @@ def followed(models: list[Linear], store: SeriesStore) -> list[Linear]:
     layout = models[0].layout
     if store.scaling == "last" and 1 in layout.lags:
         unit = torch.eye(len(layout.channels)).to(store.values)
-        last = len(layout.lags) * len(unit)
-        # Columns of lag 1 stand last of the lags.
+        # Lags run from the oldest to the newest.
+        first = layout.lags[::-1].index(1) * len(unit)
+        last = slice(first, first + len(unit))
         moved = layout.at_level(unit) - layout.at_level(torch.zeros_like(unit))
-        moved[:, last - len(unit) : last] = 0.0
+        moved[:, last] = 0.0
         for model in models:
             others = moved.to(model.weight) @ model.weight[:, : layout.n_target_columns]
-            model.weight[:, last - len(unit) : last] = unit.to(others) - others
+            model.weight[:, last] = unit.to(others) - others
     return models
