@@ -92,6 +92,18 @@ def test_time_in_the_index_gives_the_forecasts_of_the_long_frame(kind):
     assert forecast["ds"].tolist() == long["ds"].tolist()
 
 
+@pytest.mark.parametrize("dtype", ["int64", "int32", "Int64", "float64"])
+def test_large_whole_numbers_keep_their_last_digit_and_each_series_goes_on_from_its_own_last_row(dtype):
+    # Floats of 32 bits have only every eighth number here.
+    rows = [("a", step, 10**8 + 3 * step) for step in range(60)] + [("b", step, 10**8 - 5 * step) for step in range(50)]
+    df = pd.DataFrame(rows, columns=["unique_id", "ds", "y"]).astype({"y": dtype})
+    for model in (Baseline("drift", horizon=2), build(horizon=2, lags=2, scope="local")):
+        fc = model.fit(df).predict()
+        assert fc["ds"].tolist() == [60, 61, 50, 51]
+        want = [180, 183, -250, -255]
+        np.testing.assert_allclose(fc[model.name] - 10**8, want, rtol=0, atol=0.01)
+
+
 def test_a_wide_frame_becomes_the_panel_it_shows():
     df = make_frame((60, 60), freq="D")
     wide = df.pivot(index="ds", columns="unique_id", values="y")
