@@ -78,6 +78,7 @@ def run(
     on_start: Callable[[str, int, int], None] | None = None,
     on_row: Callable[[Row], None] | None = None,
     command: str | None = None,
+    one_step: bool = True,
 ) -> Any:
     """Return the scores of some forecasters on one group of a competition, one row each.
 
@@ -105,6 +106,9 @@ def run(
         Called after each row that was made, or found finished.
     command : str, optional
         Kept in the manifest; the command line of the process by default.
+    one_step : bool
+        Whether the one-step error is measured, which takes a forecast before every test row: of a slow forecaster more
+        than all else. Without it `one_step` and `gap` are empty.
 
     Returns
     -------
@@ -140,7 +144,7 @@ def run(
         [int(seed) for seed in seeds],
         command,
     )
-    return ledger.fill(jobs, lambda job: [_make_row(job, task)], on_start, on_row)
+    return ledger.fill(jobs, lambda job: [_make_row(job, task, one_step)], on_start, on_row)
 
 
 class _Job(NamedTuple):
@@ -258,7 +262,7 @@ class _Task:
         return WindowIndex(np.repeat(series, horizon), rows.ravel())
 
 
-def _make_row(job: _Job, task: _Task) -> Row:
+def _make_row(job: _Job, task: _Task, one_step: bool) -> Row:
     """Return the finished row of one job, whatever becomes of it."""
     row: Row = dict.fromkeys(COMPETITION_COLUMNS)
     row |= job.key._asdict()
@@ -266,7 +270,7 @@ def _make_row(job: _Job, task: _Task) -> Row:
     # A clone, so that the fitted models of a long table are not all kept.
     model = job.model.clone_unfitted()
     try:
-        row |= _figures(model, job.mode, task)
+        row |= _figures(model, job.mode, task, one_step)
     except Exception as error:
         # Whatever a model does, the other rows of the table are made; Ctrl-C is no Exception and ends the run.
         row["status"] = status_of_error(error)
@@ -275,7 +279,7 @@ def _make_row(job: _Job, task: _Task) -> Row:
     return row
 
 
-def _figures(model: Forecaster, mode: Any, task: _Task) -> Row:
+def _figures(model: Forecaster, mode: Any, task: _Task, one_step: bool) -> Row:
     horizon = task.competition.horizon
     started = time.process_time()
     model.fit(task.competition.train, mode=mode)
@@ -289,18 +293,9 @@ def _figures(model: Forecaster, mode: Any, task: _Task) -> Row:
     yhat[mine] = forecasts[model.name].to_numpy(dtype=np.float64).reshape(-1, horizon)
     mine.sort()
     others = np.setdiff1d(np.arange(task.train.n_series), mine)
-    ahead = np.empty_like(yhat)
-    ahead[mine] = (
-        model.predict_at(task.joined, task.one_step_ahead(mine), 1)[model.name].to_numpy().reshape(-1, horizon)
-    )
-    if len(others):
-        seen = task.joined.windows(task.one_step_ahead(others))
-        one = naive2(seen.values[:, 0], seen.indptr, 1, task.competition.season_length)
-        ahead[others] = one.reshape(-1, horizon)
-
+    one = task.scaled(_one_step(model, task, mine, others)) if one_step else math.nan
     errors = float(smape(task.truth, yhat).mean()), task.scaled(yhat)
     reference = float(smape(task.truth, task.reference).mean()), task.scaled(task.reference)
-    one_step = task.scaled(ahead)
     notes = {
         "by naive2": len(others),
         "not finite": int((~np.isfinite(yhat).all(axis=1)).sum()),
@@ -310,12 +305,26 @@ def _figures(model: Forecaster, mode: Any, task: _Task) -> Row:
         "smape": errors[0],
         "mase": errors[1],
         "owa": owa(*errors, *reference),
-        "one_step": one_step,
-        "gap": errors[1] / one_step if one_step else math.nan,
+        "one_step": one,
+        "gap": errors[1] / one if one else math.nan,
         "fit_cpu_s": round(fitted - started, 4),
         "predict_cpu_s": round(predicted - fitted, 4),
         "status": ", ".join(["ok", *(f"{count} series {what}" for what, count in notes.items() if count)]),
     }
+
+
+def _one_step(model: Forecaster, task: _Task, mine: Any, others: Any) -> Any:
+    """Return the forecasts of every test row from the row before it, (S, H); Naive2's of series that were left out."""
+    horizon = task.competition.horizon
+    ahead = np.empty_like(task.reference)
+    ahead[mine] = (
+        model.predict_at(task.joined, task.one_step_ahead(mine), 1)[model.name].to_numpy().reshape(-1, horizon)
+    )
+    if len(others):
+        seen = task.joined.windows(task.one_step_ahead(others))
+        one = naive2(seen.values[:, 0], seen.indptr, 1, task.competition.season_length)
+        ahead[others] = one.reshape(-1, horizon)
+    return ahead
 
 
 def _settings(model: Forecaster) -> Row:

@@ -51,7 +51,7 @@ def auto(sets: str | None, budgets: str, data: Path | None, threads: int, out: P
             ]
             frame = run(
                 loaded, entries, out / one, (0,), on_start=progress.start, on_row=progress.advance,
-                command=command_line(),
+                command=command_line(), one_step=False,
             )  # fmt: skip
             frames.append(frame)
     table = pd.concat(frames, ignore_index=True)
