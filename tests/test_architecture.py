@@ -122,7 +122,7 @@ def test_no_two_files_have_one_name():
 
 
 def test_import_tsforce_alone_reaches_the_doors_that_the_docs_name():
-    doors = ["bench", "datasets", "errors", "forcing", "lag_transforms", "models", "plotting", "sysid"]
+    doors = ["bench", "datasets", "errors", "forcing", "lag_transforms", "models", "paths", "plotting", "sysid"]
     # One process for all doors, which imports torch once; tsforce is forgotten before each of them.
     code = (
         "import sys\n"

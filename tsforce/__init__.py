@@ -3,7 +3,7 @@
 Public names only; everything else is private. Each is imported on first use, so that a program pays for torch,
 scikit-learn and pandas when it first needs them. Doors to more names, opened on first use too: ``tsforce.bench``,
 ``tsforce.datasets``, ``tsforce.errors``, ``tsforce.forcing``, ``tsforce.lag_transforms``, ``tsforce.models``,
-``tsforce.plotting``, ``tsforce.sysid``.
+``tsforce.paths``, ``tsforce.plotting``, ``tsforce.sysid``.
 """
 
 from importlib import import_module
@@ -58,7 +58,7 @@ __all__ = [
 
 __version__ = "0.1.0.dev0"
 
-_DOORS = ("bench", "datasets", "errors", "forcing", "lag_transforms", "models", "plotting", "sysid")
+_DOORS = ("bench", "datasets", "errors", "forcing", "lag_transforms", "models", "paths", "plotting", "sysid")
 _HOMES = {
     "to_long": "tsforce.data.convert",
     "fill_gaps": "tsforce.data.fill_gaps",

@@ -217,3 +217,29 @@ def test_policies_are_frozen_comparable_and_readable():
     assert repr(ClosedLoop()) == "ClosedLoop(gradient='keep', cut_every=None)"
     with pytest.raises(AttributeError):
         OpenLoop().ratio = 0.5
+
+
+def test_shocks_are_added_to_outputs_that_are_fed_back_and_held_with_them(problem):
+    model, past, _ = problem
+    shocks = torch.randn(G, B, H, 1, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    yhat, _ = rollout(model, past, H, ClosedLoop(), shocks=shocks)
+    for g in range(G):
+        for b in range(B):
+            fed = past[g, b, :, 0].tolist()
+            for h in range(H):
+                lags = sum(w * z for w, z in zip(model.weight[g, :, 0].tolist(), fed[-L:], strict=True))
+                fed.append(lags + model.bias[g].item() + shocks[g, b, h, 0].item())
+            np.testing.assert_allclose(yhat[g, b, :, 0], fed[-H:], rtol=1e-12)
+    bounds = torch.full((1,), -0.5, dtype=torch.float64), torch.full((1,), 0.5, dtype=torch.float64)
+    held, _ = rollout(model, past, H, ClosedLoop(), shocks=shocks, bounds=bounds)
+    assert held.abs().max() == 0.5
+    torch.testing.assert_close(held[:, :, 0], yhat[:, :, 0].clamp(-0.5, 0.5))
+
+
+def test_many_windows_of_a_linear_map_are_rolled_out_as_few_are(problem):
+    model, past, _ = problem
+    many = past.repeat(1, 40, 1, 1)
+    few, _ = rollout(model, past, H, ClosedLoop())
+    torch.testing.assert_close(
+        rollout(model, many, H, ClosedLoop())[0], few.repeat(1, 40, 1, 1), rtol=1e-12, atol=1e-14
+    )

@@ -26,10 +26,11 @@ def rollout(
     moment: Moment | None = None,
     bounds: tuple[Tensor, Tensor] | None = None,
     inputs: Inputs | None = None,
+    shocks: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Predict every step of the horizon, feeding back what `forcing` chooses.
 
-    The only time loop in tsforce: training, validation, predict and backtest all end here.
+    The only time loop in tsforce: training, validation, predict, backtest and sample paths all end here.
 
     Parameters
     ----------
@@ -51,11 +52,13 @@ def rollout(
         numbers repeats the value fed before it. Never in training.
     inputs : (past_exog, future_exog, static, calendar), optional
         What is known beside the target (see ``lags.known_inputs``), where the model's layout has such columns.
+    shocks : (G, B, H, C), optional
+        Added to the output of each step, before the guard and before it is fed back; model units.
 
     Returns
     -------
     yhat : (G, B, H, C)
-        Outputs *before* any of them was replaced by an observed value, model units.
+        Outputs, shocks included, *before* any of them was replaced by an observed value, model units.
     fed_share : (G, B, H, C) or None
         Share of truth that was fed back at each step; None means none, a closed loop.
 
@@ -116,6 +119,8 @@ def rollout(
         x = lag_vector(model.layout, fed, length + h, now[h], on_lags)
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
+        if shocks is not None:
+            yhat = yhat + shocks[:, :, h]
         if bounds is not None:
             yhat = torch.clamp(yhat, low[h], high[h])
             lost = yhat.isnan()

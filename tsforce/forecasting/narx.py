@@ -33,7 +33,7 @@ from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
 from tsforce.forecasting.parts import begin_fit, end_fit, season_length_for
 from tsforce.forecasting.rolling import Rolling
-from tsforce.forecasting.side_by_side import SideBySide
+from tsforce.forecasting.sample_paths import DrawsPaths
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.constant import grows
 from tsforce.training.fit import LINEAR, Fitted
@@ -45,7 +45,7 @@ from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 __all__ = ["NARXForecaster"]
 
 
-class NARXForecaster(HasTraining, SideBySide):
+class NARXForecaster(HasTraining, DrawsPaths):
     """Forecasts from a one-step map of the target's own past, run on its own outputs.
 
     Parameters
@@ -430,6 +430,7 @@ class NARXForecaster(HasTraining, SideBySide):
         self._rolling_ = Rolling.of(fitted, problem)
         if len(kept.filled):
             kept = self._rolling_.fill(kept)
+        self._keep_residual_rows(kept)
         tail = kept.windows(kept.last_rows(), length=self._rolling_.rows_read())
         end_fit(self, kept, problem.season_length, rows=tail)
 
@@ -482,6 +483,9 @@ class NARXForecaster(HasTraining, SideBySide):
             If a transform had to move an observed value.
         """
         return self._predict(horizon, future_df=future_df, history=history)
+
+    def _ridge_of_maps(self) -> Any:
+        return None if self._rolling_.pooled else self.ridge_["ridge"].to_numpy()
 
     def _companion(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
         return companion_of(self._rolling_, *self._rolling_.joined(self._rows_, panel, index), horizon)

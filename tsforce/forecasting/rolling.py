@@ -29,7 +29,7 @@ from tsforce.training.guard import Guard
 from tsforce.training.missing import gaps_of
 from tsforce.training.problem import Problem
 
-__all__ = ["Part", "Rolling"]
+__all__ = ["Part", "Rolling", "warn_of_excursions"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -129,9 +129,9 @@ class Rolling:
             last = store.indptr[now.series] + now.rows
             first = np.maximum(last + 1 - self.context_length - store.first, store.indptr[now.series])
             counts["clamped_values"] += store.chain.count_clamped(store.stages, store.indptr, first, last)
-        self._warn_of_contexts(panel, index, counts["clamped_values"])
+        self.warn_of_contexts(panel, index, counts["clamped_values"])
         if outside:
-            _warn_of_excursions(outside, counts["clipped_windows"], len(index), self.guard.factor)
+            warn_of_excursions(outside, counts["clipped_windows"], len(index), self.guard.factor)
         return yhat, counts
 
     def joined(self, tail: Panel, panel: Panel, index: WindowIndex) -> tuple[Panel, WindowIndex]:
@@ -148,7 +148,7 @@ class Rolling:
         whole, count = panel.preceded_by(tail)
         return whole, WindowIndex(index.series, index.rows + count[index.series])
 
-    def _warn_of_contexts(self, panel: Panel, index: WindowIndex, n_clamped: int) -> None:
+    def warn_of_contexts(self, panel: Panel, index: WindowIndex, n_clamped: int) -> None:
         """Warn of windows that start before their lags do, and of values that a transform had to move."""
         need = self.model.layout.reach + self.chain.rows_lost
         short = index.rows + 1 < need
@@ -266,7 +266,7 @@ class Rolling:
         return panel
 
 
-def _warn_of_excursions(outside: int, held: int, total: int, factor: float) -> None:
+def warn_of_excursions(outside: int, held: int, total: int, factor: float, *, what: str = "forecasts") -> None:
     """Warn of forecasts that are far outside what their series have shown, held there or not."""
     left = "the map or its inputs lead there, and they were left as they are"
     if held == outside:
@@ -274,7 +274,7 @@ def _warn_of_excursions(outside: int, held: int, total: int, factor: float) -> N
     elif held:
         left = f"{held} of them ran away and were held there"
     warn(
-        f"{outside} of {total} forecasts go further out than what their series have shown by more than {factor:g} "
+        f"{outside} of {total} {what} go further out than what their series have shown by more than {factor:g} "
         f"times its range, return from a history at a new level, or are not finite: {left}. Look for wild values in "
         f"the training rows and the history, or fit again where a level is new; scope='local', a larger ridge or fewer "
         f"lags tame a model that runs away. If the forecasts are right, guard=None leaves all as they are.",

@@ -38,21 +38,24 @@ class SideBySide(Forecaster):
         """Return what ``predict`` of a forecaster with inputs does: see ``NARXForecaster.predict``."""
         check_fitted(self)
         steps = horizon_of(self, horizon)
+        panel, index, scenarios = self._asked_windows(steps, future_df, history)
+        return self._frame(panel, index, steps, with_cutoff=False, scenarios=scenarios)
+
+    def _asked_windows(self, steps: int, future_df: Any, history: Any) -> tuple[Panel, WindowIndex, list[str] | None]:
+        """Return the panel and the windows that ``predict`` is asked about, and the scenarios of which they are."""
         panel = self._rows_ if history is None else self.read(history)
         if not panel.columns.future_exog:
             if future_df is not None:
                 warn(f"future_df is not read: this {self.name} has no future_exog.", UnusedColumnWarning)
-            return self._frame(panel, panel.last_rows(), steps, with_cutoff=False)
+            return panel, panel.last_rows(), None
         several = isinstance(future_df, Mapping)
         scenarios = dict(future_df) if several else {"": future_df}
         if not scenarios:
             raise ArgumentError("future_df is an empty dict; give at least one scenario, name -> frame.")
         values = [read_future(panel, frame, steps) for frame in scenarios.values()]
         copies = panel.take(np.tile(np.arange(panel.n_series), len(values)))
-        return self._frame(
-            copies.extended(steps, np.concatenate(values)), copies.last_rows(), steps,
-            with_cutoff=False, scenarios=list(scenarios) if several else None,
-        )  # fmt: skip
+        extended = copies.extended(steps, np.concatenate(values))
+        return extended, copies.last_rows(), list(scenarios) if several else None
 
     def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> tuple[FloatArray, dict[str, int]]:
         """Return the forecasts after some windows of a panel with this forecaster's own inputs, (W, H, C).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from tsforce.dynamics.lags import Inputs, known_inputs
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.guard import Guard, missing_steps
 
-__all__ = ["Excursions", "as_dtype", "dtype_of", "forecast_windows"]
+__all__ = ["Chunk", "Excursions", "as_dtype", "chunks", "dtype_of", "forecast_windows"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -71,6 +72,7 @@ def forecast_windows(
     *,
     groups: IntArray | None,
     forcing: Forcing | None = None,
+    shocks: FloatArray | None = None,
 ) -> tuple[FloatArray, Excursions]:
     """Return forecasts in original units, closed loop unless said otherwise, and where the guard had a say in them.
 
@@ -89,6 +91,8 @@ def forecast_windows(
     forcing : Forcing, optional
         ``ClosedLoop()`` by default. ``OpenLoop()`` gives one-step forecasts of every step, and reads the store's rows
         after the cutoff.
+    shocks : (W, H, C) float64, optional
+        Added to the output of each step before it is fed back; model units.
 
     Returns
     -------
@@ -99,23 +103,21 @@ def forecast_windows(
     """
     yhat = np.empty((len(index), horizon, store.values.shape[1]))
     met = Excursions(*(np.zeros((len(index), horizon), dtype=bool) for _ in range(2)))
-    columns = store.values.shape[1] if store.inputs is None else store.values.shape[1] + store.inputs.width
-    window_bytes = 8 * (store.context_length + horizon) * columns
-    at_once = max(1, _CHUNK_BYTES // window_bytes)
-
     forcing = forcing or ClosedLoop()
     dtype = dtype_of(model)
 
-    def roll(part_model: Any, batch: WindowBatch, bounds: tuple[Tensor, Tensor] | None = None) -> Any:
+    def roll(part_model: Any, batch: WindowBatch, bounds: tuple[Tensor, Tensor], added: Tensor | None) -> Any:
         future = None if batch.future is None else batch.future.to(dtype)
         return rollout(
-            part_model, batch.past.to(dtype), horizon, forcing,
-            future=future, future_mask=batch.future_mask, bounds=bounds, inputs=as_dtype(batch.inputs, dtype),
+            part_model, batch.past.to(dtype), horizon, forcing, future=future, future_mask=batch.future_mask,
+            bounds=bounds, inputs=as_dtype(batch.inputs, dtype), shocks=added,
         )  # fmt: skip
 
-    def run(part_model: Any, series: IntArray, rows: IntArray) -> tuple[FloatArray, Tensor | None, Tensor | None]:
+    def run(part: Chunk) -> tuple[FloatArray, Tensor | None, Tensor | None]:
+        part_model, series, rows = part.model, part.series, part.rows
         batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)
-        z, fed = roll(part_model, batch, _far_off(batch, dtype))
+        added = None if shocks is None else torch.from_numpy(shocks[part.where]).to(batch.past.device, dtype)
+        z, fed = roll(part_model, batch, _far_off(batch, dtype), added)
         hold = guard.look(z, fed, part_model, batch)
         outside = held = None
         if hold is not None:
@@ -128,7 +130,7 @@ def forecast_windows(
                 where = groups[:, None], windows
                 own = part_model if len(groups) == len(z) else part_model.groups(groups)
                 low, high = (side[where] for side in hold.bounds)
-                again, _ = roll(own, _some(batch, where), (low, high))
+                again, _ = roll(own, _some(batch, where), (low, high), None if added is None else added[where])
                 held[where] = ((again <= low) | (again >= high) | ~z[where].isfinite()).any(dim=3)
                 z[where] = again
         levels = store.to_levels(z.double(), batch, rows, None if fed is None else fed.double())
@@ -142,31 +144,62 @@ def forecast_windows(
             outside, held = (far if part is None else part | far for part in (outside, held))
         return levels.cpu().numpy(), outside, held
 
-    def note(where: Any, here: Any, found: tuple[FloatArray, Tensor | None, Tensor | None]) -> None:
-        yhat[where] = found[0][here]
-        for room, part in zip(met, found[1:], strict=True):
-            if part is not None:
-                room[where] = part.cpu().numpy()[here]
-
     # A long roll-out of one window is mostly overhead, of which inference mode has a third less.
     with torch.inference_mode():
-        if groups is None:
-            for start in range(0, len(index), at_once):
-                part = slice(start, start + at_once)
-                note(part, 0, run(model, index.series[None, part], index.rows[None, part]))
-            return yhat, met
-        present, first, count = np.unique(index.series, return_index=True, return_counts=True)
-        # Series side by side as groups; ragged counts of windows are padded by repeating the last one.
-        series_at_once = max(1, at_once // int(count.max(initial=1)))
-        for start in range(0, len(present), series_at_once):
-            chosen = slice(start, start + series_at_once)
-            widest = int(count[chosen].max())
-            offsets = np.minimum(np.arange(widest), count[chosen, None] - 1)
-            where = first[chosen, None] + offsets
-            part_model = model.groups(torch.from_numpy(groups[present[chosen]]))
-            real = np.arange(widest) < count[chosen, None]
-            note(where[real], real, run(part_model, index.series[where], index.rows[where]))
+        for part in chunks(store, model, index, horizon, groups):
+            found = run(part)
+            yhat[part.where[part.real]] = found[0][part.real]
+            for room, side in zip(met, found[1:], strict=True):
+                if side is not None:
+                    room[part.where[part.real]] = side.cpu().numpy()[part.real]
     return yhat, met
+
+
+class Chunk(NamedTuple):
+    """Windows that are rolled out at once, G groups of B.
+
+    Attributes
+    ----------
+    model : StepModel
+        Of the groups.
+    series, rows : (G, B) int64
+        Their series in the store and their cutoffs.
+    where : (G, B) int64
+        Which of all windows they are.
+    real : (G, B) bool
+        False where the last window of a group stands once more, for want of another.
+    """
+
+    model: Any
+    series: IntArray
+    rows: IntArray
+    where: IntArray
+    real: npt.NDArray[np.bool_]
+
+
+def chunks(
+    store: SeriesStore, model: Any, index: WindowIndex, horizon: int, groups: IntArray | None
+) -> Iterator[Chunk]:
+    """Yield all windows in chunks that fit into memory; parameters as in `forecast_windows`."""
+    columns = store.values.shape[1] if store.inputs is None else store.values.shape[1] + store.inputs.width
+    window_bytes = 8 * (store.context_length + horizon) * columns
+    at_once = max(1, _CHUNK_BYTES // window_bytes)
+    if groups is None:
+        for start in range(0, len(index), at_once):
+            where = np.arange(start, min(start + at_once, len(index)))[None]
+            yield Chunk(model, index.series[where], index.rows[where], where, np.ones(where.shape, dtype=bool))
+        return
+    present, first, count = np.unique(index.series, return_index=True, return_counts=True)
+    # Series side by side as groups; ragged counts of windows are padded by repeating the last one.
+    series_at_once = max(1, at_once // int(count.max(initial=1)))
+    for start in range(0, len(present), series_at_once):
+        chosen = slice(start, start + series_at_once)
+        widest = int(count[chosen].max())
+        offsets = np.minimum(np.arange(widest), count[chosen, None] - 1)
+        where = first[chosen, None] + offsets
+        part_model = model.groups(torch.from_numpy(groups[present[chosen]]))
+        real = np.arange(widest) < count[chosen, None]
+        yield Chunk(part_model, index.series[where], index.rows[where], where, real)
 
 
 def _some(batch: WindowBatch, where: Any) -> WindowBatch:

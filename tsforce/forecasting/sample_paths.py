@@ -1,0 +1,172 @@
+"""Sample paths: draws of what may come, step by step, each fed back before the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
+from tsforce.data.path_frame import write_paths
+from tsforce.dynamics.draws import key_of, uniform
+from tsforce.dynamics.models.each_step import EachStep
+from tsforce.errors import ArgumentError
+from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.parts import check_fitted, horizon_of
+from tsforce.forecasting.path_residuals import RESIDUAL_ROWS, Residuals, one_step_residuals
+from tsforce.forecasting.rolling import Rolling, warn_of_excursions
+from tsforce.forecasting.side_by_side import SideBySide
+from tsforce.training.closed_loop import forecast_windows
+
+__all__ = ["DrawsPaths"]
+
+# Bytes of shocks and outputs that are drawn at once.
+_CHUNK_BYTES = 32 * 2**20
+
+
+class DrawsPaths(SideBySide):
+    """What forecasters have that roll one step model out: sample paths."""
+
+    _rolling_: Rolling
+
+    def sample_paths(
+        self,
+        n_paths: int = 500,
+        *,
+        horizon: int | None = None,
+        future_df: Any = None,
+        history: Any = None,
+        random_state: int = 0,
+        block_length: int | None = None,
+    ) -> Any:
+        """Return draws of whole futures: closed-loop roll-outs in which each step is fed back with an error.
+
+        An error is drawn from the one-step errors of the training rows in model units, of the series' own where there
+        are enough; those of several targets are drawn together. What is fed back is the output with its error; the
+        transforms are inverted after that. Without errors a path is the forecast of ``predict``.
+
+        Parameters
+        ----------
+        n_paths : int
+            Paths for each series.
+        horizon, future_df, history
+            As in ``predict``; scenarios are drawn with the same errors.
+        random_state : int
+            Draws depend on it, the series' id, the number of the path and the step alone: more paths go on from fewer,
+            and a series drawn alone is drawn as among others.
+        block_length : int, optional
+            Steps whose errors are drawn as they followed each other, the end of the training rows going on at their
+            start (circular blocks: Politis & Romano 1992), at most the horizon. By default the cube root of the number
+            of errors (Hall, Horowitz & Jing 1995): errors of a map that a ridge has shrunk lean the same way for a
+            while, and paths of errors drawn one by one spread too little. 1 draws them one by one.
+
+        Returns
+        -------
+        DataFrame
+            unique_id, ds, horizon (1..H), path (1..n_paths), <name>; original units, ordered by series, path, horizon
+            (of several targets, a column <name>-<target> for each). What to make of it: ``tsforce.paths``.
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError
+            If an argument is not accepted, no training row has an error to draw, or strategy="direct", which feeds
+            nothing back.
+        UnseenSeriesError, FutureExogError
+            As from ``predict``.
+
+        Warns
+        -----
+        DivergenceWarning
+            If paths leave the range that their series have shown by far.
+
+        Notes
+        -----
+        Errors are of the last 2000 training rows of each series, as they are, outliers too, less their mean. Those of a
+        linear map per series are widened for the parameters that were fitted to them. The parameters themselves are
+        taken as they were learnt. Series are drawn independently of each other.
+
+        Examples
+        --------
+        >>> from tsforce import Log, NARXForecaster
+        >>> from tsforce.datasets import load
+        >>> model = NARXForecaster(12, 24, scope="local", target_transforms=[Log()]).fit(load("airpassengers"))
+        >>> paths = model.sample_paths(200)
+        >>> paths.columns.tolist(), len(paths)
+        (['unique_id', 'ds', 'horizon', 'path', 'NARXForecaster'], 2400)
+        """
+        check_fitted(self)
+        count = check_count("n_paths", n_paths)
+        random_state = check_count("random_state", random_state, least=0)
+        block = None if block_length is None else check_count("block_length", block_length)
+        if isinstance(self._rolling_.model, EachStep):
+            raise ArgumentError(
+                "strategy='direct' feeds nothing back within the horizon, so that there are no steps to draw; "
+                "sample_paths needs strategy='recursive'."
+            )
+        steps = horizon_of(self, horizon)
+        panel, index, scenarios = self._asked_windows(steps, future_df, history)
+        residuals = one_step_residuals(self._rolling_, self._residual_rows_, self._ridge_of_maps())
+        if not len(residuals.values):
+            raise ArgumentError("no training row has a one-step error to draw; fit on longer series.")
+        whole, windows = self._rolling_.joined(self._rows_, panel, index)
+        values, counts = _draw(self._rolling_, residuals, whole, windows, steps, count, random_state, block)
+        return write_paths(panel, index, values, self.name, counts=counts, scenarios=scenarios)
+
+    def _keep_residual_rows(self, panel: Panel) -> None:
+        """Keep the last rows that were learnt from, for their errors."""
+        rows = self._rolling_.rows_read(RESIDUAL_ROWS)
+        self._residual_rows_ = panel.windows(panel.last_rows(), length=rows)
+
+    def _ridge_of_maps(self) -> FloatArray | None:
+        """Return the ridge of each series' own map, None where there are none."""
+        return None
+
+
+def _draw(
+    rolling: Rolling,
+    residuals: Residuals,
+    panel: Panel,
+    index: WindowIndex,
+    horizon: int,
+    n_paths: int,
+    random_state: int,
+    block: int | None,
+) -> tuple[FloatArray, dict[str, int]]:
+    """Return paths (W, P, H, C) in original units, and how many of them were clipped."""
+    values = np.empty((len(index), n_paths, horizon, panel.n_channels))
+    at_once = max(1, _CHUNK_BYTES // (16 * n_paths * horizon * panel.n_channels))
+    outside = held = 0
+    for here, part in rolling.parts(panel, index, horizon):
+        place = np.flatnonzero(here)
+        for start in range(0, len(place), at_once):
+            now = slice(start, start + at_once)
+            ids = [panel.id_list[i] for i in index.series[place[now]]]
+            picked = [
+                _picked(key_of(random_state, "paths", name), *residuals.of(rolling.position.get(name, -1)), horizon,
+                        n_paths, block)
+                for name in ids
+            ]  # fmt: skip
+            shocks = residuals.values[np.concatenate(picked)]
+            many = WindowIndex(np.repeat(part.index.series[now], n_paths), np.repeat(part.index.rows[now], n_paths))
+            found, met = forecast_windows(
+                part.store, rolling.model, part.guard, many, horizon, groups=part.groups, shocks=shocks
+            )
+            values[place[now]] = found.reshape(len(ids), n_paths, horizon, -1)
+            outside += int(met.outside.any(axis=1).sum())
+            held += int(met.held.any(axis=1).sum())
+    rolling.warn_of_contexts(panel, index, 0)
+    if outside:
+        warn_of_excursions(outside, held, len(index) * n_paths, rolling.guard.factor, what="paths")
+    return values, {"clipped_paths": held}
+
+
+def _picked(key: int, first: int, count: int, horizon: int, n_paths: int, block: int | None) -> IntArray:
+    """Return which of `count` errors from the first one on are drawn at each step of the paths of a series, (P, H)."""
+    length = min(horizon, max(1, round(count ** (1 / 3))) if block is None else block)
+    begin = (uniform(torch.tensor([key]), [0], n_paths, -(-horizon // length))[0].numpy() * count).astype(np.int64)
+    steps = np.arange(horizon)
+    picked: IntArray = first + (begin[:, steps // length] + steps % length) % count
+    return picked

@@ -1,0 +1,22 @@
+"""Public door to what sample paths say (``NARXForecaster.sample_paths``), and to their scores."""
+
+from tsforce.forecasting.path_summaries import (
+    crossing_probability,
+    first_crossing,
+    path_quantiles,
+    path_sums,
+    path_values,
+)
+from tsforce.scoring.path_scores import crps, energy_score, pit_values, weighted_quantile_loss
+
+__all__ = [
+    "crossing_probability",
+    "crps",
+    "energy_score",
+    "first_crossing",
+    "path_quantiles",
+    "path_sums",
+    "path_values",
+    "pit_values",
+    "weighted_quantile_loss",
+]
