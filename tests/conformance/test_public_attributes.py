@@ -88,7 +88,7 @@ def naive():
 ESTIMATORS = {
     "NARXForecaster": (
         lambda: NARXForecaster(2, 3, scope="local", mode="open_loop"),
-        FORECASTER | SETTINGS,
+        FORECASTER | SETTINGS | {"sample_paths"},
         LEARNT | OF_A_MAP | {"window_scaling_", "scope_", "prior_", "target_transforms_"},
     ),
     "Baseline": (naive, FORECASTER | SETTINGS, LEARNT),
