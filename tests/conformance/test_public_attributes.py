@@ -10,7 +10,7 @@ import pytest
 
 import tsforce
 from tests.makers import make_frame
-from tsforce import Baseline, Ensemble, Forecaster, NARXForecaster, NARXRegressor
+from tsforce import AutoNARX, Baseline, Ensemble, Forecaster, NARXForecaster, NARXRegressor
 from tsforce.errors import ArgumentError
 
 SKLEARN = {
@@ -96,6 +96,11 @@ ESTIMATORS = {
         lambda: Ensemble([naive(), naive()]),
         FORECASTER | SETTINGS,
         LEARNT | {"coverage_", "members_", "short_series_"},
+    ),
+    "AutoNARX": (
+        lambda: AutoNARX(2, season_length=1, budget="fast"),
+        FORECASTER | SETTINGS | {"explain"},
+        LEARNT | {"leaderboard_", "members_", "season_lengths_", "short_series_"},
     ),
     "NARXRegressor": (lambda: NARXRegressor(1, 1, mode="open_loop"), REGRESSOR, OF_A_REGRESSOR),
 }

@@ -304,7 +304,8 @@ def test_an_argument_that_is_no_count_is_refused(settings, words):
 
 
 def test_a_map_for_each_step_and_a_forecaster_that_is_not_fitted_draw_nothing():
-    with pytest.raises(ArgumentError, match="needs strategy='recursive'"):
-        build(strategy="direct").fit(make_frame((60,))).sample_paths()
+    for strategy in ("direct", "dirrec"):
+        with pytest.raises(ArgumentError, match=f"'{strategy}'.* needs strategy='recursive'"):
+            build(strategy=strategy).fit(make_frame((60,))).sample_paths()
     with pytest.raises(NotFittedError):
         build().sample_paths()

@@ -72,8 +72,8 @@ class DrawsPaths(SideBySide):
         NotFittedError
             scikit-learn's, before `fit`.
         ArgumentError
-            If an argument is not accepted, no training row has an error to draw, or strategy="direct", which feeds
-            nothing back.
+            If an argument is not accepted, no training row has an error to draw, or the strategy has a map for each
+            step.
         UnseenSeriesError, FutureExogError
             As from ``predict``.
 
@@ -102,9 +102,10 @@ class DrawsPaths(SideBySide):
         random_state = check_count("random_state", random_state, least=0)
         block = None if block_length is None else check_count("block_length", block_length)
         if isinstance(self._rolling_.model, EachStep):
+            strategy = getattr(self, "strategy", None)
             raise ArgumentError(
-                "strategy='direct' feeds nothing back within the horizon, so that there are no steps to draw; "
-                "sample_paths needs strategy='recursive'."
+                f"strategy={strategy!r} has a map for each step, whose errors are not those of one step that is fed "
+                f"back again and again; sample_paths needs strategy='recursive'."
             )
         steps = horizon_of(self, horizon)
         panel, index, scenarios = self._asked_windows(steps, future_df, history)
