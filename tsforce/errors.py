@@ -22,6 +22,7 @@
     ├── ContextWarning         a forecast starts from values that were not observed, or had to be moved
     ├── ValidationWarning      records are too short to hold out what training is chosen by
     ├── OffsetWarning          a logarithm of series with negative values: an offset was added first
+    ├── IntervalWarning        past errors are too few for the level of an interval
     └── HorizonWarning         a forecast goes past the horizon that was trained
 
 A forecaster that was not fitted raises scikit-learn's own ``NotFittedError``.
@@ -45,6 +46,7 @@ __all__ = [
     "FrequencyAliasWarning",
     "FutureExogError",
     "HorizonWarning",
+    "IntervalWarning",
     "MissingExtraError",
     "MissingTruthError",
     "NumericalError",
@@ -152,6 +154,10 @@ class ValidationWarning(TsforceWarning):
 
 class OffsetWarning(TsforceWarning):
     """A logarithm was to be taken of a series with negative values, and an offset was added to it first."""
+
+
+class IntervalWarning(TsforceWarning):
+    """Errors at past cutoffs are too few for the level of an interval: its bounds are NaN."""
 
 
 class HorizonWarning(TsforceWarning):

@@ -138,6 +138,22 @@ def check_columns_and_order_of_predict_at(make):
     assert (fc["ds"] == fc["cutoff"] + fc["horizon"]).all()
 
 
+def check_bounds_of_a_level_stand_beside_the_same_forecasts(make):
+    model = fit(make)
+    got = model.predict(level=[80, 50])
+    bounds = [f"{model.name}-{side}-{level}" for level in (50, 80) for side in ("lo", "hi")]
+    assert got.columns.tolist() == ["unique_id", "ds", "horizon", model.name, *bounds]
+    pd.testing.assert_frame_equal(got.drop(columns=bounds), model.predict(), check_exact=True)
+    assert (got[bounds[0]] <= got[bounds[1]]).all()
+    assert (got[bounds[2]] < got[bounds[3]]).all()
+    at = model.predict_at(frame(), model.train_end_, level=[80, 50]).drop(columns="cutoff")
+    pd.testing.assert_frame_equal(at, got, check_exact=True)
+    wrecked = wreck_after(frame(), {"s0": 40, "s1": 40, "s2": 40})
+    pd.testing.assert_frame_equal(
+        model.predict_at(wrecked, [40], level=80), model.predict_at(frame(), [40], level=80), check_exact=True
+    )
+
+
 def check_dtypes_of_id_and_time_come_back(make):
     df = make_frame((60, 50), freq="D")
     df["unique_id"] = df["unique_id"].astype("category")
@@ -277,4 +293,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (25, 25 * 23)
+    assert (len(CHECKS), len(CASES)) == (26, 26 * 22)

@@ -248,6 +248,7 @@ def write_forecasts(
     with_cutoff: bool,
     counts: dict[str, int] | None = None,
     scenarios: Sequence[str] | None = None,
+    bounds: Any = None,
 ) -> Any:
     """Return the frame of some forecasts in the user's kind, ordered as `index`, then by horizon.
 
@@ -267,6 +268,8 @@ def write_forecasts(
         Kept in ``frame.attrs`` under the same keys, such as the number of clipped windows (pandas only).
     scenarios : sequence of str, optional
         Names for as many equal parts of the windows: the column ``scenario`` in front.
+    bounds : Bounds, optional
+        Of prediction intervals: their columns come after each target's, what they were taken from into ``attrs``.
 
     Raises
     ------
@@ -275,7 +278,9 @@ def write_forecasts(
     """
     horizon, columns, written = yhat.shape[1], panel.columns, forecast_columns(name, panel.columns.targets)
     own = ["scenario"] * (scenarios is not None) + ["cutoff"] * with_cutoff + ["horizon"]
-    check_result_names({"id_col": columns.id, "time_col": columns.time}, own, written)
+    each = [{} if bounds is None else bounds.columns(name, c) for c, name in enumerate(written)]
+    every = [column for name, more in zip(written, each, strict=True) for column in (name, *more)]
+    check_result_names({"id_col": columns.id, "time_col": columns.time}, own, every)
     channels = np.asarray(yhat).reshape(len(index) * horizon, -1)
     ticks = panel.ticks(index.series[:, None], index.rows[:, None] + np.arange(1, horizon + 1))
     data = {} if scenarios is None else {"scenario": np.repeat(list(scenarios), len(channels) // len(scenarios))}
@@ -286,10 +291,13 @@ def write_forecasts(
     if with_cutoff:
         data["cutoff"] = stamps_at(panel, index).repeat(horizon)
     data["horizon"] = np.tile(np.arange(1, horizon + 1), len(index))
-    for column, values in zip(written, channels.T, strict=True):
+    for column, values, more in zip(written, channels.T, each, strict=True):
         data[column] = np.ascontiguousarray(values)
+        data |= more
     frame = pd.DataFrame(data, copy=False)
     frame.attrs.update(counts or {})
+    if bounds is not None:
+        frame.attrs["intervals"] = bounds.sources
     return in_kind(frame, panel.kind)
 
 

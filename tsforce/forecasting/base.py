@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +29,7 @@ from tsforce.errors import (
 )
 from tsforce.forecasting.arguments import check_columns, check_count
 from tsforce.forecasting.forced import check_ratio, draw_truths, forced_forecasts
+from tsforce.forecasting.intervals import bounds_at, check_levels, learnt_rows
 from tsforce.forecasting.parts import (
     INPUT_KINDS,
     check_fitted,
@@ -72,8 +76,12 @@ class Forecaster(BaseEstimator):
         """Learn from a long frame and return the forecaster itself."""
         raise NotImplementedError
 
-    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
+    def predict(
+        self, horizon: int | None = None, *, future_df: Any = None, history: Any = None, level: Any = None
+    ) -> Any:
         """Return closed-loop forecasts after the last row of the training frame, or of `history`.
+
+        A subclass need not take `level`: its forecasts get their bounds all the same.
 
         Parameters
         ----------
@@ -84,18 +92,27 @@ class Forecaster(BaseEstimator):
         history : DataFrame, optional
             Long frame that replaces what the forecaster saw last; nothing is learnt from it. Stamps with a zone are
             read, and forecast, in the zone of training.
+        level : float or sequence of float, optional
+            Levels of prediction intervals in percent, such as ``[80, 95]``: bounds that the truth of each step lies
+            within that often (docs: Intervals). The first time costs fits of clones on fewer rows.
 
         Returns
         -------
         DataFrame
             unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon. Of several targets
-            there is a column for each, <name>-<target>.
+            there is a column for each, <name>-<target>. After each, the bounds of every level, <name>-lo-80,
+            <name>-hi-80; ``attrs["intervals"]`` says what they were taken from.
+
+        Warns
+        -----
+        IntervalWarning
+            If past errors are too few for a level: its bounds are NaN.
         """
         raise NotImplementedError
 
     # ---- shared
 
-    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
+    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None, *, level: Any = None) -> Any:
         """Return closed-loop forecasts at many cutoffs of many series; nothing is learnt.
 
         Parameters
@@ -106,18 +123,21 @@ class Forecaster(BaseEstimator):
             Stamps for all series, or a frame with the id column and ``cutoff``.
         horizon : int, optional
             H, steps after each cutoff; the forecaster's own by default.
+        level : float or sequence of float, optional
+            As in ``predict``: bounds from errors within the rows that were learnt from, the same at all cutoffs.
 
         Returns
         -------
         DataFrame
             unique_id, ds, cutoff, horizon (1..H), <name>; original units, ordered by series, cutoff, horizon. NaN from
-            the first step on whose future inputs `df` does not hold.
+            the first step on whose future inputs `df` does not hold. Bounds as from ``predict``.
 
         Notes
         -----
         This is the slow twin of every override: a loop over ``predict(history=rows up to the cutoff)``.
         """
         check_fitted(self)
+        levels = check_levels(level)
         panel, steps = self.read(df), horizon_of(self, horizon)
         index = resolve_cutoffs(panel, cutoffs)
         yhat = np.full((len(index), steps, panel.n_channels), np.nan)
@@ -136,7 +156,8 @@ class Forecaster(BaseEstimator):
                 given = {"future_df": panel_to_frame(panel.windows(WindowIndex(seen.series, seen.rows + ahead)))}
             forecast = self.predict(ahead, history=panel_to_frame(panel.windows(seen)), **given)
             yhat[now, :ahead] = values_of(self, forecast, ahead)
-        return write_forecasts(panel, index, yhat, self.name, with_cutoff=True)
+        bounds = None if levels is None else bounds_at(self, panel, index, yhat, levels, panel)
+        return write_forecasts(panel, index, yhat, self.name, with_cutoff=True, bounds=bounds)
 
     def predict_forced(
         self, df: Any, cutoffs: Any, horizon: int | None = None, *, forcing_ratio: float, random_state: int = 0
@@ -406,6 +427,23 @@ class Forecaster(BaseEstimator):
     #: Whether `predict_at` takes a Panel that holds a series more than once: many windows of it at once.
     _takes_copies: bool = False
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls).get("predict")
+        if own is not None and "level" not in inspect.signature(own).parameters:
+            cls.predict = _with_level(own)  # type: ignore[method-assign]
+
+    def _numbers(self, panel: Panel, index: WindowIndex, horizon: int) -> FloatArray:
+        """Return the numbers of `predict_at`, (W, H, C), original units."""
+        return values_of(self, self.predict_at(panel, index, horizon), horizon)
+
+    def _refitted(self, panel: Panel) -> Forecaster:
+        """Return a forecaster like this fitted one that has learnt from other rows, series without enough left out."""
+        copy = self.clone_unfitted()
+        if "short_series" in copy.get_params(deep=False):
+            copy.set_params(short_series="drop")
+        return copy.fit(panel, mode=getattr(self, "mode_", None))
+
     def _read(self, df: Any, inputs: dict[str, tuple[str, ...]]) -> Panel:
         """Return the panel of a long frame with the named inputs, which may be more than this forecaster's own."""
         if isinstance(df, Panel):
@@ -466,3 +504,25 @@ class Forecaster(BaseEstimator):
                 HorizonWarning,
             )
         return steps
+
+
+def _with_level(predict: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a subclass's `predict`, which knows no levels, with bounds for those that are asked for."""
+
+    @functools.wraps(predict)
+    def with_level(self: Forecaster, horizon: int | None = None, *, level: Any = None, **given: Any) -> Any:
+        levels = check_levels(level)
+        forecast = predict(self, horizon, **given)
+        if levels is None:
+            return forecast
+        if isinstance(given.get("future_df"), Mapping):
+            raise ArgumentError("level= and several scenarios in future_df do not go together here: one at a time.")
+        history = given.get("history")
+        panel = self.read(history) if history is not None else learnt_rows(self)
+        index, yhat = panel.last_rows(), values_of(self, forecast, horizon_of(self, horizon))
+        bounds = bounds_at(self, panel, index, yhat, levels)
+        return write_forecasts(
+            panel, index, yhat, self.name, with_cutoff=False, counts=getattr(forecast, "attrs", None), bounds=bounds
+        )
+
+    return with_level

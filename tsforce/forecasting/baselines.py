@@ -10,6 +10,7 @@ import numpy as np
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import check_choice
 from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.intervals import check_levels
 from tsforce.forecasting.learnt_baselines import LEARNT, learn, learnt_forecasts
 from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
 from tsforce.forecasting.side_by_side import SideBySide
@@ -136,7 +137,9 @@ class Baseline(SideBySide):
         end_fit(self, panel, season)
         return self
 
-    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
+    def predict(
+        self, horizon: int | None = None, *, future_df: Any = None, history: Any = None, level: Any = None
+    ) -> Any:
         """Return forecasts after the last training row of each series, or the last row of `history`.
 
         Returns
@@ -146,9 +149,10 @@ class Baseline(SideBySide):
             learns, ``attrs["fallbacks"]`` counts the series that Naive2 answered for.
         """
         check_fitted(self)
+        levels = check_levels(level)
         steps = horizon_of(self, horizon)
         panel = self._rows_ if history is None else self.read(history)
-        return self._frame(panel, panel.last_rows(), steps, with_cutoff=False)
+        return self._frame(panel, panel.last_rows(), steps, with_cutoff=False, levels=levels)
 
     def _check_missing(self, panel: Panel) -> None:
         # Beside a model that takes missing values a reference method takes them too: it fills them as it forecasts.

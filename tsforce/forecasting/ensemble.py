@@ -17,6 +17,7 @@ from tsforce.errors import (
     check_choice,
 )
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.intervals import bounds_at, check_levels
 from tsforce.forecasting.parts import (
     INPUT_KINDS,
     begin_fit,
@@ -188,7 +189,9 @@ class Ensemble(SideBySide):
         own = [member for member in self._named_members().values() if member.horizon is not None]
         return horizon_of(own[0], horizon) if own else super()._horizon_of(horizon)
 
-    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
+    def predict(
+        self, horizon: int | None = None, *, future_df: Any = None, history: Any = None, level: Any = None
+    ) -> Any:
         """Return combined forecasts after the last training row of each series, or the last row of `history`.
 
         Returns
@@ -197,6 +200,7 @@ class Ensemble(SideBySide):
             unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
         """
         check_fitted(self)
+        levels = check_levels(level)
         steps = horizon_of(self, horizon)
         if isinstance(future_df, Mapping):
             if not future_df:
@@ -205,15 +209,13 @@ class Ensemble(SideBySide):
             panel = self._rows_ if history is None else self.read(history)
             copies = panel.take(np.tile(np.arange(panel.n_series), len(each)))
             yhat = np.concatenate([values_of(self, part, steps) for part in each])
-            return write_forecasts(
-                copies, copies.last_rows(), yhat, self.name, with_cutoff=False, scenarios=list(future_df)
-            )
+            return self._written(copies, yhat, levels, scenarios=list(future_df))
         if history is not None:
             panel = self.read(history)
             index = panel.last_rows()
             if panel.columns.future_exog:
                 panel = panel.extended(steps, read_future(panel, future_df, steps))
-            return self._frame(panel, index, steps, with_cutoff=False)
+            return self._frame(panel, index, steps, with_cutoff=False, levels=levels)
         index = self._rows_.last_rows()
         stack = np.full((len(self.members_), len(index), steps, self._rows_.n_channels), np.nan)
         for number, member in enumerate(self.members_.values()):
@@ -221,7 +223,15 @@ class Ensemble(SideBySide):
             mine = np.array([name not in out for name in self._rows_.id_list])
             given = {"future_df": future_df} if member._inputs()["future_exog"] else {}
             stack[number, mine] = values_of(member, member.predict(steps, **given), steps)
-        return write_forecasts(self._rows_, index, self._combine(stack), self.name, with_cutoff=False)
+        return self._written(self._rows_, self._combine(stack), levels)
+
+    def _written(
+        self, panel: Panel, yhat: Any, levels: tuple[float, ...] | None, *, scenarios: list[str] | None = None
+    ) -> Any:
+        """Return the frame of forecasts after the last row of each series, with the bounds of some levels."""
+        index = panel.last_rows()
+        bounds = None if levels is None else bounds_at(self, panel, index, yhat, levels)
+        return write_forecasts(panel, index, yhat, self.name, with_cutoff=False, scenarios=scenarios, bounds=bounds)
 
     def _ahead(self, panel: Panel, index: WindowIndex, horizon: int) -> Any:
         stack = stacked(list(self.members_.values()), panel, index, horizon, together="Ensemble")

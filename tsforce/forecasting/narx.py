@@ -444,7 +444,9 @@ class NARXForecaster(HasTraining, DrawsPaths):
 
     # ---- predict
 
-    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
+    def predict(
+        self, horizon: int | None = None, *, future_df: Any = None, history: Any = None, level: Any = None
+    ) -> Any:
         """Return closed-loop forecasts after the last training row of each series, or the last row of `history`.
 
         Parameters
@@ -482,7 +484,7 @@ class NARXForecaster(HasTraining, DrawsPaths):
             If a series has fewer rows than the lags reach back over: the mean of those that it has stands for the rest.
             If a transform had to move an observed value.
         """
-        return self._predict(horizon, future_df=future_df, history=history)
+        return self._predict(horizon, future_df=future_df, history=history, level=level)
 
     def _ridge_of_maps(self) -> Any:
         return None if self._rolling_.pooled else self.ridge_["ridge"].to_numpy()

@@ -67,7 +67,8 @@ def begin_fit(model: Forecaster, y: Any = None) -> None:
 def end_fit(model: Forecaster, panel: Panel, season_length: int, *, rows: Panel | None = None) -> None:
     """Keep what every fit leaves behind: the last line of a `fit`, since a forecaster is fitted from then on.
 
-    That is ``freq_``, ``season_length_`` and ``train_end_``; and for ``score`` each series' scale and last rows.
+    That is ``freq_``, ``season_length_`` and ``train_end_``; for ``score`` each series' scale and last rows; and for
+    intervals what was learnt from.
 
     Parameters
     ----------
@@ -84,6 +85,8 @@ def end_fit(model: Forecaster, panel: Panel, season_length: int, *, rows: Panel 
     model.season_length_ = season_length
     model._naive_scale_ = dict(zip(panel.id_list, scale.tolist(), strict=True))
     model._rows_ = panel if rows is None else rows
+    # Intervals are calibrated within them, when they are first asked for.
+    model._learnt_from_ = panel
     model.train_end_ = last_stamps(panel)
 
 

@@ -12,7 +12,8 @@ from tsforce.data.future import read_future
 from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, UnseenSeriesError, UnusedColumnWarning, abbreviate, warn
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.parts import check_fitted, horizon_of, values_of
+from tsforce.forecasting.intervals import bounds_at, check_levels
+from tsforce.forecasting.parts import check_fitted, horizon_of
 
 __all__ = ["SideBySide", "forecasts_at", "left_out", "stacked"]
 
@@ -25,21 +26,29 @@ class SideBySide(Forecaster):
 
     _takes_copies: bool = True
 
-    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None) -> Any:
+    def predict_at(self, df: Any, cutoffs: Any, horizon: int | None = None, *, level: Any = None) -> Any:
         """Return closed-loop forecasts at many cutoffs of many series at once; nothing is learnt.
 
         Same parameters, result and numbers as ``Forecaster.predict_at``, all windows side by side.
         """
         check_fitted(self)
+        levels = check_levels(level)
         panel, steps = self.read(df), horizon_of(self, horizon)
-        return self._frame(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True)
+        return self._frame(panel, resolve_cutoffs(panel, cutoffs), steps, with_cutoff=True, levels=levels)
 
-    def _predict(self, horizon: int | None, *, future_df: Any, history: Any) -> Any:
+    def _numbers(self, panel: Panel, index: WindowIndex, horizon: int) -> FloatArray:
+        if type(self).predict_at is not SideBySide.predict_at:
+            return super()._numbers(panel, index, horizon)
+        check_fitted(self)
+        return self._ahead(self.read(panel), index, horizon)[0]
+
+    def _predict(self, horizon: int | None, *, future_df: Any, history: Any, level: Any) -> Any:
         """Return what ``predict`` of a forecaster with inputs does: see ``NARXForecaster.predict``."""
         check_fitted(self)
+        levels = check_levels(level)
         steps = horizon_of(self, horizon)
         panel, index, scenarios = self._asked_windows(steps, future_df, history)
-        return self._frame(panel, index, steps, with_cutoff=False, scenarios=scenarios)
+        return self._frame(panel, index, steps, with_cutoff=False, scenarios=scenarios, levels=levels)
 
     def _asked_windows(self, steps: int, future_df: Any, history: Any) -> tuple[Panel, WindowIndex, list[str] | None]:
         """Return the panel and the windows that ``predict`` is asked about, and the scenarios of which they are."""
@@ -72,11 +81,13 @@ class SideBySide(Forecaster):
         *,
         with_cutoff: bool,
         scenarios: Sequence[str] | None = None,
+        levels: tuple[float, ...] | None = None,
     ) -> Any:
-        """Return the frame of the forecasts after some windows."""
+        """Return the frame of the forecasts after some windows, with the bounds of some levels."""
         yhat, counts = self._ahead(panel, index, horizon)
+        bounds = None if levels is None else bounds_at(self, panel, index, yhat, levels)
         return write_forecasts(
-            panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts, scenarios=scenarios
+            panel, index, yhat, self.name, with_cutoff=with_cutoff, counts=counts, scenarios=scenarios, bounds=bounds
         )
 
 
@@ -85,10 +96,7 @@ def forecasts_at(model: Forecaster, panel: Panel, index: WindowIndex, horizon: i
 
     They are written to no frame on the way, unless the forecaster has a ``predict_at`` of its own.
     """
-    if isinstance(model, SideBySide) and type(model).predict_at is SideBySide.predict_at:
-        check_fitted(model)
-        return model._ahead(model.read(panel), index, horizon)[0]
-    return values_of(model, model.predict_at(panel, index, horizon), horizon)
+    return model._numbers(panel, index, horizon)
 
 
 def left_out(model: Forecaster) -> list[Any]:

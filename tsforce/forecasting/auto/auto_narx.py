@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from tsforce.data.panel import FloatArray, Panel, WindowIndex
-from tsforce.errors import UnseenSeriesError, abbreviate, check_choice
+from tsforce.errors import SeriesTooShortError, UnseenSeriesError, abbreviate, check_choice
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_median
@@ -232,7 +233,24 @@ class AutoNARX(SideBySide):
 
     # ---- after the fit
 
-    def predict(self, horizon: int | None = None, *, future_df: Any = None, history: Any = None) -> Any:
+    def _refitted(self, panel: Panel) -> Self:
+        # What is heard stays as it was chosen: a search of its own for each clone would cost as much as the fit.
+        copy = self.clone_unfitted()
+        copy.members_ = {}
+        heard = []
+        for place, (name, member) in enumerate(self.members_.items()):
+            with contextlib.suppress(SeriesTooShortError):
+                copy.members_[name] = fit_quietly(member, panel, getattr(member, "mode_", None))
+                heard.append(place)
+        where = np.array([self._rows_.position[name] for name in panel.id_list], dtype=np.int64)
+        copy._weight_ = self._weight_[heard][:, where]
+        copy.season_lengths_ = self.season_lengths_
+        end_fit(copy, panel, self.season_length_)
+        return copy
+
+    def predict(
+        self, horizon: int | None = None, *, future_df: Any = None, history: Any = None, level: Any = None
+    ) -> Any:
         """Return combined closed-loop forecasts after the last training row of each series, or of `history`.
 
         Parameters and result are those of ``NARXForecaster.predict``.
@@ -242,7 +260,7 @@ class AutoNARX(SideBySide):
         DataFrame
             unique_id, ds, horizon (1..H), <name>; original units, ordered by series, then horizon.
         """
-        return self._predict(horizon, future_df=future_df, history=history)
+        return self._predict(horizon, future_df=future_df, history=history, level=level)
 
     def explain(self, unique_id: Any) -> Explanation:
         """Return what is heard for a series and how it did on trial; print it, or ``.plot()`` it.
