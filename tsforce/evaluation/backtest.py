@@ -10,11 +10,13 @@ from tsforce.data.frame import cutoff_rows
 from tsforce.data.panel import FloatArray, IntArray, Panel
 from tsforce.data.vintages import read_vintages
 from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
-from tsforce.evaluation.backtest_result import BacktestResult, Judged
+from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import Plan, plan_windows
+from tsforce.evaluation.judged import Judged
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.intervals import Bounds, bounds_at, check_levels
 from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length
 from tsforce.forecasting.side_by_side import forecasts_at
 
@@ -34,6 +36,7 @@ def backtest(
     train_size: int | None = None,
     future_vintages: Any = None,
     season_length: int | None = None,
+    level: Any = None,
 ) -> BacktestResult:
     """Return closed-loop forecasts of past windows beside the truth.
 
@@ -69,11 +72,14 @@ def backtest(
         not the ones in `df`, from which the model learns.
     season_length : int, optional
         Of the MASE scale; the model's by default, else 1.
+    level : float or sequence of float, optional
+        Levels of prediction intervals in percent, as in ``predict``: bounds are in the frame, and the scores have
+        their coverage, width and MSIS. They are calibrated on the rows that each clone has learnt from.
 
     Returns
     -------
     BacktestResult
-        ``frame`` (unique_id, ds, cutoff, horizon, y, <name>), ``scores()``, ``by_horizon()``, ``exposure()``.
+        ``frame`` (unique_id, ds, cutoff, horizon, y, <name>[, bounds]), ``scores()``, ``by_horizon()``, ``exposure()``.
 
     Raises
     ------
@@ -96,11 +102,12 @@ def backtest(
         raise ArgumentTypeError(
             f"model is a {type(model).__name__}; expected a Forecaster such as NARXForecaster(...)."
         )
+    levels = check_levels(level)
     panel = model.read(df)
     steps = horizon_of(model, horizon, panel=panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
-    judged = judge(model, panel, plan, steps, refit, train_size, future)
+    judged = judge(model, panel, plan, steps, refit, train_size, future, levels)
     season_length = score_season_length(judged.fitted[0], season_length)
     return BacktestResult.build(panel, plan, steps, {model.name: judged}, season_length)
 
@@ -113,6 +120,7 @@ def judge(
     refit: bool | int | str | None,
     train_size: int | None,
     future: FloatArray | None = None,
+    levels: tuple[float, ...] | None = None,
 ) -> Judged:
     """Return one model's forecasts of the planned windows, and the clones that made them.
 
@@ -124,6 +132,8 @@ def judge(
         The data, and its W windows.
     future : (W, H, F) float64, optional
         Future inputs as they were known at each cutoff, in place of the panel's.
+    levels : tuple of float, optional
+        Of the prediction intervals to judge, in percent.
     """
     every = _refit_every(refit, train_size)
     check_complete(model, panel)
@@ -149,10 +159,15 @@ def judge(
         left_out = [panel.position[name] for name in getattr(clone, "short_series_", []) if name in panel.position]
         covered &= ~((maker == k) & np.isin(plan.index.series, left_out))
     able = np.flatnonzero(covered)
+    bounds = None if levels is None else Bounds.blank(levels, yhat.shape)
     for k, places, own, index in shown.some(able).pieces(panel, plan.some(able).index):
-        yhat[able[places]] = forecasts_at(fitted[k], own, index, horizon)
+        now = able[places]
+        yhat[now] = forecasts_at(fitted[k], own, index, horizon)
+        if bounds is not None:
+            found = bounds_at(fitted[k], own, index, yhat[now], bounds.levels, own if future is None else panel)
+            bounds.low[:, now], bounds.high[:, now] = found.low, found.high
     seen = _learnt_rows(model, panel) if every is None else None
-    return Judged(yhat, covered, fitted, shown, seen, model.is_baseline)
+    return Judged(yhat, covered, fitted, shown, seen, model.is_baseline, bounds)
 
 
 def _refit_every(refit: Any, train_size: Any) -> int | None:

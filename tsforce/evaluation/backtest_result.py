@@ -16,15 +16,15 @@ from tsforce.data.panel import IntArray, Panel
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.evaluation.backtest_windows import Plan
 from tsforce.evaluation.forcing_response import MOST_WINDOWS, RATIOS, Measured
+from tsforce.evaluation.judged import Judged
 from tsforce.evaluation.narrow_table import narrow_table, wrapped
 from tsforce.evaluation.paired import pairs_of, rank, say_winner
-from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
-from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.forced import check_ratio
+from tsforce.scoring.interval_scores import covered, interval_score
 from tsforce.scoring.metrics import abs_error, error_scale, has_scale, smape_terms, squared_error
 
-__all__ = ["BacktestResult", "Judged"]
+__all__ = ["BacktestResult"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -37,37 +37,6 @@ _SHOWN = {
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """One model's forecasts of the windows of a plan.
-
-    Attributes
-    ----------
-    yhat : (W, H, C) float64
-        Original units; NaN in windows that are not covered.
-    covered : (W,) bool
-        False where the model left the series out.
-    fitted : list of Forecaster
-        The clones that made them.
-    shown : Shown
-        Which clone made each window, and what it was shown.
-    learnt : (S,) int64 or None
-        For refit="never": the last row of each series that was learnt from.
-    is_baseline : bool
-    """
-
-    yhat: FloatArray
-    covered: BoolArray
-    fitted: list[Forecaster]
-    shown: Shown
-    learnt: IntArray | None
-    is_baseline: bool
-
-    def some(self, chosen: BoolArray) -> Judged:
-        """Return the forecasts of some windows."""
-        return replace(self, yhat=self.yhat[chosen], covered=self.covered[chosen], shown=self.shown.some(chosen))
-
-
-@dataclass(frozen=True, eq=False)
 class BacktestResult:
     """Closed-loop forecasts of past windows, and their scores.
 
@@ -75,8 +44,9 @@ class BacktestResult:
     ----------
     frame : DataFrame
         unique_id, ds, cutoff, horizon, y, one column per model[, in_sample]; original units, ordered by series, cutoff,
-        horizon; of several targets, one column per target, and per model and target (<name>-<target>). Rows without
-        truth are left out. Of the kind that the data was; scores are pandas.
+        horizon; of several targets, one column per target, and per model and target (<name>-<target>); with `level`,
+        each followed by its bounds (<name>-lo-80, <name>-hi-80). Rows without truth are left out. Of the kind that the
+        data was; scores are pandas.
     align : "series", "calendar" or "cutoffs"
         How the cutoffs were found.
     horizon, season_length : int
@@ -129,7 +99,12 @@ class BacktestResult:
         frame = write_forecasts(replace(panel, kind="pandas"), index, truth, "", with_cutoff=True)
         frame.columns = [*frame.columns[: -len(columns.targets)], *columns.targets]
         for name, judged in models.items():
-            for column, values in zip(written[name], judged.yhat.reshape(len(frame), -1).T, strict=True):
+            for column, values in judged.columns(written[name]).items():
+                if column in frame.columns:
+                    raise ArgumentError(
+                        f"two columns of the result are named {column!r}, one of them of bounds; give the models "
+                        f"another alias=."
+                    )
                 frame[column] = values
         seen = [judged.learnt for judged in models.values() if judged.learnt is not None]
         if seen:
@@ -172,7 +147,10 @@ class BacktestResult:
     def scores(self, by: str | None = None) -> pd.DataFrame:
         """Return one row per model and its scores.
 
-        Columns: model, smape, mase, mae, rmse, n_series, n_windows, season_length[, in_sample], n_left_out.
+        Columns: model, smape, mase, mae, rmse, n_series, n_windows, season_length[, in_sample], n_left_out. With
+        `level`, of each after rmse: coverage-80 (the share of truths within the bounds), width-80 (original units),
+        msis-80 (mean scaled interval score: width and (2 / .2) times the distance of a truth outside, over the
+        seasonal-naive scale; lower is better), where there are bounds.
 
         Parameters
         ----------
@@ -213,7 +191,7 @@ class BacktestResult:
     def _only(self, channel: int) -> BacktestResult:
         """Return the result of one target of several."""
         one = slice(channel, channel + 1)
-        models = {name: replace(judged, yhat=judged.yhat[:, :, one]) for name, judged in self._models.items()}
+        models = {name: judged.of_channel(channel) for name, judged in self._models.items()}
         return replace(self, _models=models, _truth=self._truth[:, :, one], _scale=self._scale[:, one])
 
     def _terms(self, name: str) -> dict[str, tuple[FloatArray, BoolArray]]:
@@ -222,12 +200,19 @@ class BacktestResult:
         absolute = abs_error(self._truth, yhat)
         usable = has_scale(scale)
         known = np.broadcast_to(self._known[:, :, None], yhat.shape)
-        return {
+        terms = {
             "smape": (smape_terms(self._truth, yhat), known),
             "mase": (absolute / np.where(usable, scale, 1.0), known & usable),
             "mae": (absolute, known),
             "rmse": (squared_error(self._truth, yhat), known),
         }
+        for level, low, high in self._models[name].each_level():
+            bounded = known & ~np.isnan(low)
+            score = interval_score(self._truth, low, high, level / 100)
+            terms[f"coverage-{level:g}"] = covered(self._truth, low, high), bounded
+            terms[f"width-{level:g}"] = high - low, bounded
+            terms[f"msis-{level:g}"] = score / np.where(usable, scale, 1.0), bounded & usable
+        return terms
 
     def _grouped(self, name: str, group: IntArray, n_groups: int) -> dict[str, Any]:
         """Return the mean of each metric over the windows of each group."""
@@ -243,8 +228,11 @@ class BacktestResult:
         scale = self._scale[np.unique(self._plan.index.series)]
         with_scale = has_scale(scale).any(axis=1)
         row: dict[str, Any] = {"model": name}
-        for metric in ("smape", "mase", "mae", "rmse"):
+        for metric in [metric for metric in detail if metric != "n_windows"]:
             values = detail[metric][with_scale] if metric == "mase" else detail[metric]
+            if "-" in metric:
+                # Intervals are judged where there are any.
+                values = values[~np.isnan(values)]
             row[metric] = float(values.mean()) if len(values) else np.nan
         row |= {
             "n_series": len(detail["mae"]),
@@ -258,7 +246,7 @@ class BacktestResult:
     def by_horizon(self) -> pd.DataFrame:
         """Return the errors at each step, pooled over windows and series.
 
-        Columns: model, horizon, smape, mase, mae, rmse, n_windows.
+        Columns: model, horizon, smape, mase, mae, rmse[, and of each level its coverage, width, msis], n_windows.
         """
         count = self._known.sum(axis=0)
         tables = []

@@ -11,6 +11,7 @@ from tsforce.evaluation.backtest import judge
 from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.intervals import check_levels
 from tsforce.forecasting.parts import horizon_of, own_horizon, read_for, score_season_length
 
 __all__ = ["common_horizon", "compare", "named_models"]
@@ -29,6 +30,7 @@ def compare(
     train_size: int | None = None,
     future_vintages: Any = None,
     season_length: int | None = None,
+    level: Any = None,
 ) -> BacktestResult:
     """Return the backtest of several forecasters on the same windows, one column each.
 
@@ -36,7 +38,7 @@ def compare(
     ----------
     models : dict of name -> Forecaster, or list of Forecaster
         A dict's key wins over the forecaster's own name.
-    df, horizon, n_windows, step_size, cutoffs, align, refit, train_size, future_vintages, season_length
+    df, horizon, n_windows, step_size, cutoffs, align, refit, train_size, future_vintages, season_length, level
         As in ``backtest``. Without `horizon`, the one the models agree on; without `season_length`, the first model's.
 
     Returns
@@ -57,13 +59,13 @@ def compare(
     >>> compare(both, load("airpassengers"), horizon=12).scores()["model"].tolist()
     ['last', 'season']
     """
-    pairs = named_models(models)
+    pairs, levels = named_models(models), check_levels(level)
     # One reading serves all, so that all see the same windows.
     panel = read_for([model for _, model in pairs], df)
     steps = common_horizon(pairs, horizon, panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
-    judged = {name: judge(model, panel, plan, steps, refit, train_size, future) for name, model in pairs}
+    judged = {name: judge(model, panel, plan, steps, refit, train_size, future, levels) for name, model in pairs}
     season_length = score_season_length(next(iter(judged.values())).fitted[0], season_length)
     return BacktestResult.build(panel, plan, steps, judged, season_length)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -29,7 +27,7 @@ from tsforce.errors import (
 )
 from tsforce.forecasting.arguments import check_columns, check_count
 from tsforce.forecasting.forced import check_ratio, draw_truths, forced_forecasts
-from tsforce.forecasting.intervals import bounds_at, check_levels, learnt_rows
+from tsforce.forecasting.intervals import bounds_at, check_levels
 from tsforce.forecasting.parts import (
     INPUT_KINDS,
     check_fitted,
@@ -38,6 +36,7 @@ from tsforce.forecasting.parts import (
     score_season_length,
     values_of,
 )
+from tsforce.forecasting.with_level import with_level
 from tsforce.scoring.metrics import error_scale, mean_in_scales, sum_by
 
 __all__ = ["Forecaster"]
@@ -431,7 +430,7 @@ class Forecaster(BaseEstimator):
         super().__init_subclass__(**kwargs)
         own = vars(cls).get("predict")
         if own is not None and "level" not in inspect.signature(own).parameters:
-            cls.predict = _with_level(own)  # type: ignore[method-assign]
+            cls.predict = with_level(own)  # type: ignore[method-assign]
 
     def _numbers(self, panel: Panel, index: WindowIndex, horizon: int) -> FloatArray:
         """Return the numbers of `predict_at`, (W, H, C), original units."""
@@ -504,25 +503,3 @@ class Forecaster(BaseEstimator):
                 HorizonWarning,
             )
         return steps
-
-
-def _with_level(predict: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a subclass's `predict`, which knows no levels, with bounds for those that are asked for."""
-
-    @functools.wraps(predict)
-    def with_level(self: Forecaster, horizon: int | None = None, *, level: Any = None, **given: Any) -> Any:
-        levels = check_levels(level)
-        forecast = predict(self, horizon, **given)
-        if levels is None:
-            return forecast
-        if isinstance(given.get("future_df"), Mapping):
-            raise ArgumentError("level= and several scenarios in future_df do not go together here: one at a time.")
-        history = given.get("history")
-        panel = self.read(history) if history is not None else learnt_rows(self)
-        index, yhat = panel.last_rows(), values_of(self, forecast, horizon_of(self, horizon))
-        bounds = bounds_at(self, panel, index, yhat, levels)
-        return write_forecasts(
-            panel, index, yhat, self.name, with_cutoff=False, counts=getattr(forecast, "attrs", None), bounds=bounds
-        )
-
-    return with_level

@@ -63,6 +63,20 @@ class Bounds:
     high: FloatArray
     sources: dict[str, str]
 
+    @staticmethod
+    def blank(levels: tuple[float, ...], shape: tuple[int, ...]) -> Bounds:
+        """Return bounds that are NaN, of forecasts of some shape (W, H, C)."""
+        low, high = (np.full((len(levels), *shape), np.nan) for _ in range(2))
+        return Bounds(levels, low, high, {})
+
+    def some(self, chosen: Any) -> Bounds:
+        """Return those of some windows."""
+        return replace(self, low=self.low[:, chosen], high=self.high[:, chosen])
+
+    def of_channels(self, chosen: slice) -> Bounds:
+        """Return those of some targets."""
+        return replace(self, low=self.low[..., chosen], high=self.high[..., chosen])
+
     def columns(self, name: str, channel: int) -> dict[str, FloatArray]:
         """Return the columns of one target's bounds, flat, in the order of the frame."""
         return {
