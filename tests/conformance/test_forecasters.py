@@ -293,4 +293,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (26, 26 * 22)
+    assert (len(CHECKS), len(CASES)) == (26, 26 * 23)
