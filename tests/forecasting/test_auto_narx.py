@@ -233,6 +233,10 @@ def test_a_large_panel_is_tried_on_some_series_and_has_one_choice(monkeypatch):
     monkeypatch.setitem(auto_narx._MOST_SERIES, "fast", 3)
     model = fast().fit(df)
     assert model.leaderboard_["n_series"].max() == 3
+    # Few weights for all series need no more of them; one map per series is learnt from each.
+    fitted_on = {name: member.train_end_["unique_id"].nunique() for name, member in model.members_.items()}
+    assert fitted_on.pop("linear for all", 3) == 3
+    assert set(fitted_on.values()) == {6}
     assert (model._weight_ == model._weight_[:, :1]).all()
     assert len(model.predict()) == 6 * H
 

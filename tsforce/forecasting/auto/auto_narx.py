@@ -176,7 +176,7 @@ class AutoNARX(SideBySide):
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
         still = is_constant(panel)
         weight[:, still], weight[0, still] = 0.0, 1.0
-        self._learn(panel, trials, weight, clock)
+        self._learn(panel, windows.panel, trials, weight, clock)
         clock.end()
         self.leaderboard_ = leaderboard(trials, untried, windows, weight.mean(axis=1))
         self.season_lengths_ = seasons
@@ -214,7 +214,7 @@ class AutoNARX(SideBySide):
             untried = [c for c in candidates if all(c is not trial.candidate for trial in trials)]
         return trials, untried
 
-    def _learn(self, panel: Panel, trials: Sequence[Trial], weight: FloatArray, clock: Clock) -> None:
+    def _learn(self, panel: Panel, some: Panel, trials: Sequence[Trial], weight: FloatArray, clock: Clock) -> None:
         """Fit on all rows what is heard, what is heard most first, as long as there is time."""
         shares = weight.mean(axis=1)
         # The first one, which forecasts any series, stands in wherever no other can.
@@ -226,7 +226,9 @@ class AutoNARX(SideBySide):
             if len(members) > 1 and not clock.allows_again(trials[i].seconds):
                 continue
             clock.show(f"{candidate.name}, on all rows", done + 1, len(order))
-            members[candidate.name] = fit_quietly(candidate.model, panel, candidate.mode)
+            members[candidate.name] = fit_quietly(
+                candidate.model, some if candidate.from_some else panel, candidate.mode
+            )
             heard.append(i)
         self.members_ = members
         self._weight_ = weight[heard]

@@ -51,6 +51,8 @@ class Candidate:
         What it is trained in; None for reference methods.
     work : float
         Guess of what a fit costs, in any unit.
+    from_some : bool
+        Whether the series on trial are enough to learn from, where a panel has more: few weights for all series.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Candidate:
     model: Forecaster
     mode: str | None
     work: float
+    from_some: bool = False
 
     def trained(self, mode: Any) -> Candidate:
         """Return the candidate that is trained in another mode; a reference method is what it was."""
@@ -191,7 +194,7 @@ def _pooled(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
             wanted.horizon, scope="global", season_length=wanted.seasons[0], target_transforms=transforms,
             short_series="drop", **wanted.shared, **wanted.narx,
         )  # fmt: skip
-        yield Candidate("linear for all", "linear for all", model, "curriculum", 8.0 * n_rows)
+        yield Candidate("linear for all", "linear for all", model, "curriculum", 8.0 * n_rows, from_some=True)
     if wanted.budget == "fast" or n_rows < _ROWS_FOR_NETWORKS:
         return
     networks = ("mlp",) if wanted.budget == "balanced" else ("mlp", "gru")
