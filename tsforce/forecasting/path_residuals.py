@@ -102,13 +102,14 @@ def one_step_residuals(rolling: Rolling, panel: Panel, ridge: FloatArray | None)
 
 def _widening(x: Tensor, learnt: Tensor, ridge: Tensor) -> Tensor:
     """Return by how much errors of G linear maps are widened, (G,); from lag vectors (G, B, D), and which count."""
-    known = learnt[..., None]
+    known = learnt[..., None].to(x.dtype)
     count = known.sum(dim=1, keepdim=True).clamp(min=1)
-    x = torch.where(known, x, 0.0)
-    x = torch.where(known, x - x.sum(dim=1, keepdim=True) / count, 0.0)
-    spread = (x.square().sum(dim=1, keepdim=True) / count).sqrt()
-    x = torch.where(spread > 0, x / spread, 0.0)
+    x = torch.where(learnt[..., None], x, 0.0)
+    x = (x - x.sum(dim=1, keepdim=True) / count) * known
     gram = x.mT @ x
+    spread = (gram.diagonal(dim1=1, dim2=2) / count[:, 0]).sqrt()
+    unit = torch.where(spread > 0, 1 / spread, 0.0)
+    gram = unit[:, :, None] * gram * unit[:, None]
     eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
     n = count[:, 0, 0].to(gram.dtype)
     # Collinear columns at ridge 0 have one parameter between them: so small a penalty tells that, and changes no other.

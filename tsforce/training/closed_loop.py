@@ -133,13 +133,16 @@ def forecast_windows(
                 again, _ = roll(own, _some(batch, where), (low, high), None if added is None else added[where])
                 held[where] = ((again <= low) | (again >= high) | ~z[where].isfinite()).any(dim=3)
                 z[where] = again
+        limited = None
         levels = store.to_levels(z.double(), batch, rows, None if fed is None else fed.double())
         if hold is not None or not bool(levels.isfinite().all()):
             missing = missing_steps(known_inputs(model.layout, batch.inputs, horizon), z)
             levels, repeated = _finite(levels, missing, store.levels(series, rows, 1)[0])
             outside, held = (repeated if part is None else part | repeated for part in (outside, held))
-        context = store.levels(series, rows, store.context_length)
-        if (limited := guard.held_levels(levels, fed, part_model, batch, context)) is not None:
+        if guard.level_low is not None:
+            context = store.levels(series, rows, store.context_length)
+            limited = guard.held_levels(levels, fed, part_model, batch, context)
+        if limited is not None:
             levels, far = limited
             outside, held = (far if part is None else part | far for part in (outside, held))
         return levels.cpu().numpy(), outside, held
