@@ -10,9 +10,11 @@ from sklearn.tree import DecisionTreeRegressor
 
 from tests.makers import as_it_stands, grouped, make_frame
 from tsforce import Difference, Log, NARXForecaster, Standardize
+from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError, DivergenceWarning
 from tsforce.forecasting import sample_paths
 from tsforce.forecasting.path_residuals import Residuals
+from tsforce.lag_transforms import RollingMean
 from tsforce.models import GRU, MLP
 from tsforce.paths import path_quantiles, path_values
 
@@ -149,8 +151,27 @@ def test_paths_past_a_chunk_are_those_of_one(monkeypatch):
     model = build().fit(make_frame())
     want = model.sample_paths(50)
     monkeypatch.setattr(sample_paths, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(sample_paths, "_PATHS", 7)
     monkeypatch.setattr("tsforce.training.closed_loop._CHUNK_BYTES", 1)
     pd.testing.assert_frame_equal(model.sample_paths(50), want, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"lags": [2, 7], "horizon": 6},
+        {"lags": [9]},
+        {"lags": 2, "scope": "global", "window_scaling": "last", "target_transforms": [Log(), Difference(7)]},
+        {"lags": 2, "calendar": ["dayofweek"], "exog_lags": None},
+        {"lag_transforms": {1: [RollingMean(3)]}},
+    ],
+)
+def test_shocks_of_a_linear_map_alone_and_the_forecast_add_up_to_the_whole_roll_out(settings, monkeypatch):
+    model = build(**settings).fit(make_frame((60, 50), freq="D"))
+    fast = model.sample_paths(70)
+    monkeypatch.setattr(Linear, "response", lambda self, horizon: None)
+    pd.testing.assert_frame_equal(model.sample_paths(70), fast, rtol=1e-9)
 
 
 def test_rows_have_the_ids_stamps_and_order_that_are_promised():

@@ -49,7 +49,7 @@ def write_paths(
         else one[column].array.take(for_each_path(np.arange(len(one))))
         for column in before
     }
-    data["path"] = np.tile(np.repeat(np.arange(1, n_paths + 1), horizon), len(index))
+    data["path"] = np.broadcast_to(np.arange(1, n_paths + 1)[:, None], shape).ravel()
     for channel, column in enumerate(written):
         data[column] = np.ascontiguousarray(values[..., channel]).ravel()
     frame = pd.DataFrame(data, copy=False)

@@ -21,8 +21,8 @@ from tsforce.training.closed_loop import forecast_windows
 
 __all__ = ["DrawsPaths"]
 
-# Bytes of shocks and outputs that are drawn at once.
-_CHUNK_BYTES = 32 * 2**20
+# Bytes of shocks and outputs that are drawn at once, and paths of a series.
+_CHUNK_BYTES, _PATHS = 32 * 2**20, 5000
 
 
 class DrawsPaths(SideBySide):
@@ -150,14 +150,16 @@ def _draw(
                         n_paths, block)
                 for name in ids
             ]  # fmt: skip
-            shocks = residuals.values[np.concatenate(picked)]
-            many = WindowIndex(np.repeat(part.index.series[now], n_paths), np.repeat(part.index.rows[now], n_paths))
-            found, met = forecast_windows(
-                part.store, rolling.model, part.guard, many, horizon, groups=part.groups, shocks=shocks
-            )
-            values[place[now]] = found.reshape(len(ids), n_paths, horizon, -1)
-            outside += int(met.outside.any(axis=1).sum())
-            held += int(met.held.any(axis=1).sum())
+            own = WindowIndex(part.index.series[now], part.index.rows[now])
+            for first in range(0, n_paths, _PATHS):
+                paths = slice(first, first + _PATHS)
+                shocks = residuals.values[np.stack(picked)[:, paths]]
+                found, met = forecast_windows(
+                    part.store, rolling.model, part.guard, own, horizon, groups=part.groups, shocks=shocks
+                )
+                values[place[now], paths] = found.reshape(shocks.shape)
+                outside += int(met.outside.any(axis=1).sum())
+                held += int(met.held.any(axis=1).sum())
     rolling.warn_of_contexts(panel, index, 0)
     if outside:
         warn_of_excursions(outside, held, len(index) * n_paths, rolling.guard.factor, what="paths")

@@ -14,6 +14,7 @@ from tsforce.data.panel import IntArray, WindowIndex
 from tsforce.data.windows import SeriesStore, WindowBatch, WindowInputs
 from tsforce.dynamics.forcing import ClosedLoop, Forcing
 from tsforce.dynamics.lags import Inputs, known_inputs
+from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.guard import Guard, missing_steps
 
@@ -91,18 +92,19 @@ def forecast_windows(
     forcing : Forcing, optional
         ``ClosedLoop()`` by default. ``OpenLoop()`` gives one-step forecasts of every step, and reads the store's rows
         after the cutoff.
-    shocks : (W, H, C) float64, optional
-        Added to the output of each step before it is fed back; model units.
+    shocks : (W, P, H, C) float64, optional
+        Added to the output of each step before it is fed back, of P roll-outs of each window; model units. Closed loop.
 
     Returns
     -------
     yhat : (W, H, C) float64
-        Original units, after the cutoff.
+        Original units, after the cutoff. Of several roll-outs (W P, H, C), window by window.
     excursions : Excursions
         All False where an input is not known, and so the forecast is NaN.
     """
-    yhat = np.empty((len(index), horizon, store.values.shape[1]))
-    met = Excursions(*(np.zeros((len(index), horizon), dtype=bool) for _ in range(2)))
+    copies = 1 if shocks is None else shocks.shape[1]
+    yhat = np.empty((len(index), copies, horizon, store.values.shape[1]))
+    met = Excursions(*(np.zeros((len(index), copies, horizon), dtype=bool) for _ in range(2)))
     forcing = forcing or ClosedLoop()
     dtype = dtype_of(model)
 
@@ -116,8 +118,25 @@ def forecast_windows(
     def run(part: Chunk) -> tuple[FloatArray, Tensor | None, Tensor | None]:
         part_model, series, rows = part.model, part.series, part.rows
         batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)
-        added = None if shocks is None else torch.from_numpy(shocks[part.where]).to(batch.past.device, dtype)
-        z, fed = roll(part_model, batch, _far_off(batch, dtype), added)
+        added: Tensor | None = None
+        if shocks is None:
+            z, fed = roll(part_model, batch, _far_off(batch, dtype), None)
+        else:
+            once, batch, series, rows = (
+                batch,
+                _repeated(batch, copies),
+                *(np.repeat(x, copies, 1) for x in (series, rows)),
+            )
+            added = torch.from_numpy(shocks[part.where]).to(once.past.device, dtype).flatten(1, 2)
+            response = part_model.response(horizon) if isinstance(part_model, Linear) else None
+            if response is None:
+                z, fed = roll(part_model, batch, _far_off(batch, dtype), added)
+            else:
+                low, high = _far_off(once, dtype)
+                z, fed = roll(part_model, once, (low, high), None)
+                rest = added.new_zeros(*added.shape[:2], response.layout.reach, added.shape[3])
+                moved, _ = rollout(response, rest, horizon, forcing, bounds=(low.min(), high.max()), shocks=added)
+                z = z.repeat_interleave(copies, dim=1) + moved
         hold = guard.look(z, fed, part_model, batch)
         outside = held = None
         if hold is not None:
@@ -149,13 +168,13 @@ def forecast_windows(
 
     # A long roll-out of one window is mostly overhead, of which inference mode has a third less.
     with torch.inference_mode():
-        for part in chunks(store, model, index, horizon, groups):
+        for part in chunks(store, model, index, horizon, groups, copies):
             found = run(part)
-            yhat[part.where[part.real]] = found[0][part.real]
+            yhat[part.where[part.real]] = found[0].reshape(*part.where.shape, *yhat.shape[1:])[part.real]
             for room, side in zip(met, found[1:], strict=True):
                 if side is not None:
-                    room[part.where[part.real]] = side.cpu().numpy()[part.real]
-    return yhat, met
+                    room[part.where[part.real]] = side.cpu().numpy().reshape(*part.where.shape, copies, -1)[part.real]
+    return yhat.reshape(-1, *yhat.shape[2:]), Excursions(*(room.reshape(-1, horizon) for room in met))
 
 
 class Chunk(NamedTuple):
@@ -181,12 +200,12 @@ class Chunk(NamedTuple):
 
 
 def chunks(
-    store: SeriesStore, model: Any, index: WindowIndex, horizon: int, groups: IntArray | None
+    store: SeriesStore, model: Any, index: WindowIndex, horizon: int, groups: IntArray | None, copies: int = 1
 ) -> Iterator[Chunk]:
-    """Yield all windows in chunks that fit into memory; parameters as in `forecast_windows`."""
+    """Yield all windows in chunks of which `copies` fit into memory; parameters as in `forecast_windows`."""
     columns = store.values.shape[1] if store.inputs is None else store.values.shape[1] + store.inputs.width
     window_bytes = 8 * (store.context_length + horizon) * columns
-    at_once = max(1, _CHUNK_BYTES // window_bytes)
+    at_once = max(1, _CHUNK_BYTES // (window_bytes * copies))
     if groups is None:
         for start in range(0, len(index), at_once):
             where = np.arange(start, min(start + at_once, len(index)))[None]
@@ -203,6 +222,18 @@ def chunks(
         part_model = model.groups(torch.from_numpy(groups[present[chosen]]))
         real = np.arange(widest) < count[chosen, None]
         yield Chunk(part_model, index.series[where], index.rows[where], where, real)
+
+
+def _repeated(batch: WindowBatch, copies: int) -> WindowBatch:
+    """Return a batch with each window so many times, one after the other; without truth."""
+
+    def many(part: Tensor) -> Tensor:
+        shape = -1, -1, copies, *(-1 for _ in part.shape[2:])
+        return part[:, :, None].expand(shape).flatten(1, 2)
+
+    inputs = None if batch.inputs is None else WindowInputs(*map(many, batch.inputs))
+    past, mask = many(batch.past), many(batch.past_mask)
+    return WindowBatch(past, mask, None, None, many(batch.series), many(batch.centre), many(batch.scale), inputs)
 
 
 def _some(batch: WindowBatch, where: Any) -> WindowBatch:

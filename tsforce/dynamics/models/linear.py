@@ -56,6 +56,21 @@ class Linear(nn.Module):
             y = torch.baddbmm(self.bias[:, None], x, self.weight)
         return of_own_group(self.layout, x, y)[..., None], state
 
+    def response(self, horizon: int) -> Linear | None:
+        """Return the map of what a shock to an output does to later ones: that of the lags which see it in time.
+
+        A roll-out with shocks is the one without, plus the shocks rolled out by this map from a context of zeros. None
+        where target features or groups of steps read shocks too.
+        """
+        layout = self.layout
+        if layout.features or layout.n_step_groups > 1:
+            return None
+        lags, n_channels = tuple(lag for lag in layout.lags if lag < horizon), len(layout.channels)
+        # Columns run from the oldest lag to the newest.
+        last = len(layout.lags) * n_channels
+        weight = self.weight[:, last - len(lags) * n_channels : last]
+        return Linear(LagLayout(lags, layout.channels, ahead=layout.ahead), weight, torch.zeros_like(self.bias))
+
     def groups(self, chosen: Tensor | slice) -> Linear:
         """Return the model of some groups."""
         return Linear(self.layout, self.weight[chosen], self.bias[chosen])
