@@ -44,6 +44,7 @@ INSTANCES = {
         ),
         lambda: NARXForecaster(H, 3, strategy="direct", scope="local"),
         lambda: NARXForecaster(H, 3, strategy="dirrec", scope="local"),
+        lambda: NARXForecaster(H, 3, strategy="rectify", scope="local"),
         lambda: NARXForecaster(H, 5, model=Ridge(), scope="local", mode="open_loop", target_transforms=[Difference(7)]),
         lambda: NARXForecaster(
             H, 5, model="mlp", scope="local", target_transforms=[Log()], max_steps=4, training=Training(batch_size=4)
@@ -293,4 +294,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (26, 26 * 23)
+    assert (len(CHECKS), len(CASES)) == (26, 26 * 24)

@@ -325,7 +325,7 @@ def test_an_argument_that_is_no_count_is_refused(settings, words):
 
 
 def test_a_map_for_each_step_and_a_forecaster_that_is_not_fitted_draw_nothing():
-    for strategy in ("direct", "dirrec"):
+    for strategy in ("direct", "dirrec", "rectify"):
         with pytest.raises(ArgumentError, match=f"'{strategy}'.* needs strategy='recursive'"):
             build(strategy=strategy).fit(make_frame((60,))).sample_paths()
     with pytest.raises(NotFittedError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -131,6 +132,8 @@ class SeriesStore:
         self.observed: Tensor | None = None
         if len(panel.filled):
             self.observed = torch.from_numpy(~np.isnan(panel.values)).to(self.device)
+        # What the targets of windows are taken less: see `less`.
+        self.told: Tensor | None = None
         self._means: list[Tensor] | None = None
         if scans is not None:
             number = torch.from_numpy(ragged_rows(np.zeros_like(panel.lengths), panel.lengths) + 1 - self.first)
@@ -140,6 +143,18 @@ class SeriesStore:
     def values(self) -> Tensor:
         """The series after all transforms, (N, C)."""
         return self.stages[-1]
+
+    def less(self, forecasts: Tensor) -> SeriesStore:
+        """Return a store whose windows show what forecasts have left of the values after the cutoff.
+
+        Parameters
+        ----------
+        forecasts : (N, H, C)
+            Model units, of the H steps after each row as the cutoff of a window: the most that windows then have.
+        """
+        found = copy(self)
+        found.told = forecasts
+        return found
 
     def _cut(self, stage: Tensor, series: IntArray, rows: IntArray, length: int, first: int) -> tuple[Tensor, Tensor]:
         """Return the rows ``rows + 1 - length .. rows`` of each window, and which of them exist.
@@ -250,6 +265,8 @@ class SeriesStore:
                 future_mask = there & self._cut(self.observed, series, rows + horizon, horizon, 0)[0].bool()
             if self.scaling is not None:
                 future = torch.where(there, _over(future - centre, scale), 0.0)
+            if self.told is not None:
+                future = future - self.told[torch.from_numpy(self.indptr[series] + rows), :horizon]
         where = torch.from_numpy(np.array(series, dtype=np.int64)).to(self.device)
         inputs = self.inputs_of(series, rows, horizon) if horizon else None
         if inputs is not None and self._means and self.scaling is not None:

@@ -137,7 +137,7 @@ def companion(
     >>> found.radius.flatten().tolist(), round(found.growth.exp().item(), 6)
     ([0.5, 0.5, 0.5], 0.5)
     """
-    if model.layout.knows_begin:
+    if model.layout.knows_begin or _parts(model.init_state(past)) is None:
         return None
     listener = _WarmListener(model) if isinstance(model, WarmsUp) else _Listener(model)
     with torch.no_grad():

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tsforce.dynamics.forcing import Forcing, Moment, blend
+from tsforce.dynamics.forcing import ClosedLoop, Forcing, Moment, blend
 from tsforce.dynamics.lags import Inputs, known_inputs, lag_vector, lag_vectors
-from tsforce.dynamics.models.base import StepModel, WarmsUp
+from tsforce.dynamics.models.base import Corrects, StepModel, WarmsUp
 from tsforce.errors import MissingTruthError
 
 __all__ = ["rollout"]
@@ -99,7 +99,11 @@ def rollout(
         fed[:, :, :length] = past
     # A step under autograd must not read a view of a buffer that later steps write to.
     with_gradient = torch.is_grad_enabled()
-    state = model.init_state(past)
+    if isinstance(model, Corrects):
+        base, _ = rollout(model.base, past, horizon, ClosedLoop(), bounds=bounds, inputs=inputs)
+        state = model.begin(base)
+    else:
+        state = model.init_state(past)
     if isinstance(model, WarmsUp) and warm > 0:
         # The context is observed: all of its lag vectors are known at once.
         given = None if known is None else known[:, :, :warm]

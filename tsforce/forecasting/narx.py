@@ -91,10 +91,11 @@ class NARXForecaster(HasTraining, DrawsPaths):
         Applied in order, inverted in reverse, e.g. ``[Log(), Difference(24)]``. "auto": none for models per series and
         for polynomials; for one model of all series a scale that they share: ``Log()`` for networks and regressors
         where all values are positive, else ``MeanScale()``.
-    strategy : "recursive", "direct" or "dirrec"
+    strategy : "recursive", "direct", "dirrec" or "rectify"
         One map that is fed its own outputs; or a map of its own for each of the H steps (linear maps and regressors,
-        learnt open loop; later steps go on from the first H), which reads what is known at the cutoff alone or, with
-        "dirrec", the forecasts of the steps before its own too.
+        learnt open loop; later steps go on from the first H), which reads what is known at the cutoff alone; with
+        "dirrec", the forecasts of the steps before its own too; with "rectify" it adds to the forecast of one recursive
+        linear map what that leaves of its step.
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
         How each window is scaled from its own context. "auto": None for one model per series and without lags, "last"
         for one model of all.
@@ -341,7 +342,8 @@ class NARXForecaster(HasTraining, DrawsPaths):
         scaling = scaling_for(self.window_scaling, pooled=pooled, has_lags=bool(read or features))
         layout = LagLayout(read, channels, features, **given)
         furthest = replace(layout, ahead=ahead)
-        layout = layout if direct else layout.by_known_steps(horizon)
+        recursive = self.strategy in ("recursive", "rectify")
+        layout = layout.by_known_steps(horizon) if recursive else layout
         # A recurrent network's state needs steps before the cutoff to take in.
         recurrent = isinstance(asked.kind, Family) and asked.kind.takes_in_context
         context_length = self._resolve_context(layout.context, layout.context + (2 * horizon if recurrent else 0))
@@ -351,7 +353,9 @@ class NARXForecaster(HasTraining, DrawsPaths):
         series = long_enough(panel, furthest, lost, pooled=pooled, drop=drop, strategy=self.strategy)
         kept = panel if len(series) == panel.n_series else panel.take(series)
         intercept = self._resolve_intercept(kept, transforms, pooled)
-        prior = self._resolve_prior(asked, furthest, transforms, scaling, season_length, pooled)
+        prior = self._resolve_prior(
+            asked, layout if recursive else furthest, transforms, scaling, season_length, pooled
+        )
         modes = ("open_loop",) if prior is None else ("open_loop", "auto")
         closed = asked.kind == LINEAR and (direct or asked.mode in modes) and asked.options.solver == "auto"
         if scaling is None and isinstance(asked.kind, Family) and not closed:

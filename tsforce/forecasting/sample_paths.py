@@ -10,6 +10,7 @@ import torch
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.data.path_frame import write_paths
 from tsforce.dynamics.draws import key_of, uniform
+from tsforce.dynamics.models.corrected import Corrected
 from tsforce.dynamics.models.each_step import EachStep
 from tsforce.errors import ArgumentError
 from tsforce.forecasting.arguments import check_count
@@ -101,7 +102,7 @@ class DrawsPaths(SideBySide):
         count = check_count("n_paths", n_paths)
         random_state = check_count("random_state", random_state, least=0)
         block = None if block_length is None else check_count("block_length", block_length)
-        if isinstance(self._rolling_.model, EachStep):
+        if isinstance(self._rolling_.model, EachStep | Corrected):
             strategy = getattr(self, "strategy", None)
             raise ArgumentError(
                 f"strategy={strategy!r} has a map for each step, whose errors are not those of one step that is fed "

@@ -18,7 +18,7 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.guard import Guard, missing_steps
 
-__all__ = ["Chunk", "Excursions", "as_dtype", "chunks", "dtype_of", "forecast_windows"]
+__all__ = ["Chunk", "Excursions", "as_dtype", "chunks", "dtype_of", "far_off", "forecast_windows"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def as_dtype(inputs: Inputs | None, dtype: torch.dtype) -> Inputs | None:
     return tuple(part.to(dtype) for part in inputs)
 
 
-def _far_off(batch: WindowBatch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def far_off(batch: WindowBatch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return bounds (G, B, 1, C) that no forecast comes near, so that what runs away stays a number to regressors.
 
     A regressor may square what it is fed, or refuse infinity.
@@ -120,7 +120,7 @@ def forecast_windows(
         batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)
         added: Tensor | None = None
         if shocks is None:
-            z, fed = roll(part_model, batch, _far_off(batch, dtype), None)
+            z, fed = roll(part_model, batch, far_off(batch, dtype), None)
         else:
             once, batch, series, rows = (
                 batch,
@@ -130,9 +130,9 @@ def forecast_windows(
             added = torch.from_numpy(shocks[part.where]).to(once.past.device, dtype).flatten(1, 2)
             response = part_model.response(horizon) if isinstance(part_model, Linear) else None
             if response is None:
-                z, fed = roll(part_model, batch, _far_off(batch, dtype), added)
+                z, fed = roll(part_model, batch, far_off(batch, dtype), added)
             else:
-                low, high = _far_off(once, dtype)
+                low, high = far_off(once, dtype)
                 z, fed = roll(part_model, once, (low, high), None)
                 rest = added.new_zeros(*added.shape[:2], response.layout.reach, added.shape[3])
                 moved, _ = rollout(response, rest, horizon, forcing, bounds=(low.min(), high.max()), shocks=added)

@@ -285,6 +285,13 @@ def _direct(
         raise ArgumentError(f"{asked} has a closed form on the CPU: use solver='auto' and device='auto'.")
     n_series = problem.panel.n_series
     kept = ["open_loop"] * (1 if problem.pooled else n_series)
+    if problem.strategy == "rectify":
+        base = _ridge_of(replace(problem, strategy="recursive"), ridge, history).ridge
+        history.notes.append(
+            f"rectify: ridges of the recursive map are {base.min():g} to {base.max():g}; ridge_ has those of what is "
+            f"added to it."
+        )
+        problem = replace(problem, base_ridge=base)
     if not isinstance(kind, Family):
         history.solver = f"rows of each step ({problem.strategy})"
         learnt = problem.learn(problem.panel.lengths)

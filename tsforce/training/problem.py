@@ -22,7 +22,7 @@ __all__ = ["STRATEGIES", "Learnt", "Problem", "Validation"]
 
 FloatArray = npt.NDArray[np.float64]
 
-STRATEGIES = ("recursive", "direct", "dirrec")
+STRATEGIES = ("recursive", "direct", "dirrec", "rectify")
 # Parts of a long window that stand for windows where models are compared: batch means of a simulation's output, of
 # which 10 to 30 are enough (Schmeiser 1982, "Batch size effects in the analysis of simulation output"). The mean of
 # fewer steps than this is hardly one.
@@ -190,7 +190,10 @@ class Problem:
         What closed forms of linear maps are shrunk to; None: to zero.
     strategy : str
         One of `STRATEGIES`: "recursive", one map that is fed its own outputs; else every step of the horizon has a map
-        of its own, which reads what is known at the cutoff ("direct") and the forecasts since ("dirrec").
+        of its own, which reads what is known at the cutoff ("direct") and the forecasts since ("dirrec"), or is added
+        to what one recursive map says ("rectify").
+    base_ridge : (S,) float64 or None
+        Penalty of that recursive map for each series.
     """
 
     panel: Panel
@@ -209,11 +212,17 @@ class Problem:
     huber: float | None = None
     prior: Prior | None = None
     strategy: str = "recursive"
+    base_ridge: FloatArray | None = None
 
     @property
     def direct(self) -> bool:
         """Whether every step of the horizon has a map of its own."""
         return self.strategy != "recursive"
+
+    @property
+    def shrinks_to_forecasts(self) -> bool:
+        """Whether at a large penalty linear maps are a forecast by itself: that of a prior, or of a recursive map."""
+        return self.prior is not None or self.strategy == "rectify"
 
     @property
     def rows_lost(self) -> int:
@@ -243,7 +252,8 @@ class Problem:
     def take(self, series: IntArray) -> Problem:
         """Return the problem of some series."""
         intercept = self.intercept if isinstance(self.intercept, bool) else self.intercept[series]
-        return replace(self, panel=self.panel.take(series), intercept=intercept)
+        base_ridge = None if self.base_ridge is None else self.base_ridge[series]
+        return replace(self, panel=self.panel.take(series), intercept=intercept, base_ridge=base_ridge)
 
     def learn(self, stops: IntArray) -> Learnt:
         """Return what the rows before `stops` teach."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tsforce.dynamics.lags import LagLayout
 
-__all__ = ["StepModel", "WarmsUp", "some_groups"]
+__all__ = ["Corrects", "StepModel", "WarmsUp", "some_groups"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -72,6 +72,26 @@ class WarmsUp(Protocol):
             Lag vectors of the last W rows of the context, each to predict the next one, fed with observed targets.
         state : Any
             From ``init_state``.
+        """
+        ...
+
+
+@runtime_checkable
+class Corrects(Protocol):
+    """A step model that adds to the closed-loop forecasts of another, which is fed its own outputs alone."""
+
+    @property
+    def base(self) -> StepModel:
+        """The other one."""
+        ...
+
+    def begin(self, forecasts: Tensor) -> Any:
+        """Return the state before the first step, in place of ``init_state``.
+
+        Parameters
+        ----------
+        forecasts : (G, B, H, C)
+            Of `base`, after the cutoff, model units.
         """
         ...
 

@@ -235,7 +235,7 @@ def _read_by(layout: LagLayout, gram: Gram) -> Gram:
 def has_shifts(store: SeriesStore, layout: LagLayout) -> bool:
     """Return whether every lag vector is a stretch of its series, or a choice from one."""
     plain = not layout.features and not layout.has_inputs and len(layout.channels) == 1
-    return plain and store.scaling is None and store.observed is None
+    return plain and store.scaling is None and store.observed is None and store.told is None
 
 
 def _cancelled(gram: Gram) -> Tensor:

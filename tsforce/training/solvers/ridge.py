@@ -285,7 +285,7 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     errors = np.full((len(CANDIDATES), n_series), np.nan)
     judged = np.flatnonzero(n_windows > 0)
     if len(judged) == 0:
-        blind = _FALLBACK if problem.prior is None else _FALLBACK_TO_PRIOR
+        blind = _FALLBACK_TO_PRIOR if problem.shrinks_to_forecasts else _FALLBACK
         return RidgeChoice(np.full(n_series, blind), n_windows, errors)
     # A pooled fit learns from the series without a window too.
     members = problem.every if problem.pooled else judged
@@ -293,7 +293,7 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     validation = part.validation(_MOST_WINDOWS)
     trial = _Trial(part, validation, _fitting(problem, start))
     few, all_of_them = len(SMALLER), np.arange(trial.n_groups)
-    standard = np.array(RIDGES if problem.prior is None else (*RIDGES, *LARGER))
+    standard = np.array((*RIDGES, *LARGER) if problem.shrinks_to_forecasts else RIDGES)
     trial.run(range(few, few + len(standard)), all_of_them)
     found = trial.errors[few : few + len(standard)]
     own = validation.comparable(found)
@@ -301,10 +301,10 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     relative = validation.relative(found)
     counts = validation.has_scale & (validation.n_windows > 0)
     together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(standard), np.inf)
-    if problem.prior is not None:
+    if problem.shrinks_to_forecasts:
         together, own = _with_panel(relative, own, counts, n_windows[judged] if not problem.pooled else n_windows)
-        if problem.prior.kind == "auto":
-            # Few windows of few series find a map better than smoothing by luck.
+        if problem.prior is None or problem.prior.kind == "auto":
+            # Few windows of few series find a map better than smoothing, or corrections of one, by luck.
             own = own + _DOUBT / len(judged) ** 0.5 * np.log10(standard[-1] / standard)[:, None]
     ridge = np.full(n_series, _lowest(together[:, None], standard)[0])
     if not problem.pooled:
