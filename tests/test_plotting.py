@@ -60,6 +60,24 @@ def nothing_is_cut_off(figure):
 # ---- plot_forecast
 
 
+def test_intervals_are_bands_from_bound_to_bound_the_widest_behind(df):
+    fan = Baseline("naive", horizon=H, season_length=7).fit(df).predict(level=[50, 80])
+    figure = plot_forecast(df, fan, ids=["s0"])
+    (ax,) = figure.axes
+    assert list(drawn(ax)) == ["observed", "cutoff", "naive"]
+    assert [band.get_label() for band in ax.collections] == ["naive, 80 %", "naive, 50 %"]
+    own = fan[fan["unique_id"] == "s0"]
+    for band, level in zip(ax.collections, (80, 50), strict=True):
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.max() == own[f"naive-hi-{level}"].max()
+        assert heights.min() == own[f"naive-lo-{level}"].min()
+
+
+def test_a_backtest_with_intervals_draws_forecasts_as_lines_and_no_bounds(df):
+    result = compare({"last": Baseline("naive")}, df, horizon=H, season_length=7, level=50)
+    assert list(drawn(result.plot("windows").axes[0])) == ["observed", "cutoffs", "last"]
+
+
 def test_a_forecast_is_drawn_after_the_history_of_each_of_the_first_four_series(df, forecast):
     figure = plot_forecast(df, forecast)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["s0", "s1", "s2", "s3"]

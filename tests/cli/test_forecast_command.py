@@ -210,6 +210,16 @@ def test_a_picture_is_written(tmp_path):
     assert "a.png: written." in result.stderr
 
 
+def test_intervals_are_those_of_the_python_call_and_the_picture_takes_them():
+    df = load("airpassengers")
+    df.to_csv("air.csv", index=False)
+    result = done("air.csv", *HORIZON, "--model", "naive", "--level", "80,97.5", "--plot", "a.png")
+    want = Baseline("naive", horizon=4).fit(df).predict(level=[80, 97.5])
+    same(table(result.stdout), want)
+    assert want.columns[-2:].tolist() == ["naive-lo-97.5", "naive-hi-97.5"]
+    assert f"intervals of 80 %: {want.attrs['intervals']['80']}." in result.stderr
+
+
 def test_threads_are_set():
     load("airpassengers").to_csv("air.csv", index=False)
     done("air.csv", *HORIZON, *QUICK, "--threads", "2")
@@ -462,6 +472,8 @@ def test_gaps_too_wide_for_memory_are_an_error(monkeypatch):
             ["air.csv", *HORIZON, "--lags", "0"],
             "air.csv: --lags=0 reads nothing of the target, and",
         ),
+        (["air.csv", *HORIZON, "--level", "80;95"], "--level='80;95': expected percents, such as --level 80,95"),
+        (["air.csv", *HORIZON, "--level", "180"], "expected percents between 0 and 100"),
         (["air.csv", *HORIZON, "--lags", "7-3"], "--lags='7-3': '7-3' is neither a whole number nor"),
         (["air.csv", *HORIZON, "--lags", ","], "--lags=',' names none"),
         (["air.csv", *HORIZON, "--exog-lags", "1", "--exog-lags", "2"], "several settings need a column each"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tsforce.cli.options import data_options, forecasters, model_options
+from tsforce.cli.options import data_options, forecasters, levels, model_options
 from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, with_columns, write
 from tsforce.errors import ArgumentError, abbreviate
 
@@ -34,6 +34,7 @@ Examples:
     "all.  [default: auto; narx where --lags, --mode, --transform, --exog-lags or --short-series say how]",
 )
 @click.option("--future", type=click.Path(path_type=Path), help="File with the --future-exog columns of the horizon.")
+@click.option("--level", callback=levels, help="Prediction intervals in percent, such as 80,95: bounds for each step.")
 @click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file.  [default: csv on stdout]")
 @click.option("--plot", type=click.Path(path_type=Path), help="A picture of the first four series: .png, .pdf, .svg.")
 @data_options
@@ -43,13 +44,15 @@ def forecast(
     horizon: int,
     model: str | None,
     future: Path | None,
+    level: list[float] | None,
     out: Path | None,
     plot: Path | None,
     **options: Any,
 ) -> None:
     """Forecast each series of FILE, csv or parquet in long form: one row per series and time.
 
-    The result has the columns of the series and the time, horizon (1 to H) and one named after the model.
+    The result has the columns of the series and the time, horizon (1 to H) and one named after the model; with --level
+    the bounds of its intervals too, such as narx-lo-95 and narx-hi-95.
     """
     if future is not None and not options["future_exog"]:
         raise ArgumentError(
@@ -60,7 +63,9 @@ def forecast(
 
     from tsforce.data.future import read_future
     from tsforce.dynamics.threads import set_threads
+    from tsforce.forecasting.intervals import check_levels
 
+    check_levels(level)
     (forecaster,) = forecasters(() if model is None else (model,), horizon, options).values()
     set_threads(options["threads"])
     with shown_warnings():
@@ -83,7 +88,7 @@ def forecast(
             given = {"future_df": rows}
         with blamed_on(file, **here):
             forecaster.fit(panel)
-            ahead = forecaster.predict(**given)
+            ahead = forecaster.predict(**given, level=level)
     _tell(forecaster, ahead)
     if out is None:
         click.echo(ahead.to_csv(index=False), nl=False)
@@ -129,6 +134,8 @@ def _tell(forecaster: Any, ahead: Any) -> None:
             f"{forecaster.name}: {int((board['status'] == 'tried').sum())} candidates tried, season length {seasons}; "
             f"heard are {int((board['weight'] > 0).sum())}: {shares}."
         )
+    for level, said in ahead.attrs.get("intervals", {}).items():
+        notice(f"intervals of {level} %: {said}.")
     left_out = getattr(forecaster, "short_series_", [])
     if left_out:
         notice(f"left out, too short: {len(left_out)} series: {abbreviate(left_out)}.")

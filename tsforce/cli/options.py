@@ -35,6 +35,17 @@ def split(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     return tuple(name.strip() for text in value for name in text.split(",") if name.strip())
 
 
+def levels(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
+    """Return the percents in ``80,95``."""
+    del ctx, param
+    if value is None:
+        return None
+    try:
+        return [float(part) for part in value.split(",")]
+    except ValueError:
+        raise ArgumentError(f"--level={value!r}: expected percents, such as --level 80,95.") from None
+
+
 def _sign(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Return a sign; a tab is hard to type in a shell."""
     del ctx, param

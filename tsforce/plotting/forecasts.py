@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,19 +21,36 @@ __all__ = [
 
 # More panels than this on one page are too flat to read.
 _PANELS = 4
+_BOUND = re.compile(r"(.+)-(lo|hi)-([0-9.]+)")
 _METRICS = {"smape": "sMAPE (%)", "mase": "MASE", "mae": "MAE (original units)", "rmse": "RMSE (original units)"}
 
 
 def _models(frame: Any, *named: str) -> list[str]:
     """Return the columns of a frame of forecasts that hold one, in order."""
     others = {*named, "cutoff", "horizon", "in_sample"}
-    models = [name for name in frame.columns if name not in others]
+    models = [name for name in frame.columns if name not in others and not _is_bound(frame, name)]
     if not models:
         raise ArgumentError(
             f"the frame has no column of forecasts beside {abbreviate(frame.columns, limit=12)}. Name the columns that "
             f"are none with id_col=, time_col=, target_col=."
         )
     return models
+
+
+def _is_bound(frame: Any, name: Any) -> bool:
+    """Return whether a column holds the bounds of another one's intervals."""
+    found = _BOUND.fullmatch(str(name))
+    return found is not None and found[1] in frame.columns
+
+
+def _draw_bounds(ax: Any, ahead: Any, time_col: str, model: Any, number: int) -> None:
+    """Draw the intervals of a model, the widest first, all in its colour: the more certain, the darker."""
+    found = (_BOUND.fullmatch(str(name)) for name in ahead.columns)
+    levels = sorted({float(match[3]) for match in found if match and match[1] == str(model)}, reverse=True)
+    for level in levels:
+        low, high = (ahead[f"{model}-{side}-{level:g}"] for side in ("lo", "hi"))
+        label = f"{model}, {level:g} %"
+        ax.fill_between(ahead[time_col], low, high, color=f"C{number % 10}", alpha=0.2, linewidth=0, label=label)
 
 
 def _rows_of(frame: Any, id_col: str, name: Any) -> Any:
@@ -79,7 +97,8 @@ def plot_forecast(
         Long frame; without the id column it is one series. Rows after the cutoff are drawn too, up to the last step
         of the forecast: the truth, where it is known.
     forecast : DataFrame
-        As ``predict`` returns it: the id and time columns, ``horizon``, one column per model.
+        As ``predict`` returns it: the id and time columns, ``horizon``, one column per model; the bounds of intervals
+        are drawn as bands.
     ids : list, optional
         Which series, at most 4, one panel each; by default the first ones of `forecast`.
     n_history : int, optional
@@ -136,6 +155,7 @@ def plot_forecast(
         if len(past):
             panel.axvline(past[time_col].iloc[-1], color="0.6", linewidth=1, label="cutoff")
         for number, model in enumerate(models, start=1):
+            _draw_bounds(panel, ahead, time_col, model, number)
             draw_line(panel, ahead[time_col], ahead[model], number, label=model)
         panel.set_title(str(name), loc="left", fontsize="medium")
         panel.set_ylabel(f"{target_col} (original units)")
