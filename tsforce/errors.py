@@ -21,6 +21,7 @@
     ├── UnknownCategoryWarning a category of a static column that no fitted series had
     ├── ContextWarning         a forecast starts from values that were not observed, or had to be moved
     ├── ValidationWarning      records are too short to hold out what training is chosen by
+    ├── InterruptionWarning    Ctrl-C ended a search: what was tried before it is used
     ├── OffsetWarning          a logarithm of series with negative values: an offset was added first
     ├── IntervalWarning        past errors are too few for the level of an interval
     └── HorizonWarning         a forecast goes past the horizon that was trained
@@ -46,6 +47,7 @@ __all__ = [
     "FrequencyAliasWarning",
     "FutureExogError",
     "HorizonWarning",
+    "InterruptionWarning",
     "IntervalWarning",
     "MissingExtraError",
     "MissingTruthError",
@@ -150,6 +152,10 @@ class ContextWarning(TsforceWarning):
 
 class ValidationWarning(TsforceWarning):
     """Records are too short to hold out rows: what would have been chosen on them was not."""
+
+
+class InterruptionWarning(TsforceWarning):
+    """Ctrl-C ended a search; the best of what was tried before it is used."""
 
 
 class OffsetWarning(TsforceWarning):

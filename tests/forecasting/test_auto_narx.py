@@ -11,10 +11,18 @@ import pytest
 from tests.makers import make_frame, wreck_after
 from tsforce import AutoNARX, Baseline, Forecaster, backtest
 from tsforce.data.panel import WindowIndex
-from tsforce.errors import ArgumentError, FrameError, UnseenSeriesError
+from tsforce.errors import (
+    ArgumentError,
+    ContextWarning,
+    DivergenceWarning,
+    FrameError,
+    InterruptionWarning,
+    UnseenSeriesError,
+)
 from tsforce.forecasting.auto import auto_narx, trials
 from tsforce.forecasting.auto.candidates import Candidate, candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import relative_errors, shrunk, weigh, weighted_median
+from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.trials import TrialWindows, is_intermittent, run_trial
 
 H = 4
@@ -141,9 +149,10 @@ def test_ctrl_c_while_candidates_are_on_trial_gives_the_best_so_far(df, monkeypa
         return run_trial(candidate, windows, horizon)
 
     monkeypatch.setattr(auto_narx, "run_trial", interrupted)
-    model = fast().fit(df)
+    with pytest.warns(InterruptionWarning, match="after 5 of"):
+        model = fast().fit(df)
     assert set(model.members_) <= set(calls[:5])
-    assert (model.leaderboard_["status"] != "tried").sum() == len(model.leaderboard_) - 5
+    assert (model.leaderboard_["status"] == "not tried: interrupted").sum() == len(model.leaderboard_) - 5
     assert np.isfinite(model.predict()["AutoNARX"]).all()
 
 
@@ -159,6 +168,34 @@ def test_a_time_limit_is_kept_and_what_was_not_tried_is_listed(df, monkeypatch):
     board = model.leaderboard_.set_index("candidate")
     assert board.loc["seasonal_naive", "status"] == "tried"
     assert board["status"].str.startswith("not tried").any()
+
+
+def test_a_clock_counts_what_is_learnt_again_by_rows_and_by_how_many_are_heard(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    clock = Clock(100.0, "AutoNARX", verbose=False)
+    # Nothing is known of the machine yet: work is in seconds.
+    assert clock.allows(44.0)
+    assert not clock.allows(45.0)
+    clock.learning(10.0, 2)
+    assert clock.allows(9.0)
+    assert not clock.allows(9.2)
+    # Of three trials of 1, 2 and 3 seconds on a machine as guessed, two will be heard: 50 seconds.
+    for seconds in (1.0, 2.0, 3.0):
+        clock.took(seconds, seconds)
+    now[0] = 40.0
+    assert clock.allows(0.5)
+    assert clock.allows(3.0) is False
+    assert clock.allows_again(6.0)
+    assert not clock.allows_again(6.1)
+
+
+def test_work_is_about_the_seconds_that_a_trial_takes():
+    df = make_frame((200,) * 50)
+    model = AutoNARX(14, season_length=7, budget="fast").fit(df)
+    for trial in model._trials_:
+        if trial.candidate.work > 0 and trial.cpu_seconds > 0.05:
+            assert 0.1 < trial.cpu_seconds / trial.candidate.work < 10, trial.candidate.name
 
 
 # ---- the choice
@@ -315,6 +352,41 @@ def test_inputs_known_over_the_horizon_are_used_and_asked_for():
     first, second = (scenarios.loc[scenarios["scenario"] == name, "AutoNARX"] for name in ("as it was", "one more"))
     np.testing.assert_allclose(first, found, rtol=1e-9)
     assert (second.to_numpy() > first.to_numpy() + 1).all()
+
+
+def test_columns_that_never_change_cost_no_map_per_series():
+    df = make_frame((60, 60), seed=1).assign(kind=lambda d: d["unique_id"].map({"s0": "a", "s1": "b"}))
+    board = fast(static=["kind"]).fit(df).leaderboard_
+    assert (board["status"] == "tried").all()
+    assert (board["family"] == "linear").sum() > 3
+    assert board.loc[board["family"] == "linear", "error"].notna().all()
+
+
+def test_a_candidate_that_runs_away_warns_nobody_on_trial_and_in_the_choice():
+    y = 50 + np.random.default_rng(0).normal(size=60)
+    y[-1] = 1e6
+    # Warnings are errors here.
+    model = AutoNARX(H, budget="fast").fit(series_frame(y))
+    assert np.isfinite(model.predict()["AutoNARX"]).all()
+
+
+def test_forecasts_far_outside_what_a_series_has_shown_are_told():
+    model = AutoNARX(H, budget="fast").fit(series_frame(np.random.default_rng(0).normal(size=60).cumsum() + 50))
+    far = series_frame(np.full(60, 5000.0)).assign(ds=np.arange(60) + 60)
+    with pytest.warns(DivergenceWarning, match="1 of 1 forecasts go further out") as caught:
+        model.predict(history=far)
+    assert len(caught) == 1
+    assert "ridge" not in str(caught[0].message)
+
+
+def test_a_history_too_short_for_most_of_what_is_heard_is_told():
+    rows = np.arange(60)
+    df = series_frame(50 + 10 * np.sin(rows * 0.7) + 5 * np.sin(rows * 1.9))
+    model = AutoNARX(H, budget="fast").fit(df)
+    with pytest.warns(ContextWarning, match="'s0': as few as 3 rows") as caught:
+        found = model.predict(history=df.head(3))
+    assert len(caught) == 1
+    assert np.isfinite(found["AutoNARX"]).all()
 
 
 def test_missing_values_are_refused_until_they_are_allowed():

@@ -130,8 +130,11 @@ def _tell(forecaster: Any, ahead: Any) -> None:
         heard = board[board["weight"] > 0].groupby("family")["weight"].sum().sort_values(ascending=False)
         shares = ", ".join(f"{name} {share:.0%}" for name, share in heard.items())
         seasons = ", ".join(map(str, forecaster.season_lengths_))
+        tried = str(int((board["status"] == "tried").sum()))
+        if board["status"].str.startswith("not tried").any():
+            tried += f" of {len(board)}"
         notice(
-            f"{forecaster.name}: {int((board['status'] == 'tried').sum())} candidates tried, season length {seasons}; "
+            f"{forecaster.name}: {tried} candidates tried, season length {seasons}; "
             f"heard are {int((board['weight'] > 0).sum())}: {shares}."
         )
     for level, said in ahead.attrs.get("intervals", {}).items():

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from tsforce.data.panel import FloatArray, Panel, WindowIndex
-from tsforce.errors import SeriesTooShortError, UnseenSeriesError, abbreviate, check_choice
+from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
+from tsforce.errors import (
+    ContextWarning,
+    DivergenceWarning,
+    InterruptionWarning,
+    SeriesTooShortError,
+    UnseenSeriesError,
+    abbreviate,
+    check_choice,
+    warn,
+)
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_median
@@ -27,6 +37,8 @@ __all__ = ["AutoNARX"]
 _MOST_SERIES = {"fast": 1500, "balanced": 5000, "accurate": 20000}
 # Candidates that are heard at most where the choice is the panel's: each is learnt from all series.
 _MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
+# Ranges of a series beyond what it has shown from which its forecast is called wild, as in the guard of roll-outs.
+_FAR_OUT = 10.0
 
 
 class AutoNARX(SideBySide):
@@ -143,7 +155,8 @@ class AutoNARX(SideBySide):
         Returns
         -------
         AutoNARX
-            Itself. Ctrl-C while candidates are on trial ends the trials: the best so far is fitted.
+            Itself. Ctrl-C while candidates are on trial ends the trials: the best so far is fitted, with a warning;
+            Ctrl-C once more ends that too.
 
         Raises
         ------
@@ -169,6 +182,7 @@ class AutoNARX(SideBySide):
         if mode is not None:
             candidates = [candidate.trained(mode) for candidate in candidates]
             self.mode_ = mode
+        clock.learning(len(panel.values) / len(windows.learnt.values), 0 if alone else _MOST_HEARD[self.budget])
         trials, untried = self._try(candidates, windows, horizon, clock)
         weight = weigh(trials, windows, each=alone)
         if not alone:
@@ -195,14 +209,14 @@ class AutoNARX(SideBySide):
 
     def _try(
         self, candidates: Sequence[Candidate], windows: TrialWindows, horizon: int, clock: Clock
-    ) -> tuple[list[Trial], list[Candidate]]:
-        """Return the trials, and the candidates that there was no time for."""
+    ) -> tuple[list[Trial], dict[Candidate, str]]:
+        """Return the trials, and the candidates that were not tried with the reason."""
         trials: list[Trial] = []
-        untried: list[Candidate] = []
+        untried: dict[Candidate, str] = {}
         try:
             for number, candidate in enumerate(candidates):
                 if candidate.work > 0 and not clock.allows(candidate.work):
-                    untried.append(candidate)
+                    untried[candidate] = "no time was left"
                     continue
                 clock.show(candidate.name, number + 1, len(candidates), sum(c.work for c in candidates[number:]))
                 trial = run_trial(candidate, windows, horizon)
@@ -211,7 +225,13 @@ class AutoNARX(SideBySide):
         except KeyboardInterrupt:
             if not trials:
                 raise
-            untried = [c for c in candidates if all(c is not trial.candidate for trial in trials)]
+            tried = {trial.candidate for trial in trials}
+            untried = {c: untried.get(c, "interrupted") for c in candidates if c not in tried}
+            warn(
+                f"interrupted after {len(trials)} of {len(candidates)} candidates: the best of those are learnt from "
+                f"all rows now. Once more stops that too, and leaves nothing.",
+                InterruptionWarning,
+            )
         return trials, untried
 
     def _learn(self, panel: Panel, some: Panel, trials: Sequence[Trial], weight: FloatArray, clock: Clock) -> None:
@@ -296,8 +316,45 @@ class AutoNARX(SideBySide):
         place = np.array([self._rows_.position.get(name, -1) for name in panel.id_list], dtype=np.int64)
         if (place[index.series] < 0).any():
             unseen = dict.fromkeys(panel.id_list[i] for i in index.series if place[i] < 0)
-            raise UnseenSeriesError(f"series {abbreviate(unseen)}: no member of {self.name} was fitted on it.")
+            raise UnseenSeriesError(
+                f"series {abbreviate(unseen)} was not fitted, and {self.name} chooses by the rows of each series: fit "
+                f"it too."
+            )
         members = list(self.members_.values())
         least = [rows_read(member) for member in members]
-        stack = stacked(members, panel, index, horizon, together=self.name, least_rows=least)
-        return weighted_median(stack, self._weight_[:, place[index.series]]), {}
+        weight = self._weight_[:, place[index.series]]
+        self._warn_of_contexts(panel, index, (weight * (index.rows + 1 >= np.array(least)[:, None])).sum(axis=0))
+        with warnings.catch_warnings():
+            # What one member runs into is outvoted by the others; and its advice is on parameters that it alone has.
+            for category in (ContextWarning, DivergenceWarning):
+                warnings.simplefilter("ignore", category)
+            stack = stacked(members, panel, index, horizon, together=self.name, least_rows=least)
+        yhat = weighted_median(stack, weight)
+        self._warn_of_excursions(yhat, place[index.series])
+        return yhat, {}
+
+    def _warn_of_contexts(self, panel: Panel, index: WindowIndex, heard: FloatArray) -> None:
+        """Warn of windows with too few rows for most of what is heard, where the series itself had more."""
+        fitted = self._rows_.lengths[[self._rows_.position[panel.id_list[i]] for i in index.series]]
+        short = (heard < 0.5) & (index.rows + 1 < fitted)
+        if short.any():
+            names = abbreviate(dict.fromkeys(panel.id_list[i] for i in index.series[short]))
+            warn(
+                f"series {names}: as few as {int(index.rows[short].min()) + 1} rows up to the cutoff, too few for most "
+                f"of what {self.name} hears; members that read fewer rows stand in. Give a longer history.",
+                ContextWarning,
+            )
+
+    def _warn_of_excursions(self, yhat: FloatArray, place: IntArray) -> None:
+        """Warn of forecasts far outside what their series have shown in the training rows."""
+        starts = self._rows_.indptr[:-1]
+        low, high = (part.reduceat(self._rows_.values, starts, axis=0)[place][:, None] for part in (np.fmin, np.fmax))
+        room = _FAR_OUT * (high - low)
+        outside = ((yhat < low - room) | (yhat > high + room)).any(axis=(1, 2)) & (room > 0).all(axis=(1, 2))
+        if outside.any():
+            warn(
+                f"{int(outside.sum())} of {len(yhat)} forecasts go further out than what their series have shown in "
+                f"the training rows by more than {_FAR_OUT:g} times its range. Look for wild values in the training "
+                f"rows and the history, or fit again where a level is new.",
+                DivergenceWarning,
+            )

@@ -34,6 +34,19 @@ _FEW = 4
 # Rows of all series together from which a network has something to learn from.
 _ROWS_FOR_NETWORKS = 5000
 
+# Seconds on one core, measured on panels of 1 to 1000 series and 60 to 3000 rows: of a fit whatever its size, per row,
+# and per row of the longest series, over which all series go side by side.
+_SMOOTHING = {
+    "theta": (0.004, 1e-6, 2e-5),
+    "dynamic_theta": (0.008, 2e-6, 1.5e-4),
+    "ets_combined": (0.05, 6e-6, 4e-4),
+}
+# Of a fit and per row: by robust and by plain least squares; of one map for all; of a network.
+_LOCAL = ((0.03, 9e-6), (0.03, 2e-6))
+_POOLED, _NETWORK = (0.1, 1.7e-5), (5.0, 1e-3)
+# What inputs, several targets or gaps add: to maps per series, and to one for all, which then is learnt by gradient.
+_MORE_TO_READ, _BY_GRADIENT = 0.1, 2.5
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -50,7 +63,7 @@ class Candidate:
     mode : str or None
         What it is trained in; None for reference methods.
     work : float
-        Guess of what a fit costs, in any unit.
+        Seconds on one core that a trial takes, about; 0 of what is tried in any case.
     from_some : bool
         Whether the series on trial are enough to learn from, where a panel has more: few weights for all series.
     """
@@ -132,7 +145,7 @@ def candidates_for(panel: Panel, lengths: IntArray, wanted: Wanted) -> list[Cand
     """
     check_choice("budget", wanted.budget, BUDGETS)
     local = _local_maps(panel, lengths, wanted)
-    found = [*_references(wanted), *_smoothing(panel, wanted), *local, *_pooled(panel, wanted)]
+    found = [*_references(wanted), *_smoothing(lengths, wanted), *local, *_pooled(panel, lengths, wanted)]
     return sorted(found, key=lambda candidate: candidate.work)
 
 
@@ -144,15 +157,20 @@ def _references(wanted: Wanted) -> Iterator[Candidate]:
             yield Candidate(method, "naive", model, None, 0.0)
 
 
-def _smoothing(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
-    for method in ("theta", "dynamic_theta", "ets_combined"):
+def _smoothing(lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
+    for method, (once, per_row, per_step) in _SMOOTHING.items():
         model = Baseline(method, horizon=wanted.horizon, season_length=wanted.seasons[0], **wanted.shared)
-        yield Candidate(method, method, model, None, 4.0 * len(panel.values))
+        work = once + per_row * int(lengths.sum()) + per_step * int(lengths.max())
+        yield Candidate(method, method, model, None, work)
 
 
 def _local_maps(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
     """Linear maps per series: with and without logarithms, differences, of few and of many lags."""
-    rows, n_rows = int(np.median(lengths)), len(panel.values)
+    rows, n_rows = int(np.median(lengths)), int(lengths.sum())
+    once, per_row = _LOCAL[wanted.budget == "fast"]
+    once += _MORE_TO_READ * _reads_more(panel, wanted)
+    # What never changes within a series tells a model of its own nothing.
+    narx = {**wanted.narx, "static": ()}
     losses = ("mse",) if wanted.budget == "fast" else ("huber",)
     logs: tuple[tuple[Transform, ...], ...] = ((), (Log(),)) if is_positive(panel) else ((),)
     differences = [None, *(Difference(lag) for lag in dict.fromkeys((1, *wanted.seasons)) if 3 * lag < rows)]
@@ -164,9 +182,9 @@ def _local_maps(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Can
                     said = " ".join(map(str, transforms)).replace("lag=", "") or "levels"
                     model = NARXForecaster(
                         wanted.horizon, lags, scope="local", season_length=wanted.seasons[0],
-                        target_transforms=transforms, loss=loss, short_series="drop", **wanted.shared, **wanted.narx,
+                        target_transforms=transforms, loss=loss, short_series="drop", **wanted.shared, **narx,
                     )  # fmt: skip
-                    work = n_rows * (lags / 50 + 1) * (3 if loss == "huber" else 1)
+                    work = once + per_row * n_rows * (1 + lags / 50)
                     yield Candidate(f"linear, {said}, {lags} lags", "linear", model, "open_loop", work)
 
 
@@ -186,15 +204,23 @@ def _lag_sets(lengths: IntArray, wanted: Wanted) -> list[int]:
     return sorted(found)
 
 
-def _pooled(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
-    n_rows = len(panel.values)
+def _reads_more(panel: Panel, wanted: Wanted) -> bool:
+    """Return whether models read more than one target, or have gaps to fill."""
+    inputs = any(wanted.narx[name] for name in ("past_exog", "future_exog", "static", "calendar"))
+    return inputs or panel.n_channels > 1 or bool(np.isnan(panel.values).any())
+
+
+def _pooled(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
+    n_rows, n_learnt = len(panel.values), int(lengths.sum())
     if panel.n_series > 1:
         transforms: Any = (Log(),) if is_positive(panel) else "auto"
         model = NARXForecaster(
             wanted.horizon, scope="global", season_length=wanted.seasons[0], target_transforms=transforms,
             short_series="drop", **wanted.shared, **wanted.narx,
         )  # fmt: skip
-        yield Candidate("linear for all", "linear for all", model, "curriculum", 8.0 * n_rows, from_some=True)
+        once, per_row = _POOLED
+        work = once + per_row * n_learnt + _BY_GRADIENT * _reads_more(panel, wanted)
+        yield Candidate("linear for all", "linear for all", model, "curriculum", work, from_some=True)
     if wanted.budget == "fast" or n_rows < _ROWS_FOR_NETWORKS:
         return
     networks = ("mlp",) if wanted.budget == "balanced" else ("mlp", "gru")
@@ -203,4 +229,5 @@ def _pooled(panel: Panel, wanted: Wanted) -> Iterator[Candidate]:
             wanted.horizon, model=name, season_length=wanted.seasons[0], short_series="drop", **wanted.shared,
             **wanted.narx,
         )  # fmt: skip
-        yield Candidate(name, name, model, "curriculum", 1e6 + 100.0 * n_rows)
+        once, per_row = _NETWORK
+        yield Candidate(name, name, model, "curriculum", once + per_row * n_learnt)

@@ -7,8 +7,10 @@ import time
 
 __all__ = ["Clock"]
 
-# What learning from all rows costs, in times of learning from those before the cutoffs.
+# What learning from all rows costs at least, in times of learning from those before the cutoffs.
 _AGAIN = 1.25
+# Seconds of trials after which this machine's speed counts as much as the one that guesses of work were measured on.
+_PRIOR = 0.5
 
 
 class Clock:
@@ -28,32 +30,40 @@ class Clock:
         self.limit = limit
         self._name, self._verbose = name, verbose
         self._begun = time.perf_counter()
-        self._seconds, self._work = 0.0, 0.0
+        self._work = self._seconds = 0.0
+        self._trials: list[float] = []
+        self._again, self._most = _AGAIN, 0
 
     @property
     def left(self) -> float:
         """Seconds that are left."""
         return float("inf") if self.limit is None else self.limit - (time.perf_counter() - self._begun)
 
+    def learning(self, rows: float, most: int) -> None:
+        """Take note of what is learnt once more: `most` candidates, from so many times the rows on trial."""
+        self._again, self._most = max(_AGAIN, rows), most
+
     def allows(self, work: float) -> bool:
-        """Return whether there is time for one more trial, and for learning all of them once more."""
+        """Return whether there is time for one more trial, and for learning once more what is heard then."""
         guess = self._guess(work)
-        return guess + _AGAIN * (self._seconds + guess) <= self.left
+        return guess + self._learnt_again(guess) <= self.left
 
     def allows_again(self, seconds: float) -> bool:
         """Return whether there is time to learn once more what took so many seconds on trial."""
-        return _AGAIN * seconds <= self.left
+        return self._again * seconds <= self.left
 
     def took(self, work: float, seconds: float) -> None:
         """Take note of a trial."""
-        self._seconds += seconds
-        self._work += work
+        self._trials.append(seconds)
+        if work > 0:
+            self._work += work
+            self._seconds += seconds
 
     def show(self, what: str, done: int, total: int, work: float = 0.0) -> None:
         """Write over the line of progress; `work` is what is left of it."""
         if not self._verbose:
             return
-        ahead = self._guess(work) + _AGAIN * (self._seconds + self._guess(work)) if self._work else 0.0
+        ahead = self._guess(work) + self._learnt_again(self._guess(work)) if self._work else 0.0
         left = f", about {min(ahead, self.left):.0f} s left" if ahead else ""
         sys.stderr.write(f"\r{self._name} {done}/{total} {what}{left}\x1b[K")
         sys.stderr.flush()
@@ -64,4 +74,8 @@ class Clock:
             sys.stderr.write("\n")
 
     def _guess(self, work: float) -> float:
-        return work * self._seconds / self._work if self._work else 0.0
+        return work * (self._seconds + _PRIOR) / (self._work + _PRIOR)
+
+    def _learnt_again(self, one_more: float) -> float:
+        longest = sorted([*self._trials, one_more], reverse=True)
+        return self._again * sum(longest[: self._most or None])

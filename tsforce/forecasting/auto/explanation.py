@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,14 +41,15 @@ def _reference(trials: Sequence[Trial]) -> Trial:
 
 
 def leaderboard(
-    trials: Sequence[Trial], untried: Sequence[Candidate], windows: TrialWindows, shares: FloatArray
+    trials: Sequence[Trial], untried: Mapping[Candidate, str], windows: TrialWindows, shares: FloatArray
 ) -> Any:
     """Return the table of all candidates, best first; see ``AutoNARX.leaderboard_``.
 
     Parameters
     ----------
     trials : sequence of Trial
-    untried : sequence of Candidate
+    untried : mapping of Candidate -> str
+        And why.
     windows : TrialWindows
     shares : (M,) float64
         Mean weight of each trial's candidate.
@@ -74,8 +75,8 @@ def leaderboard(
             }
         )
     rows += [
-        {"candidate": c.name, "family": c.family, "n_series": 0, "weight": 0.0, "status": "not tried: no time was left"}
-        for c in untried
+        {"candidate": c.name, "family": c.family, "n_series": 0, "weight": 0.0, "status": f"not tried: {why}"}
+        for c, why in untried.items()
     ]
     return pd.DataFrame(rows).sort_values("error", kind="stable", na_position="last").reset_index(drop=True)
 

@@ -185,20 +185,30 @@ def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Tria
     n_windows, n_series = len(windows.index), windows.panel.n_series
     yhat = np.full((n_windows, horizon, windows.panel.n_channels), np.nan)
     fits, failure = np.zeros(n_series, dtype=bool), ""
-    try:
-        model = fit_quietly(candidate.model, windows.learnt, candidate.mode)
-        out = set(left_out(model))
-        fits = np.array([name not in out for name in windows.panel.id_list])
-        # A pooled map forecasts any series, but knows nothing where lags find no rows.
-        fits &= windows.learnt.lengths >= rows_read(model)
-        mine = fits[windows.index.series]
-        if mine.any():
-            index = WindowIndex(windows.index.series[mine], windows.index.rows[mine])
-            yhat[mine] = forecasts_at(model, windows.panel, index, horizon)
-    except (TsforceError, np.linalg.LinAlgError) as error:
-        failure = str(error)
+    # What a candidate runs into is a matter of the choice, which sees its errors: nobody has to act on it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            fits, yhat = _forecasts(candidate, windows, horizon)
+        except (TsforceError, np.linalg.LinAlgError) as error:
+            failure = str(error)
     errors = windows.errors_of(yhat)
     return Trial(candidate, yhat, errors, fits, time.process_time() - cpu, time.perf_counter() - wall, failure)
+
+
+def _forecasts(candidate: Candidate, windows: TrialWindows, horizon: int) -> tuple[Any, FloatArray]:
+    """Return which series a candidate fits, (S,), and its forecasts of all windows, (W, H, C)."""
+    yhat = np.full((len(windows.index), horizon, windows.panel.n_channels), np.nan)
+    model = fit_quietly(candidate.model, windows.learnt, candidate.mode)
+    out = set(left_out(model))
+    fits = np.array([name not in out for name in windows.panel.id_list])
+    # A pooled map forecasts any series, but knows nothing where lags find no rows.
+    fits &= windows.learnt.lengths >= rows_read(model)
+    mine = fits[windows.index.series]
+    if mine.any():
+        index = WindowIndex(windows.index.series[mine], windows.index.rows[mine])
+        yhat[mine] = forecasts_at(model, windows.panel, index, horizon)
+    return fits, yhat
 
 
 def fit_quietly(model: Forecaster, panel: Panel, mode: Any) -> Forecaster:
