@@ -1,4 +1,4 @@
-"""Other libraries' forecasts of the M3 and two groups of the M4 beside AutoNARX(budget="fast"): benchmarks/results/peers.csv.
+"""Other libraries' forecasts of the M3 and two groups of the M4 beside AutoNARX(budget="fast"): results/peers.csv.
 
     benchmarks/peers/environments.sh ENVS
     .venv/bin/python benchmarks/peers/side_by_side.py --envs ENVS [--only "m3-other AutoETS"] [--data DIR]
@@ -59,7 +59,7 @@ def main() -> None:
     for name in SETS:
         todo = [
             one for one in MODELS
-            if all(word in (name, *one) for word in given.only.split())
+            if all(word in ' '.join((name, *one)) for word in given.only.split())
             and (one[1] != "AutoARIMA" or name in ARIMA_SETS)
         ]  # fmt: skip
         if not todo:
