@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # skforecast 0.26.0, ForecasterRecursiveMultiSeries on three daily series, one of which ends ten days before the others.
-# Guess: refused, or left out with a warning.
+# Guess: forecast from its own end, or left out with a warning.
 # What comes: predict(2) has two series, and no warning; named beside another (levels=["a", "b"]) the third is left out with
 # one; named alone (levels=["b"]) it is forecast from its own end.
 # In tsforce: each series is forecast from its own last row (tests/forecasting/test_kinds.py).
