@@ -126,9 +126,11 @@ def _tell(forecaster: Any, ahead: Any) -> None:
             f"{' or '.join(sorted(map(str, modes)))}."
         )
     if hasattr(forecaster, "leaderboard_"):
+        from tsforce.forecasting.auto.explanation import in_percent
+
         board = forecaster.leaderboard_
         heard = board[board["weight"] > 0].groupby("family")["weight"].sum().sort_values(ascending=False)
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in heard.items())
+        shares = ", ".join(f"{name} {in_percent(share)}" for name, share in heard.items())
         seasons = ", ".join(map(str, forecaster.season_lengths_))
         tried = str(int((board["status"] == "tried").sum()))
         if board["status"].str.startswith("not tried").any():

@@ -244,7 +244,7 @@ def plot_choice(frame: Any, *, reference: str = "seasonal_naive", ax: Any = None
     shown = rows["error"].clip(upper=2.0).fillna(0.0)
     ax.barh(range(len(rows)), shown, color=["C0" if weight > 0 else "0.8" for weight in rows["weight"]])
     for place, (error, weight) in enumerate(zip(shown, rows["weight"], strict=True)):
-        if weight > 0:
+        if weight >= 0.005:
             ax.annotate(f"{100 * weight:.0f} %", (error, place), xytext=(3, 0), textcoords="offset points", va="center")
     ax.axvline(1.0, color="black", linewidth=1)
     ax.set_yticks(range(len(rows)), [str(name) for name in rows["candidate"]], fontsize="small")

@@ -13,7 +13,7 @@ from tsforce.data.panel import FloatArray
 from tsforce.forecasting.auto.candidates import Candidate
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
 
-__all__ = ["Explanation", "leaderboard", "relative_to"]
+__all__ = ["Explanation", "in_percent", "leaderboard", "relative_to"]
 
 
 def relative_to(errors: FloatArray, reference: FloatArray) -> float:
@@ -33,6 +33,17 @@ def relative_to(errors: FloatArray, reference: FloatArray) -> float:
         means = [np.nanmean(np.where(both, part, np.nan), axis=0) for part in (errors, reference)]
         ratios = means[0] / np.where(means[1] > 0, means[1], np.nan)
         return float(np.nanmean(ratios))
+
+
+def in_percent(share: float) -> str:
+    """Return a share in whole per cent, as words go.
+
+    Examples
+    --------
+    >>> in_percent(0.126), in_percent(0.002)
+    ('13%', 'under 1%')
+    """
+    return f"{share:.0%}" if share >= 0.005 else "under 1%"
 
 
 def _reference(trials: Sequence[Trial]) -> Trial:
@@ -115,7 +126,7 @@ class Explanation:
         families = heard.groupby("family")["weight"].sum().sort_values(ascending=False)
         lines = [
             f"Series {self.unique_id}: {len(heard)} of {len(self.frame)} candidates are heard, of "
-            + ", ".join(f"{name} ({share:.0%})" for name, share in families.items())
+            + ", ".join(f"{name} ({in_percent(share)})" for name, share in families.items())
             + "."
         ]
         if self._n_windows == 0:
