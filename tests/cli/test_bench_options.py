@@ -47,5 +47,5 @@ def test_tables_without_a_failure_end_with_nothing(capsys):
 @pytest.mark.parametrize("name", ["threads", "time_limit"])
 def test_an_option_that_needs_no_words_of_its_own_reads_alike_in_all_benches(name):
     found = [p for bench in main.commands["bench"].commands.values() for p in bench.params if p.name == name]
-    assert len(found) == {"threads": 5, "time_limit": 2}[name]
+    assert len(found) == {"threads": 6, "time_limit": 2}[name]
     assert len({(repr(p.type), p.default, p.help, p.show_default) for p in found}) == 1
