@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tsforce.errors import ArgumentError, check_choice
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from tsforce import Forecaster
     from tsforce.datasets import Competition
 
-__all__ = ["ALIASES", "DEFAULT", "SETTABLE", "entries", "make", "model_names"]
+__all__ = ["ALIASES", "DEFAULT", "SETTABLE", "entries", "flags", "make", "model_names"]
 
 ALIASES = {"linear": "linear-local"}
 #: The model that nobody named: ``AutoNARX`` with its own defaults, whatever they are; and what is taken in its place
@@ -25,6 +26,18 @@ _MODELS: dict[str, dict[str, Any]] = {
     "lstm": {"model": "lstm", "scope": "global"},
     "encoder_decoder": {"model": "encoder_decoder", "scope": "global"},
 }
+
+
+def flags(arguments: Iterable[str]) -> str:
+    """Return the options that stand for some arguments, as they are typed.
+
+    Examples
+    --------
+    >>> flags(["target_transforms", "exog_lags"])
+    '--transform, --exog-lags'
+    """
+    typed = {"target_transforms": "transform"}
+    return ", ".join("--" + typed.get(name, name).replace("_", "-") for name in arguments)
 
 
 def model_names() -> tuple[str, ...]:
@@ -92,10 +105,8 @@ def make(name: str, shared: dict[str, Any], own: dict[str, Any]) -> Forecaster:
     if known == DEFAULT:
         chosen = [name for name in own if name not in AutoNARX(1).get_params()]
         if chosen:
-            said = {"target_transforms": "transform"}
-            listed = ", ".join("--" + said.get(name, name).replace("_", "-") for name in chosen)
             raise ArgumentError(
-                f"--model auto chooses {listed} by itself. Leave it out, or name a model, such as --model narx."
+                f"--model auto chooses {flags(chosen)} by itself. Leave it out, or name a model, such as --model narx."
             )
         return AutoNARX(**shared, **own, alias=known)
     own = {name: value for name, value in own.items() if name not in ("budget", "time_limit")}

@@ -220,7 +220,7 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
     ArgumentError
         If a name is not known, or an option is given that none of the models can use.
     """
-    from tsforce.cli.model_names import DEFAULT, SETTABLE, make
+    from tsforce.cli.model_names import DEFAULT, SETTABLE, flags, make
     from tsforce.data.calendar import CALENDAR
     from tsforce.forecasting.arguments import MODES
 
@@ -251,10 +251,8 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
     made = [make(name, {"horizon": horizon, **shared}, own) for name in names]
     idle = [name for name in own if name not in ("short_series", "random_state", "budget", "time_limit")]
     if idle and all(model.is_baseline for model in made):
-        said = {"target_transforms": "transform"}
-        listed = ", ".join("--" + said.get(name, name).replace("_", "-") for name in idle)
         raise ArgumentError(
-            f"{', '.join(model.name for model in made)}: a reference method has no use for {listed}. Leave it out, or "
-            f"name a model, such as --model narx."
+            f"{', '.join(model.name for model in made)}: a reference method has no use for {flags(idle)}. Leave it "
+            f"out, or name a model, such as --model narx."
         )
     return {model.name: model for model in made}

@@ -18,6 +18,7 @@ import numpy as np
 from tsforce.data.frame import cutoff_rows
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.errors import ArgumentError, IntervalWarning, TsforceError, abbreviate, warn
+from tsforce.scoring.cutoffs import few_rows, rows_to_learn
 from tsforce.scoring.interval_scores import highest_level, independent_share, kth_of_sorted, rank_of
 from tsforce.scoring.metrics import error_scale, has_scale
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Bounds", "Calibration", "bounds_at", "calibrate", "check_levels", "learnt_rows"]
 
-# Rows before the first cut: two seasons and some, at least so many, as candidates on trial are given.
-_FEWEST_ROWS = 6
 # Cuts of a series at most, each with a clone of its own.
 _CUTS = 2
 # Cutoffs of a series, and errors in all, at most.
@@ -372,10 +371,10 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
 
 def _cuts(lengths: IntArray, horizon: int, season: int) -> list[IntArray]:
     """Return after how many rows each clone stops learning, ascending, and the rows of each series, (S,) each."""
-    least = np.maximum(max(_FEWEST_ROWS, 2 * season + 2), lengths // 2)
+    least = np.maximum(rows_to_learn(season), lengths // 2)
     short = lengths <= least + horizon
     # One horizon of few rows says more than nothing.
-    few = np.where(lengths >= horizon + max(5, season + 1), lengths - horizon, lengths)
+    few = np.where(lengths >= horizon + few_rows(season), lengths - horizon, lengths)
     first = np.where(short, few, least)
     return [first, *(first + (lengths - first) * k // _CUTS for k in range(1, _CUTS)), lengths]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["count_back", "even_draw", "flatten"]
+__all__ = ["count_back", "even_draw", "few_rows", "flatten", "rows_to_learn"]
 
 Positions = NDArray[np.int64]
 
@@ -77,3 +77,25 @@ def even_draw(count: int, most: int | None) -> Positions:
     if most is None or count <= most:
         return np.arange(count, dtype=np.int64)
     return np.linspace(0, count - 1, most).round().astype(np.int64)
+
+
+def rows_to_learn(season_length: int) -> int:
+    """Return the rows that are left before the first cutoff inside training rows: two seasons and some, at least six.
+
+    Examples
+    --------
+    >>> rows_to_learn(1), rows_to_learn(12)
+    (6, 26)
+    """
+    return max(6, 2 * season_length + 2)
+
+
+def few_rows(season_length: int) -> int:
+    """Return the rows that do before a single cutoff, where a series has not `rows_to_learn`: one window beats none.
+
+    Examples
+    --------
+    >>> few_rows(1), few_rows(12)
+    (5, 13)
+    """
+    return max(5, season_length + 1)

@@ -15,6 +15,7 @@ __all__ = [
     "has_scale",
     "mae",
     "mean_in_scales",
+    "mean_of_known",
     "owa",
     "rmse",
     "seasonal_naive_scale",
@@ -309,6 +310,25 @@ def mean_in_scales(errors: ArrayLike, scale: ArrayLike) -> Floats:
     known = np.asarray(has_scale(unit)) & ~np.isnan(values)
     total = np.where(known, values / np.where(known, unit, 1.0), 0.0).sum(axis=-1)
     count = known.sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def mean_of_known(values: ArrayLike, axis: int) -> Floats:
+    """Return the mean along an axis of what is not NaN; NaN where nothing is.
+
+    Parameters
+    ----------
+    values : array_like, any shape
+    axis : int
+
+    Examples
+    --------
+    >>> mean_of_known([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]], 1).tolist()
+    [2.0, nan]
+    """
+    numbers = _float64(values)
+    known = ~np.isnan(numbers)
+    total, count = np.where(known, numbers, 0.0).sum(axis=axis), known.sum(axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tsforce.data.panel import FloatArray, IntArray
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
+from tsforce.scoring.metrics import mean_of_known
 
 __all__ = ["heaviest", "relative_errors", "shrunk", "weigh", "weighted_median"]
 
@@ -117,8 +118,8 @@ def relative_errors(errors: Sequence[FloatArray]) -> FloatArray:
     the OWA of the M competitions; without sMAPE where that is not known.
     """
     stack = np.stack(errors)
-    reference = _mean(stack[0], 0)
-    return _mean(stack / np.where(reference > 0, reference, 1.0), -1)
+    reference = mean_of_known(stack[0], 0)
+    return mean_of_known(stack / np.where(reference > 0, reference, 1.0), -1)
 
 
 def shrunk(errors: FloatArray, fits: Any, n_steps: IntArray) -> FloatArray:
@@ -138,16 +139,8 @@ def shrunk(errors: FloatArray, fits: Any, n_steps: IntArray) -> FloatArray:
     )
     own = np.log(np.maximum(errors, _NOTHING) / np.maximum(middle, _NOTHING))
     # The panel's is a mean of logarithms: a median is not moved by the few series on which a candidate runs away.
-    panel = _mean(np.clip(own, -_MOST, _MOST), 1)
+    panel = mean_of_known(np.clip(own, -_MOST, _MOST), 1)
     panel = np.where(np.isnan(panel), _MOST, panel)
     share = np.where(np.isnan(middle), 0.0, n_steps / (n_steps + _HALF))
     found: FloatArray = share * np.nan_to_num(own) + (1 - share) * panel[:, None]
     return np.where(fits, found, np.inf)
-
-
-def _mean(values: FloatArray, axis: int) -> FloatArray:
-    """Return the mean of what is there, NaN where nothing is."""
-    known: Any = ~np.isnan(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0.0).sum(axis=axis)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

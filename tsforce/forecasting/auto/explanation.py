@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from tsforce.data.panel import FloatArray
 from tsforce.forecasting.auto.candidates import Candidate
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
+from tsforce.scoring.metrics import mean_of_known
 
 __all__ = ["Explanation", "in_percent", "leaderboard", "relative_to"]
 
@@ -28,11 +28,8 @@ def relative_to(errors: FloatArray, reference: FloatArray) -> float:
         As from ``TrialWindows.errors_of``.
     """
     both = ~np.isnan(errors) & ~np.isnan(reference)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        means = [np.nanmean(np.where(both, part, np.nan), axis=0) for part in (errors, reference)]
-        ratios = means[0] / np.where(means[1] > 0, means[1], np.nan)
-        return float(np.nanmean(ratios))
+    own, other = (mean_of_known(np.where(both, part, np.nan), 0) for part in (errors, reference))
+    return float(mean_of_known(own / np.where(other > 0, other, np.nan), 0))
 
 
 def in_percent(share: float) -> str:

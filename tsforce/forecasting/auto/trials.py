@@ -14,14 +14,21 @@ from tsforce.errors import TsforceError
 from tsforce.forecasting.auto.candidates import Candidate
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.side_by_side import forecasts_at, left_out
-from tsforce.scoring.metrics import abs_error, error_scale, has_scale, smape_terms, squared_error, sum_by
+from tsforce.scoring.cutoffs import few_rows, rows_to_learn
+from tsforce.scoring.metrics import (
+    abs_error,
+    error_scale,
+    has_scale,
+    mean_of_known,
+    smape_terms,
+    squared_error,
+    sum_by,
+)
 
 __all__ = ["Trial", "TrialWindows", "fit_quietly", "is_constant", "is_intermittent", "rows_read", "run_trial"]
 
 # Windows at most, each of one horizon, one after the other at the end of the rows.
 _MOST_WINDOWS = 3
-# Rows before the first cutoff: two seasons and some, at least so many.
-_FEWEST_ROWS = 6
 # A series is intermittent where demand comes less often than every 1.32 steps (Syntetos, Boylan & Croston 2005, On the
 # categorization of demand patterns, Journal of the Operational Research Society 56).
 _INTERVAL = 1.32
@@ -81,9 +88,9 @@ class TrialWindows:
     def of(cls, panel: Panel, horizon: int, season: int) -> TrialWindows:
         """Return windows at the end of each series, as many as leave it rows to learn from; at most three."""
         lengths = panel.lengths
-        count = np.clip((lengths - max(_FEWEST_ROWS, 2 * season + 2)) // horizon, 0, _MOST_WINDOWS)
+        count = np.clip((lengths - rows_to_learn(season)) // horizon, 0, _MOST_WINDOWS)
         # One window of few rows says more than none.
-        count = np.where((count == 0) & (lengths >= horizon + max(5, season + 1)), 1, count)
+        count = np.where((count == 0) & (lengths >= horizon + few_rows(season)), 1, count)
         last = lengths - 1 - count * horizon
         series = np.repeat(np.arange(panel.n_series), count)
         nth = np.arange(len(series)) - np.repeat(np.cumsum(count) - count, count)
@@ -124,10 +131,7 @@ class TrialWindows:
         both[missing] = np.nan
         if not self.in_percent:
             both[:, :, 1] = np.nan
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            found: FloatArray = np.nanmean(both, axis=1)
-        return found
+        return mean_of_known(both, 1)
 
     def by_series(self, errors: FloatArray) -> FloatArray:
         """Return the mean of the windows of each series, (S, 2); NaN where it has none."""
@@ -182,9 +186,7 @@ class Trial:
 def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Trial:
     """Return the errors of a candidate that has learnt from the rows before the first cutoff of each series."""
     cpu, wall = time.process_time(), time.perf_counter()
-    n_windows, n_series = len(windows.index), windows.panel.n_series
-    yhat = np.full((n_windows, horizon, windows.panel.n_channels), np.nan)
-    fits, failure = np.zeros(n_series, dtype=bool), ""
+    fits, yhat, failure = np.zeros(windows.panel.n_series, dtype=bool), np.full_like(windows.truth, np.nan), ""
     # What a candidate runs into is a matter of the choice, which sees its errors: nobody has to act on it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -198,7 +200,7 @@ def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Tria
 
 def _forecasts(candidate: Candidate, windows: TrialWindows, horizon: int) -> tuple[Any, FloatArray]:
     """Return which series a candidate fits, (S,), and its forecasts of all windows, (W, H, C)."""
-    yhat = np.full((len(windows.index), horizon, windows.panel.n_channels), np.nan)
+    yhat = np.full_like(windows.truth, np.nan)
     model = fit_quietly(candidate.model, windows.learnt, candidate.mode)
     out = set(left_out(model))
     fits = np.array([name not in out for name in windows.panel.id_list])
