@@ -7,6 +7,7 @@ import functools
 import inspect
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -73,13 +74,17 @@ def frame():
 
 
 @functools.cache
-def fitted_once(make):
-    return make().fit(frame())
+def first_fit(make):
+    """Return what was seen around the one fit of an instance that the checks share."""
+    model, df = make(), frame()
+    params, attributes = repr(model.get_params()), set(vars(model))
+    returned = model.fit(df)
+    return SimpleNamespace(model=model, df=df, params=params, attributes=attributes, returned=returned)
 
 
 def fit(make):
     """Return a fitted model of the caller's own: each instance is fitted once, and copied for the checks."""
-    return copy.deepcopy(fitted_once(make))
+    return copy.deepcopy(first_fit(make).model)
 
 
 def check_clone_has_equal_parameters_and_is_unfitted(make):
@@ -96,28 +101,21 @@ def check_constructor_stores_every_argument_unchanged(make):
 
 
 def check_fit_returns_self(make):
-    model = make()
-    assert model.fit(frame()) is model
+    assert first_fit(make).returned is first_fit(make).model
 
 
 def check_fit_changes_no_parameter(make):
-    model = make()
-    before = repr(model.get_params())
-    model.fit(frame())
-    assert repr(model.get_params()) == before
+    assert repr(fit(make).get_params()) == first_fit(make).params
 
 
 def check_fit_leaves_its_input_alone(make):
-    df, before = frame(), frame()
-    make().fit(df)
-    pd.testing.assert_frame_equal(df, before)
+    pd.testing.assert_frame_equal(first_fit(make).df, frame())
 
 
 def check_learnt_attributes_end_in_an_underscore(make):
-    model = make()
-    before = set(vars(model))
-    model.fit(frame())
-    assert all(name.endswith("_") for name in set(vars(model)) - before)
+    new = set(vars(first_fit(make).model)) - first_fit(make).attributes
+    assert new
+    assert all(name.endswith("_") for name in new)
 
 
 def check_columns_and_rows_of_predict(make):
@@ -199,8 +197,7 @@ def check_refit_forgets(make):
 
 
 def check_two_fits_give_the_same_bits(make):
-    first, second = (make().fit(frame()).predict() for _ in range(2))
-    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    pd.testing.assert_frame_equal(make().fit(frame()).predict(), fit(make).predict(), check_exact=True)
 
 
 def check_order_of_rows_is_irrelevant(make):
