@@ -36,13 +36,15 @@ RESULTS = REPOSITORY / "benchmarks" / "results" / "smoothing.csv"
 COLUMNS = ("set", "n_series", "by", "method", "owa", "smape", "mase", "cpu_s", "threads", "command", "versions")
 PACKAGES = ("tsforce", "statsmodels", "numpy", "pandas")
 SETS = [("m3", group) for group in ("other", "yearly", "quarterly", "monthly")] + [("m4", "yearly"), ("m4", "weekly")]
-METHODS = ("theta", "dynamic_theta", "ets", "ets_combined")
+METHODS = ("theta", "dynamic_theta", "ets", "ets_combined", "ces")
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, help="folder with the M4 files; TSFORCE_DATA, else ../shared/data")
-    arguments.add_argument("--only", default="", help="measure only sets with this in their name, such as 'm3 other'")
+    arguments.add_argument(
+        "--only", default="", help="measure only what has this in set and method, such as 'm3 other' or ' ces'"
+    )
     given = arguments.parse_args()
     folder = given.data or Path(os.environ.get("TSFORCE_DATA") or REPOSITORY.parent / "shared" / "data")
     set_threads(1)
@@ -52,16 +54,18 @@ def main() -> None:
             rows = list(csv.DictReader(file))
     for competition, group in SETS:
         name = f"{competition} {group}"
-        if given.only in name:
-            data = load_competition(competition, group, folder if competition == "m4" else None)
-            rows = [row for row in rows if row["set"] != name] + measured(name, data, peers=competition == "m3")
+        data = load_competition(competition, group, folder if competition == "m4" else None)
+        for row in measured(name, data, given.only, peers=competition == "m3"):
+            rows = [old for old in rows if any(old[x] != row[x] for x in ("set", "by", "method"))] + [row]
+    sets = [" ".join(one) for one in SETS]
+    rows.sort(key=lambda row: (sets.index(row["set"]), row["by"] == "statsmodels"))
     with RESULTS.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def measured(name: str, data: Competition, *, peers: bool) -> list[dict[str, Any]]:
+def measured(name: str, data: Competition, only: str, *, peers: bool) -> list[dict[str, Any]]:
     """Return a row for each method; statsmodels' of the M3 alone, since those of the M4 would take an hour."""
     h, m = data.horizon, data.season_length
     lengths = data.train.groupby("unique_id", sort=False, observed=True).size().to_numpy()
@@ -84,6 +88,8 @@ def measured(name: str, data: Competition, *, peers: bool) -> list[dict[str, Any
         todo += [("statsmodels", "theta", theirs(one_theta)), ("statsmodels", "ets", theirs(one_ets))]
     rows = []
     for by, method, forecast in todo:
+        if only not in f"{name} {by} {method}":
+            continue
         began = time.process_time()
         yhat = forecast()
         seconds = time.process_time() - began

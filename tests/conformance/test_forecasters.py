@@ -53,7 +53,7 @@ INSTANCES = {
     ],
     "Baseline": [
         lambda m=m: Baseline(m, horizon=H, season_length=7)
-        for m in ("naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets", "ets_combined")
+        for m in ("naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets", "ets_combined", "ces")
     ],
     "AutoNARX": [
         lambda: AutoNARX(H, season_length=7, budget="fast"),
@@ -291,4 +291,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (26, 26 * 24)
+    assert (len(CHECKS), len(CASES)) == (26, 26 * 25)

@@ -7,7 +7,6 @@ import pytest
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from tsforce.datasets import load
-from tsforce.smoothing import ets
 from tsforce.smoothing.ets import FORMS, Smoothing, ets_forecasts, fit_ets
 from tsforce.smoothing.longest_first import longest_first
 from tsforce.smoothing.recursion import initial_states
@@ -190,7 +189,7 @@ def test_long_series_are_learnt_from_their_last_rows(monkeypatch):
     series = [drawn(1, 90), drawn(2, 50), drawn(3, 70)]
     want = fit_ets(*rows(*(y[-60:] for y in series)), 12)
     assert not np.array_equal(fit_ets(*rows(*series), 12).alpha, want.alpha)
-    monkeypatch.setattr(ets, "_MOST_ROWS", 60)
+    monkeypatch.setattr("tsforce.smoothing.likelihood._MOST_ROWS", 60)
     for got, array in zip(fit_ets(*rows(*series), 12), want, strict=True):
         np.testing.assert_array_equal(got, array)
 

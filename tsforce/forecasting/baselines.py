@@ -29,10 +29,11 @@ class Baseline(SideBySide):
 
     Parameters
     ----------
-    method : "naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets" or "ets_combined"
+    method : "naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets", "ets_combined" or "ces"
         Formulas and sources: ``tsforce.scoring.naive``; of "theta", "dynamic_theta" (the dynamic optimised Theta
-        model), "ets" (the exponential smoothing model of lowest AICc) and "ets_combined" (the mean of all such models,
-        the likelier the heavier, which forecasts better): ``tsforce.smoothing``. Of these four, `fit` learns the
+        model), "ets" (the exponential smoothing model of lowest AICc), "ets_combined" (the mean of all such models,
+        the likelier the heavier, which forecasts better) and "ces" (complex exponential smoothing without a season or
+        with one of three kinds, by AICc): ``tsforce.smoothing``. Of these five, `fit` learns the
         smoothing parameters, all series side by side, some thousand per second; level, trend and season are read from
         the rows up to each cutoff. A series that `fit` could learn nothing of, or did not see, is learnt from its own
         rows up to the cutoff. Naive2 answers for windows of fewer than 4 rows or of equal values, or with too few rows

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tsforce.data.panel import IntArray, ragged_rows
 from tsforce.scoring.naive import naive2
+from tsforce.smoothing.ces import ces_forecasts, fit_ces
 from tsforce.smoothing.ets import ets_forecasts, fit_ets
 from tsforce.smoothing.longest_first import varying
 from tsforce.smoothing.theta import fit_theta, theta_forecasts
@@ -37,6 +38,7 @@ LEARNT = {
     "dynamic_theta": Learnt(partial(fit_theta, dynamic=True), partial(theta_forecasts, dynamic=True)),
     "ets": Learnt(fit_ets, ets_forecasts),
     "ets_combined": Learnt(partial(fit_ets, combined=True), ets_forecasts),
+    "ces": Learnt(fit_ces, ces_forecasts),
 }
 
 
@@ -60,8 +62,8 @@ def learn(
 
     Returns
     -------
-    Theta or Smoothing
-        A tuple of arrays, (S,) each.
+    Theta, Smoothing or ComplexSmoothing
+        A tuple of arrays, (S, ...) each.
     """
     from joblib import Parallel, delayed
 
@@ -99,7 +101,7 @@ def learnt_forecasts(
     indptr : (W + 1,) int64
     horizon : int
     season_length : int
-    learnt : Theta or Smoothing
+    learnt : Theta, Smoothing or ComplexSmoothing
     place : (W,) int64
         Which of the series in `learnt` each window is of; -1 for none.
 

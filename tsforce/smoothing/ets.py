@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsforce.smoothing.levenberg import least_squares
+from tsforce.smoothing.likelihood import aicc, last_rows, log_likelihood
 from tsforce.smoothing.longest_first import Floats, LongestFirst, Positions, longest_first, varying
 from tsforce.smoothing.recursion import Parameters, States, initial_states, one_step
 
@@ -79,10 +80,6 @@ _FLATNESS = 8.0
 _ROUNDS = 12
 # Of what is searched: alpha, beta / alpha, gamma / (1 - alpha), the place of phi between its bounds.
 _SHARE = (1e-4, 1 - 1e-4)
-# Mean squares of errors, over the mean absolute value, that are nothing but rounding.
-_ROUNDING = 1e-24
-# More of the past says little of how to smooth, and costs half a second per thousand rows however few series there are.
-_MOST_ROWS = 3000
 # Rows between two logarithms of the product of one-step forecasts.
 _PRODUCT = 16
 # Between two points that a derivative is taken from.
@@ -157,7 +154,7 @@ def fit_ets(
     >>> FORMS[learnt.weight[0].argmax()], ets_forecasts(y, np.array([0, 24]), 3, 4, learnt).round(0).tolist()
     (Form(error='A', trend='N', season='A'), [[11.0, 21.0, 32.0]])
     """
-    values, indptr = _last_rows(values, indptr)
+    values, indptr = last_rows(values, indptr)
     n_series = len(indptr) - 1
     lengths = np.diff(indptr)
     with_season = _enough_rows(_SEASONAL, lengths, season_length)
@@ -179,7 +176,7 @@ def fit_ets(
             for i in own:
                 likelihood = found[forms[i].error]
                 starts[i][:, part.position] = grid[:, likelihood.argmax(axis=0)]
-                criteria[part.position, i] = _aicc(likelihood.max(axis=0), part.lengths, counts[i])
+                criteria[part.position, i] = aicc(likelihood.max(axis=0), part.lengths, counts[i])
     distance = _NEAR_IN_MEAN if combined else _NEAR
     near = np.isfinite(criteria) & (criteria <= criteria.min(axis=1, keepdims=True) + distance)
     weight, alpha, beta, gamma, phi = np.zeros((5, n_series, len(forms)))
@@ -188,7 +185,7 @@ def fit_ets(
     for i, form in enumerate(forms):
         for part in longest_first(values, indptr, np.flatnonzero(near[:, i]), form.size + 1):
             at, likelihood = _refined(part, form, season_length, starts[i][:, part.position])
-            criteria[part.position, i] = _aicc(likelihood, part.lengths, counts[i])
+            criteria[part.position, i] = aicc(likelihood, part.lengths, counts[i])
             learnt.log_likelihood[part.position, i] = likelihood
             for to, parameter in zip((alpha, beta, gamma, phi), _parameters(form, at), strict=True):
                 to[part.position, i] = parameter
@@ -258,13 +255,6 @@ def _ahead(part: LongestFirst, form: Form, own: Parameters, horizon: int, m: int
     return ahead * part.unit[:, None]
 
 
-def _last_rows(values: Floats, indptr: Positions) -> tuple[Floats, Positions]:
-    """Return the panel of the rows that are learnt from."""
-    lengths = np.diff(indptr)
-    to_end = np.repeat(indptr[1:], lengths) - np.arange(len(values))
-    return values[to_end <= _MOST_ROWS], np.concatenate([[0], np.cumsum(np.minimum(lengths, _MOST_ROWS))])
-
-
 def _enough_rows(form: Form, lengths: Positions, m: int) -> NDArray[np.bool_]:
     least = form.count(m) + 2
     if form.season != "N":
@@ -283,18 +273,6 @@ def _first_states(part: LongestFirst, form: Form, m: int) -> States:
         season_length=m if form.season != "N" else 1,
         multiplicative=form.multiplicative,
     )
-
-
-def _aicc(likelihood: Floats, n: Positions, k: int) -> Floats:
-    criterion: Floats = -2 * likelihood + 2 * k + 2 * k * (k + 1) / (n - k - 1)
-    return criterion
-
-
-def _likelihood(mean_squares: Floats, unit: Floats, n: Positions) -> Floats:
-    """Return the log-likelihood of normal errors at the variance that makes it largest, original units."""
-    variance = np.maximum(mean_squares, _ROUNDING)
-    value: Floats = -n / 2 * (np.log(2 * np.pi * variance) + 1) - n * np.log(unit)
-    return np.where(np.isfinite(value), value, -np.inf)
 
 
 @cache
@@ -337,8 +315,8 @@ def _on_grid(part: LongestFirst, form: Form, m: int, positive: NDArray[np.bool_]
             relative[:, :k] += share * share
             sizes.read(t, k, output)
     n, unit = part.lengths, part.unit
-    of_relative = _likelihood(relative / n * sizes.mean() ** 2, unit, n)
-    return {"A": _likelihood(squares / n, unit, n), "M": np.where(positive, of_relative, -np.inf)}
+    of_relative = log_likelihood(relative / n * sizes.mean() ** 2, unit, n)
+    return {"A": log_likelihood(squares / n, unit, n), "M": np.where(positive, of_relative, -np.inf)}
 
 
 def _refined(part: LongestFirst, form: Form, m: int, start: Floats) -> tuple[Floats, Floats]:
@@ -376,7 +354,7 @@ def _refined(part: LongestFirst, form: Form, m: int, start: Floats) -> tuple[Flo
         return squares, slopes, bends
 
     at, squares = least_squares(normal_equations, start, rounds=_ROUNDS, bounds=_SHARE)
-    return at, _likelihood(squares / n, part.unit, n)
+    return at, log_likelihood(squares / n, part.unit, n)
 
 
 class _Sizes:
