@@ -48,6 +48,7 @@ def test_public_names_are_these():
         "Training",
         "__version__",
         "backtest",
+        "check_blind",
         "compare",
         "compare_modes",
         "fill_gaps",

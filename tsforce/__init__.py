@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tsforce.data.transforms import BoxCox, Difference, Log, MeanScale, Standardize
     from tsforce.dynamics.forcing import ClosedLoop, Curriculum, OpenLoop
     from tsforce.evaluation.backtest import BacktestResult, backtest
+    from tsforce.evaluation.blindness import check_blind
     from tsforce.evaluation.closed_loop_split import ClosedLoopSplit
     from tsforce.evaluation.compare import compare
     from tsforce.evaluation.compare_modes import ModeComparison, compare_modes
@@ -49,6 +50,7 @@ __all__ = [
     "Training",
     "__version__",
     "backtest",
+    "check_blind",
     "compare",
     "compare_modes",
     "fill_gaps",
@@ -72,6 +74,7 @@ _HOMES = {
     "OpenLoop": "tsforce.dynamics.forcing",
     "BacktestResult": "tsforce.evaluation.backtest",
     "backtest": "tsforce.evaluation.backtest",
+    "check_blind": "tsforce.evaluation.blindness",
     "ClosedLoopSplit": "tsforce.evaluation.closed_loop_split",
     "compare": "tsforce.evaluation.compare",
     "ModeComparison": "tsforce.evaluation.compare_modes",

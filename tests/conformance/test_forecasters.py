@@ -281,6 +281,14 @@ def test_conformance(check, make):
     check(make)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [make for makers in INSTANCES.values() for make in makers])
+def test_nothing_moves_when_what_lies_after_the_cutoffs_is_overwritten_or_taken_away(make):
+    result = tsforce.check_blind(make(), frame())
+    assert result.is_blind, result
+    assert result.notes == ()
+
+
 def test_every_public_forecaster_is_covered():
     public = {
         name
