@@ -137,7 +137,7 @@ def check_columns_and_order_of_predict_at(make):
     assert (fc["ds"] == fc["cutoff"] + fc["horizon"]).all()
 
 
-def check_bounds_of_a_level_stand_beside_the_same_forecasts(make):
+def check_bounds_and_paths_stand_beside_the_same_forecasts(make):
     model = fit(make)
     got = model.predict(level=[80, 50])
     bounds = [f"{model.name}-{side}-{level}" for level in (50, 80) for side in ("lo", "hi")]
@@ -151,6 +151,11 @@ def check_bounds_of_a_level_stand_beside_the_same_forecasts(make):
     pd.testing.assert_frame_equal(
         model.predict_at(wrecked, [40], level=80), model.predict_at(frame(), [40], level=80), check_exact=True
     )
+    # Paths are drawn from the errors that the bounds are of.
+    paths = model.sample_paths(3)
+    assert paths.columns.tolist() == ["unique_id", "ds", "horizon", "path", model.name]
+    assert len(paths) == 3 * 3 * H
+    assert np.isfinite(paths[model.name]).all()
 
 
 def check_dtypes_of_id_and_time_come_back(make):

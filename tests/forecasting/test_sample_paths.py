@@ -13,6 +13,7 @@ from tsforce import Difference, Log, NARXForecaster, Standardize
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError, DivergenceWarning
 from tsforce.forecasting import sample_paths
+from tsforce.forecasting.error_paths import ErrorPaths
 from tsforce.forecasting.path_residuals import Residuals
 from tsforce.lag_transforms import RollingMean
 from tsforce.models import GRU, MLP
@@ -324,9 +325,12 @@ def test_an_argument_that_is_no_count_is_refused(settings, words):
         model.sample_paths(**settings)
 
 
-def test_a_map_for_each_step_and_a_forecaster_that_is_not_fitted_draw_nothing():
-    for strategy in ("direct", "dirrec", "rectify"):
-        with pytest.raises(ArgumentError, match=f"'{strategy}'.* needs strategy='recursive'"):
-            build(strategy=strategy).fit(make_frame((60,))).sample_paths()
+@pytest.mark.parametrize("strategy", ["direct", "dirrec", "rectify"])
+def test_a_map_for_each_step_draws_its_errors_at_past_cutoffs(strategy):
+    model = build(strategy=strategy).fit(make_frame((60,)))
+    np.testing.assert_array_equal(path_values(model.sample_paths(20)), path_values(ErrorPaths.sample_paths(model, 20)))
+
+
+def test_a_forecaster_that_is_not_fitted_draws_nothing():
     with pytest.raises(NotFittedError):
         build().sample_paths()

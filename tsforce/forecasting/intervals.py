@@ -25,7 +25,7 @@ from tsforce.scoring.metrics import error_scale, has_scale
 if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster
 
-__all__ = ["Bounds", "Calibration", "bounds_at", "calibrate", "check_levels", "learnt_rows"]
+__all__ = ["Bounds", "Calibration", "bounds_at", "calibrate", "calibration_of", "check_levels", "learnt_rows"]
 
 # Cuts of a series at most, each with a clone of its own.
 _CUTS = 2
@@ -131,13 +131,19 @@ def bounds_at(
     IntervalWarning
         If there are too few errors for a level: says the highest that there are enough for.
     """
-    steps = yhat.shape[1]
-    own = model._horizon_of(None)
-    horizon = max(steps, own or 0)
+    return calibration_of(model, yhat.shape[1], rows).bounds(panel, index, yhat, levels)
+
+
+def calibration_of(model: Forecaster, steps: int, rows: Panel | None = None) -> Calibration:
+    """Return a fitted forecaster's errors at past cutoffs, over its horizon or that many steps, the longer of both.
+
+    They are found once, and stay with it. `rows` as in `bounds_at`.
+    """
+    horizon = max(steps, model._horizon_of(None) or 0)
     kept: dict[int, Calibration] = model.__dict__.setdefault("_calibrations_", {})
     if horizon not in kept:
         kept[horizon] = calibrate(model, learnt_rows(model, rows), horizon)
-    return kept[horizon].bounds(panel, index, yhat, levels)
+    return kept[horizon]
 
 
 def learnt_rows(model: Forecaster, rows: Panel | None = None) -> Panel:
@@ -166,7 +172,9 @@ class Calibration:
     ----------
     position : dict of id -> int
     errors : (K, S, H, C) float64, original units
-        Truth less forecast, sorted along the first axis, NaN last.
+        Truth less forecast, in order of the cutoffs; NaN where there is no truth, and after a series' last cutoff.
+    rows : (K, S) int64
+        The cutoffs' rows, -1 after the last.
     count : (S, H, C) int64
         How many there are.
     worth : (S, H, C) float64
@@ -180,6 +188,7 @@ class Calibration:
 
     position: dict[Any, int]
     errors: FloatArray
+    rows: IntArray
     count: IntArray
     worth: FloatArray
     scale: FloatArray
@@ -190,13 +199,7 @@ class Calibration:
         """Return the bounds of forecasts (W, H, C) after some windows; warns as `bounds_at` does."""
         steps = yhat.shape[1]
         place = np.array([self.position.get(name, -1) for name in panel.id_list], dtype=np.int64)[index.series]
-        fresh = np.flatnonzero(place < 0)
-        scale, floor = self.scale[place], self.floor[place]
-        if len(fresh):
-            # Nothing is known of a series that was not fitted but what it shows up to its cutoff.
-            shown = panel.windows(WindowIndex(index.series[fresh], index.rows[fresh]))
-            scale[fresh] = error_scale(shown.values, shown.indptr, self.season_length)
-            floor[fresh] = _floors(shown)
+        scale, floor = self.of_windows(panel, index)
         low, high = (np.empty((len(levels), *yhat.shape)) for _ in range(2))
         sources, lacking = {}, []
         for k, level in enumerate(levels):
@@ -214,6 +217,18 @@ class Calibration:
         if lacking:
             self._warn(panel, index, lacking, scale)
         return Bounds(tuple(levels), low, high, sources)
+
+    def of_windows(self, panel: Panel, index: WindowIndex) -> tuple[FloatArray, FloatArray]:
+        """Return the scale and the floor of each window's series, (W, C) each, original units."""
+        place = np.array([self.position.get(name, -1) for name in panel.id_list], dtype=np.int64)[index.series]
+        fresh = np.flatnonzero(place < 0)
+        scale, floor = self.scale[place], self.floor[place]
+        if len(fresh):
+            # Nothing is known of a series that was not fitted but what it shows up to its cutoff.
+            shown = panel.windows(WindowIndex(index.series[fresh], index.rows[fresh]))
+            scale[fresh] = error_scale(shown.values, shown.indptr, self.season_length)
+            floor[fresh] = _floors(shown)
+        return scale, floor
 
     def _offsets(
         self, share: float, steps: int, place: IntArray, scale: FloatArray
@@ -237,13 +252,14 @@ class Calibration:
 
     def _in_order(self, share: float) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield what `SOURCES` names: (S, H, C) in original units, or (H, C) in scales."""
-        yield _signed(self.errors, self.count, share, self.worth)
+        ordered = np.sort(self.errors, axis=0)
+        yield _signed(ordered, self.count, share, self.worth)
         absolute = np.sort(np.abs(self.errors), axis=0)
         yield _sizes(absolute, self.count, share, self.worth)
         pooled = np.sort(self._in_scales(), axis=0)
         worth = np.where(has_scale(self.scale)[:, None], self.worth, 0.0).sum(axis=0)
         yield _signed_else_sizes(pooled, (~np.isnan(pooled)).sum(axis=0), share, worth)
-        low, high = _signed(self.errors, self.count, share, None)
+        low, high = _signed(ordered, self.count, share, None)
         sizes = _sizes(absolute, self.count, share, None)
         yield np.where(np.isnan(low), sizes[0], low), np.where(np.isnan(low), sizes[1], high)
         yield self._of_neighbours(pooled, share)
@@ -340,7 +356,7 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
     cuts = _cuts(panel.lengths, horizon, season)
     most = int(np.clip(_MOST_ERRORS // (panel.n_series * horizon * panel.n_channels), 40, _MOST_ORIGINS))
     stride = np.maximum(-(-(panel.lengths - cuts[0]) // most), 1)
-    found: list[tuple[IntArray, FloatArray]] = []
+    found: list[tuple[WindowIndex, FloatArray]] = []
     for first, until in pairwise(cuts):
         series = np.flatnonzero(until > first)
         # From the back, so that the last rows always count.
@@ -349,16 +365,20 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
         who = np.repeat(series, counts)
         rows = until[who] - 2 - (np.repeat(counts, counts) - 1 - nth) * stride[who]
         if len(who):
-            found.append((who, _errors(model, panel, first, WindowIndex(who, rows), horizon)))
-    series = np.concatenate([part[0] for part in found]) if found else np.empty(0, dtype=np.int64)
+            index = WindowIndex(who, rows)
+            found.append((index, _errors(model, panel, first, index, horizon)))
     errors = np.full((0, panel.n_series, horizon, panel.n_channels), np.nan)
+    cutoffs = np.full((0, panel.n_series), -1, dtype=np.int64)
     if found:
+        series = np.concatenate([index.series for index, _ in found])
         order = np.argsort(series, kind="stable")
         nth = np.empty_like(series)
         nth[order] = np.arange(len(series)) - np.searchsorted(series[order], series[order])
         errors = np.full((int(nth.max()) + 1, *errors.shape[1:]), np.nan)
-        errors[nth, series] = np.concatenate([part[1] for part in found])
+        errors[nth, series] = np.concatenate([part for _, part in found])
         errors = np.where(np.isfinite(errors), errors, np.nan)
+        cutoffs = np.full(errors.shape[:2], -1, dtype=np.int64)
+        cutoffs[nth, series] = np.concatenate([index.rows for index, _ in found])
     scale = error_scale(panel.values, panel.indptr, season)
     position = {name: i for i, name in enumerate(panel.id_list)}
     count = (~np.isnan(errors)).sum(axis=0)
@@ -366,7 +386,7 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
     for apart in np.unique(stride):
         alike = stride == apart
         worth[alike] = count[alike] * independent_share(errors[:, alike], int(apart))
-    return Calibration(position, np.sort(errors, axis=0), count, worth, scale, _floors(panel), season)
+    return Calibration(position, errors, cutoffs, count, worth, scale, _floors(panel), season)
 
 
 def _cuts(lengths: IntArray, horizon: int, season: int) -> list[IntArray]:

@@ -43,6 +43,8 @@ class DrawsPaths(SideBySide):
     ) -> Any:
         """Return draws of whole futures: closed-loop roll-outs in which each step is fed back with an error.
 
+        (Of a map for each step, as of ``strategy="direct"``, they are drawn as ``Forecaster.sample_paths`` says.)
+
         An error is drawn from the one-step errors of the training rows in model units, of the series' own where there
         are enough; those of several targets are drawn together. What is fed back is the output with its error; the
         transforms are inverted after that. Without errors a path is the forecast of ``predict``.
@@ -73,8 +75,7 @@ class DrawsPaths(SideBySide):
         NotFittedError
             scikit-learn's, before `fit`.
         ArgumentError
-            If an argument is not accepted, no training row has an error to draw, or the strategy has a map for each
-            step.
+            If an argument is not accepted, or no training row has an error to draw.
         UnseenSeriesError, FutureExogError
             As from ``predict``.
 
@@ -102,20 +103,35 @@ class DrawsPaths(SideBySide):
         count = check_count("n_paths", n_paths)
         random_state = check_count("random_state", random_state, least=0)
         block = None if block_length is None else check_count("block_length", block_length)
-        if isinstance(self._rolling_.model, EachStep | Corrected):
-            strategy = getattr(self, "strategy", None)
-            raise ArgumentError(
-                f"strategy={strategy!r} has a map for each step, whose errors are not those of one step that is fed "
-                f"back again and again; sample_paths needs strategy='recursive'."
-            )
+        if self._has_maps_of_steps():
+            return super().sample_paths(
+                count, horizon=horizon, future_df=future_df, history=history, random_state=random_state,
+                block_length=block,
+            )  # fmt: skip
         steps = horizon_of(self, horizon)
         panel, index, scenarios = self._asked_windows(steps, future_df, history)
-        residuals = one_step_residuals(self._rolling_, self._residual_rows_, self._ridge_of_maps())
+        residuals = self._residuals()
         if not len(residuals.values):
             raise ArgumentError("no training row has a one-step error to draw; fit on longer series.")
         whole, windows = self._rolling_.joined(self._rows_, panel, index)
         values, counts = _draw(self._rolling_, residuals, whole, windows, steps, count, random_state, block)
         return write_paths(panel, index, values, self.name, counts=counts, scenarios=scenarios)
+
+    def _has_maps_of_steps(self) -> bool:
+        """Return whether each step has a map of its own, whose errors are not those of one that is fed back."""
+        return isinstance(self._rolling_.model, EachStep | Corrected)
+
+    def _paths_at(
+        self, panel: Panel, index: WindowIndex, yhat: FloatArray, n_paths: int, random_state: int, rows: Panel | None
+    ) -> FloatArray:
+        residuals = None if self._has_maps_of_steps() else self._residuals()
+        if residuals is None or not len(residuals.values):
+            return super()._paths_at(panel, index, yhat, n_paths, random_state, rows)
+        whole, windows = self._rolling_.joined(self._rows_, self.read(panel), index)
+        return _draw(self._rolling_, residuals, whole, windows, yhat.shape[1], n_paths, random_state, None)[0]
+
+    def _residuals(self) -> Residuals:
+        return one_step_residuals(self._rolling_, self._residual_rows_, self._ridge_of_maps())
 
     def _keep_residual_rows(self, panel: Panel) -> None:
         """Keep the last rows that were learnt from, for their errors."""
