@@ -52,6 +52,7 @@ def test_public_names_are_these():
         "compare",
         "compare_modes",
         "fill_gaps",
+        "load",
         "to_long",
         "tune",
     ]

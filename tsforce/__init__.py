@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tsforce.forecasting.narx import NARXForecaster
     from tsforce.forecasting.training_options import Training
     from tsforce.identification.regressor import NARXRegressor
+    from tsforce.persistence.saved_file import load
 
 __all__ = [
     "AutoNARX",
@@ -54,6 +55,7 @@ __all__ = [
     "compare",
     "compare_modes",
     "fill_gaps",
+    "load",
     "to_long",
     "tune",
 ]
@@ -87,6 +89,7 @@ _HOMES = {
     "NARXForecaster": "tsforce.forecasting.narx",
     "Training": "tsforce.forecasting.training_options",
     "NARXRegressor": "tsforce.identification.regressor",
+    "load": "tsforce.persistence.saved_file",
 }
 
 

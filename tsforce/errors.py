@@ -11,6 +11,7 @@
     ├── FutureExogError        (ValueError)        known future inputs are missing or too short
     ├── MissingTruthError      (ValueError)        a forcing wants observed targets where there are none
     ├── NumericalError         (ArithmeticError)   a fit met numbers it cannot compute with
+    ├── PersistenceError       (ValueError)        a model that cannot be saved, or a file that is no saved model
     ├── MissingExtraError      (ImportError)       an optional dependency is not installed
     └── DatasetNotFoundError   (FileNotFoundError) a data set's files are not where they were looked for
 
@@ -53,6 +54,7 @@ __all__ = [
     "MissingTruthError",
     "NumericalError",
     "OffsetWarning",
+    "PersistenceError",
     "SeriesTooShortError",
     "TsforceError",
     "TsforceWarning",
@@ -112,6 +114,10 @@ class FutureExogError(TsforceError, ValueError):
 
 class MissingTruthError(TsforceError, ValueError):
     """A forcing feeds observed targets, but the windows carry none after the cutoff."""
+
+
+class PersistenceError(TsforceError, ValueError):
+    """A model that cannot be saved, or a file that is none: broken, foreign, too new, not to be trusted."""
 
 
 class NumericalError(TsforceError, ArithmeticError):

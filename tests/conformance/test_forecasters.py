@@ -6,6 +6,7 @@ import copy
 import functools
 import inspect
 import pickle
+import tempfile
 import warnings
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from sklearn.tree import DecisionTreeRegressor
 import tsforce
 from tests.makers import make_frame, wreck_after
 from tsforce import AutoNARX, Baseline, Difference, Ensemble, Forecaster, Log, NARXForecaster, Training
+from tsforce.dynamics.models.families import Family
 from tsforce.lag_transforms import ExponentiallyWeightedMean, RollingStd
 
 H = 4
@@ -110,6 +112,22 @@ def check_fit_changes_no_parameter(make):
 
 def check_fit_leaves_its_input_alone(make):
     pd.testing.assert_frame_equal(first_fit(make).df, frame())
+
+
+def check_a_saved_one_is_loaded_with_equal_parameters_and_the_same_forecasts_to_the_bit(make):
+    model = fit(make)
+    if not isinstance(getattr(model, "model", ""), (str, Family)):
+        pytest.importorskip("skops")
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/model")
+        loaded = tsforce.load(f"{folder}/model", trusted=["sklearn.tree._tree.Tree"])
+    assert repr(loaded) == repr(model)
+    pd.testing.assert_frame_equal(loaded.predict(), model.predict(), check_exact=True)
+    at = [model.predict_at(frame(), [40, 30]) for model in (loaded, model)]
+    pd.testing.assert_frame_equal(*at, check_exact=True)
+    # What is left out is what no forecast reads; all else is there.
+    rows = {"_learnt_from_", "_residual_rows_", "_trials_", "_windows_", "_shares_"}
+    assert set(vars(model)) - rows == set(vars(loaded)) - rows
 
 
 def check_learnt_attributes_end_in_an_underscore(make):
@@ -304,4 +322,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (26, 26 * 25)
+    assert (len(CHECKS), len(CASES)) == (27, 27 * 25)

@@ -34,16 +34,18 @@ from tsforce.forecasting.parts import (
     check_fitted,
     check_no_y,
     horizon_of,
+    own_horizon,
     score_season_length,
     values_of,
 )
+from tsforce.forecasting.saving import CanBeSaved, shown_series, with_inputs_ahead
 from tsforce.forecasting.with_level import with_level
 from tsforce.scoring.metrics import error_scale, mean_in_scales, sum_by
 
 __all__ = ["Forecaster"]
 
 
-class Forecaster(ErrorPaths, BaseEstimator):
+class Forecaster(CanBeSaved, ErrorPaths, BaseEstimator):
     """Base of every forecaster.
 
     A subclass implements ``fit`` and ``predict``; that is all it needs to be backtested, compared and combined. It may
@@ -436,6 +438,13 @@ class Forecaster(ErrorPaths, BaseEstimator):
     def _numbers(self, panel: Panel, index: WindowIndex, horizon: int) -> FloatArray:
         """Return the numbers of `predict_at`, (W, H, C), original units."""
         return values_of(self, self.predict_at(panel, index, horizon), horizon)
+
+    def _shown(self) -> FloatArray:
+        rows = getattr(self, "_rows_", None)
+        if rows is None:
+            return np.empty(0)
+        panel, steps = shown_series(rows), own_horizon(self) or self.season_length_
+        return self._numbers(with_inputs_ahead(panel, steps), panel.last_rows(), steps)
 
     def _refitted(self, panel: Panel) -> Forecaster:
         """Return a forecaster like this fitted one that has learnt from other rows, series without enough left out."""

@@ -155,8 +155,10 @@ def learnt_rows(model: Forecaster, rows: Panel | None = None) -> Panel:
     if rows is None:
         raise ArgumentError(
             f"level=: this {type(model).__name__} keeps none of the rows that it was fitted on, and intervals are "
-            f"calibrated on them. End its fit with tsforce.forecasting.parts.end_fit, or call predict_at(df, ..., "
-            f"level=) or backtest(..., level=), which are given the rows."
+            f"calibrated on them. Was it loaded from a file? save(path, training_rows=True) keeps them, and after a "
+            f"first predict(level=) a file holds the bounds. Is it a class of yours? End its fit with "
+            f"tsforce.forecasting.parts.end_fit. Or call predict_at(df, ..., level=) or backtest(..., level=), which "
+            f"are given the rows."
         )
     return rows.head(np.clip(cutoff_rows(rows, model.train_end_) + 1, 0, rows.lengths))
 

@@ -17,6 +17,7 @@ from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.parts import check_fitted, horizon_of
 from tsforce.forecasting.path_residuals import RESIDUAL_ROWS, Residuals, one_step_residuals
 from tsforce.forecasting.rolling import Rolling, warn_of_excursions
+from tsforce.forecasting.saving import check_rows_kept
 from tsforce.forecasting.side_by_side import SideBySide
 from tsforce.training.closed_loop import forecast_windows
 
@@ -108,6 +109,7 @@ class DrawsPaths(SideBySide):
                 count, horizon=horizon, future_df=future_df, history=history, random_state=random_state,
                 block_length=block,
             )  # fmt: skip
+        check_rows_kept(self, "_residual_rows_", "sample_paths")
         steps = horizon_of(self, horizon)
         panel, index, scenarios = self._asked_windows(steps, future_df, history)
         residuals = self._residuals()

@@ -19,6 +19,7 @@ from tsforce.forecasting.arguments import check_count, check_guard, resolve_inpu
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, solver_of, store
 from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
+from tsforce.forecasting.saving import CanBeSaved
 from tsforce.forecasting.training_options import HasTraining, takes_old_names, training_of
 from tsforce.identification.asked_lags import check_output_lags, lags_by_input, said_lags
 from tsforce.identification.gaps_in_records import check_no_gaps
@@ -52,9 +53,11 @@ FloatArray = npt.NDArray[np.float64]
 
 # A network for one dynamic system: smooth, and small enough for Levenberg-Marquardt.
 _MLP = MLP((16,), "tanh")
+# Rows of the simulation that a file holds.
+_SHOWN = 24
 
 
-class NARXRegressor(RegressorMixin, HasTraining, HasUpdate, HasFormulas):
+class NARXRegressor(CanBeSaved, RegressorMixin, HasTraining, HasUpdate, HasFormulas):
     """A model of a dynamic system: each output from earlier outputs and from inputs, simulated by ``predict``.
 
     Rows of X (inputs) and y (outputs) are in time order, one time step apart. ``predict(X)`` simulates: it feeds the
@@ -456,6 +459,12 @@ class NARXRegressor(RegressorMixin, HasTraining, HasUpdate, HasFormulas):
         warn_of_clipping("records", clipped, self._rolling_.guard.factor)
         weight = None if weight is None else weight[scored]
         return float(r2_score(targets[scored], yhat[scored], sample_weight=weight))
+
+    def _shown(self) -> FloatArray:
+        coder, rows = self._rolling_.coder, np.arange(_SHOWN)[:, None]
+        X = self.x_mean_ + (0.0 if coder is None else coder.spread) * np.sin(rows * (1 + np.arange(len(self.x_mean_))))
+        sizes = np.array([len(X)])
+        return self._simulator.simulate(X, sizes, measured_starts(None, sizes, self.output_names_))[0]
 
     # ---- records as panels
 

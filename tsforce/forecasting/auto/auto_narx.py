@@ -28,6 +28,7 @@ from tsforce.forecasting.auto.explanation import Explanation, leaderboard
 from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, is_constant, rows_read, run_trial
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
+from tsforce.forecasting.saving import check_rows_kept
 from tsforce.forecasting.side_by_side import SideBySide, stacked
 from tsforce.scoring.cutoffs import even_draw
 
@@ -298,6 +299,7 @@ class AutoNARX(SideBySide):
             If there is no such series.
         """
         check_fitted(self)
+        check_rows_kept(self, "_trials_", "explain")
         place = self._rows_.position.get(unique_id)
         if place is None:
             raise UnseenSeriesError(

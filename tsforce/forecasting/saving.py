@@ -1,0 +1,91 @@
+"""Models that outlive their process: `save`, and what of a model stands in its file."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from tsforce.data.panel import FloatArray, Panel
+from tsforce.errors import ArgumentError
+from tsforce.persistence.saved_file import save
+
+__all__ = ["CanBeSaved", "check_rows_kept", "shown_series", "with_inputs_ahead"]
+
+# Of what is learnt from, all that no forecast reads: rows, and what was tried on them.
+_TRAINING_ROWS = frozenset({"_learnt_from_", "_residual_rows_", "_trials_", "_windows_", "_shares_"})
+# Series whose forecasts stand in a file, at most.
+_SHOWN = 8
+
+
+class CanBeSaved:
+    """What a forecaster or regressor has that can be saved."""
+
+    def save(self, path: str | os.PathLike[str], *, training_rows: bool = False) -> None:
+        """Write the fitted model to one file, from which ``tsforce.load`` makes it again.
+
+        Parameters
+        ----------
+        path : path-like
+            The file is there whole or not at all, whatever happens while it is written; a model that was there before
+            stays until then.
+        training_rows : bool
+            Keep the rows that were learnt from too, and not only the last ones that forecasts read: what the first
+            ``predict(level=)``, ``sample_paths`` and ``AutoNARX.explain`` take. Bounds need none where ``predict`` was
+            asked for them before.
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        PersistenceError
+            If the model holds something that cannot be saved: says what, and where.
+        MissingExtraError
+            If the model is made of scikit-learn regressors and skops is not installed.
+        """
+        check_is_fitted(self)
+        nothing: frozenset[str] = frozenset()
+        save(path, self, lambda held: _TRAINING_ROWS if isinstance(held, CanBeSaved) and not training_rows else nothing)
+
+    def _shown(self) -> FloatArray:
+        """Return some of the model's numbers, which a file holds and a loaded model has to come to."""
+        raise NotImplementedError
+
+
+def check_rows_kept(model: Any, name: str, call: str) -> None:
+    """Raise unless a model holds what it has learnt from, which one that was loaded may not.
+
+    Parameters
+    ----------
+    model : forecaster
+    name : str
+        Of the attribute.
+    call : str
+        What takes it.
+
+    Raises
+    ------
+    ArgumentError
+        With the way out.
+    """
+    if not hasattr(model, name):
+        raise ArgumentError(
+            f"{call} takes the rows that were learnt from, which the file of this {type(model).__name__} does not "
+            f"hold; write it with save(path, training_rows=True)."
+        )
+
+
+def shown_series(panel: Panel) -> Panel:
+    """Return the first and last series of a panel, and some between."""
+    some = np.unique(np.linspace(0, panel.n_series - 1, min(_SHOWN, panel.n_series)).astype(np.int64))
+    return panel.take(some)
+
+
+def with_inputs_ahead(panel: Panel, horizon: int) -> Panel:
+    """Return a panel whose inputs stay as they are for `horizon` more rows, where it has any that are known ahead."""
+    if not panel.columns.future_exog:
+        return panel
+    last = panel.inputs[panel.indptr[1:] - 1, len(panel.columns.past_exog) :]
+    return panel.extended(horizon, np.repeat(last[:, None], horizon, axis=1))
