@@ -23,14 +23,14 @@ from tsforce.persistence.strict_json import parsed
 __all__ = ["MOST_UNPACKED", "read_arrays", "write_arrays"]
 
 #: Bytes in memory for each byte of a file, at most: what packs better than that is not packed.
-MOST_UNPACKED = 1.9
+MOST_UNPACKED = 1.95
 _DTYPES = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8",
     "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
 }  # fmt: skip
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
 # Bytes that are read or packed at once, and of an array that is worth packing.
-_PIECE, _WORTH_PACKING = 2**20, 4096
+_PIECE, _WORTH_PACKING = 2**20, 512
 _SAVED = 15 / 16
 # As they stand, or the first bytes of all numbers, then the second ones: exponents are alike, and pack.
 _WAYS = ("zlib", "planes")
@@ -48,10 +48,6 @@ class _Entry:
     @property
     def size(self) -> int:
         return self.array.nbytes if self.packed is None else len(self.packed)
-
-    @property
-    def gain(self) -> float:
-        return self.array.nbytes / max(self.size, 1)
 
 
 def _bytes_of(array: np.ndarray[Any, Any], way: str) -> np.ndarray[Any, Any]:
@@ -84,7 +80,8 @@ def write_arrays(file: IO[bytes], arrays: Mapping[str, np.ndarray[Any, Any]], be
     entries = {name: _Entry(array) for name, array in arrays.items()}
     whole = beside + sum(entry.array.nbytes for entry in entries.values())
     stored = beside + sum(entry.size for entry in entries.values())
-    for entry in sorted(entries.values(), key=lambda entry: -entry.gain):
+    # Those that have the least to lose are stored as they are first.
+    for entry in sorted(entries.values(), key=lambda entry: entry.array.nbytes - entry.size):
         if whole <= MOST_UNPACKED * stored:
             break
         stored += entry.array.nbytes - entry.size

@@ -126,7 +126,10 @@ class Reader:
 
     def _list(self, node: Any, path: str) -> list[Any]:
         values = node["list"]
-        return list(values) if isinstance(values, list) else self._array(values).tolist()
+        if isinstance(values, list) and {type(value) for value in values} in ({int}, {str}):
+            return list(values)
+        found: list[Any] = self._array(values).tolist()
+        return [node["words"][place] for place in found] if "words" in node else found
 
     def _dict(self, node: Any, path: str) -> dict[Any, Any]:
         keys = [tuple(key) if isinstance(key, list) else key for key in self._list_of(node["dict"], path)]

@@ -105,20 +105,30 @@ class Writer:
         return {"same": node["id"]}
 
     def _listed(self, values: list[Any], path: str) -> Node:
-        kinds = set(map(type, values))
-        if len(values) >= _LONG and kinds in ({float}, {int}, {str}):
-            key = ("list", *kinds, tuple(values))
-            if kinds == {float}:
+        if len(values) >= _LONG:
+            kinds = set(map(type, values))
+            if kinds == {float} or (kinds == {list} and _is_table(values)):
                 return {"list": self._array(np.array(values), path)}
-            if key in self._met:
-                return self._again(self._met[key][0])
-            if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values):
-                found: dict[str, Any] = {"list": self._array(np.array(values, dtype=np.int64), path)}
-            else:
-                found = {"list": values}
-            self._met[key] = found, None
-            return found
+            if kinds in ({int}, {str}):
+                # Ids come again and again.
+                key = ("list", *kinds, tuple(values))
+                if key in self._met:
+                    return self._again(self._met[key][0])
+                found = self._of_ints(values, path) if kinds == {int} else self._of_texts(values, path)
+                self._met[key] = found, None
+                return found
         return [self.node(value, f"{path}.{number}") for number, value in enumerate(values)]
+
+    def _of_ints(self, values: list[int], path: str) -> dict[str, Any]:
+        if all(-(2**63) <= value < 2**63 for value in values):
+            return {"list": self._array(np.array(values, dtype=np.int64), path)}
+        return {"list": values}
+
+    def _of_texts(self, values: list[str], path: str) -> dict[str, Any]:
+        place = {word: k for k, word in enumerate(dict.fromkeys(values))}
+        if len(place) > len(values) // 4:
+            return {"list": values}
+        return {"list": self._array(np.array([place[word] for word in values]), path), "words": list(place)}
 
     # ---- what has a name in the tree
 
@@ -230,3 +240,8 @@ def _order(strides: Iterable[int]) -> list[int]:
 
 def _said(order: list[int]) -> dict[str, Any]:
     return {} if order == sorted(order) else {"order": order}
+
+
+def _is_table(rows: list[list[Any]]) -> bool:
+    """Return whether lists are as long as each other, and hold nothing but floats."""
+    return len(rows[0]) > 0 and all(len(row) == len(rows[0]) and set(map(type, row)) == {float} for row in rows)
