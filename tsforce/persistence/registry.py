@@ -53,6 +53,7 @@ _ROOMS = {
     "tsforce.identification.record_starts": "Before LearntRecord",
     "tsforce.identification.regressor": "NARXRegressor",
     "tsforce.identification.updating": "Learner",
+    "tsforce.smoothing.ces": "ComplexSmoothing",
     "tsforce.smoothing.ets": "Smoothing",
     "tsforce.smoothing.theta": "Theta",
     "tsforce.training.guard": "Guard",

@@ -156,8 +156,10 @@ class Writer:
     def _object(self, value: Any, key: str | None, path: str) -> dict[str, Any]:
         cls = type(value)
         if key is None:
-            if not own_kind(cls) or cls.__module__.split(".")[0] in ("tsforce", "torch", "numpy", "pandas"):
-                raise PersistenceError(f"{path}: a {cls.__module__}.{cls.__qualname__} cannot be saved.")
+            ours = cls.__module__.split(".")[0] == "tsforce"
+            if not own_kind(cls) or ours or cls.__module__.split(".")[0] in ("torch", "numpy", "pandas"):
+                hint = " Whoever made it adds it to the table in tsforce/persistence/registry.py." if ours else ""
+                raise PersistenceError(f"{path}: a {cls.__module__}.{cls.__qualname__} cannot be saved.{hint}")
             key = f"own.{cls.__name__}"
             if self.own.setdefault(cls.__name__, cls) is not cls:
                 raise PersistenceError(f"{path}: two classes are called {cls.__name__}; rename one of them.")
