@@ -17,6 +17,7 @@ from torch import nn
 
 import tsforce
 from tests.makers import make_frame, sysid_record
+from tests.persistence.mutations import members_of, zipped
 from tsforce import AutoNARX, Baseline, BoxCox, Difference, Ensemble, Log, NARXForecaster, NARXRegressor, Training
 from tsforce.dynamics.models.families import Linear
 from tsforce.errors import ArgumentError, PersistenceError
@@ -336,14 +337,34 @@ def test_a_forecaster_of_ones_own_is_saved_alone_and_in_an_ensemble(tmp_path):
         same(saved(model, tmp_path, models={"LastButOne": LastButOne}).predict(), model.predict())
 
 
-def test_regressors_of_other_libraries_are_loaded_without_a_word_if_they_are_plain(tmp_path):
+def test_a_regressor_of_scikit_learn_is_loaded_without_a_word_if_it_is_plain(tmp_path):
     pytest.importorskip("skops")
+    model = NARXForecaster(2, 3, model=Ridge(), scope="local", mode="open_loop").fit(make_frame((60, 50)))
+    same(saved(model, tmp_path).predict(), model.predict())
+
+
+def test_trees_of_lightgbm_are_its_own_text_and_are_looked_at_before_it_reads_them(tmp_path):
     lightgbm = pytest.importorskip("lightgbm")
-    df = make_frame((60, 50))
-    models = [Ridge(), lightgbm.LGBMRegressor(n_estimators=4, min_child_samples=3, verbose=-1, n_jobs=1)]
-    for regressor in models:
-        model = NARXForecaster(2, 3, model=regressor, mode="open_loop").fit(df)
-        same(saved(model, tmp_path).predict(), model.predict())
+    regressor = lightgbm.LGBMRegressor(n_estimators=3, min_child_samples=3, verbose=-1, n_jobs=1)
+    model = NARXForecaster(2, 3, model=regressor, mode="open_loop").fit(make_frame((60, 50)))
+    loaded = saved(model, tmp_path)
+    same(loaded.predict(), model.predict())
+    assert loaded.model.get_params() == regressor.get_params()
+    members = members_of((tmp_path / "model").read_bytes())
+    text = members["booster-0.txt"].decode()
+    for old, new, words in (
+        (text[:40], "", "no text of LightGBM's|does not write"),
+        ("num_class=1", "num_class=2", "trees of several classes"),
+        ("is_linear=0", "is_linear=1", "trees of categories, and linear ones"),
+        ("shrinkage=", "own=", "lines that LightGBM does not write"),
+        ("leaf_value=", "leaf_value=0 ", "has not the leaves that it says"),
+        ("threshold=", "threshold=0 ", "has not the branches that it says"),
+        ("end of trees\n", "", "no text of LightGBM's"),
+    ):
+        other = members | {"booster-0.txt": text.replace(old, new, 1).encode()}
+        (tmp_path / "model").write_bytes(zipped(other))
+        with pytest.raises(PersistenceError, match=f"booster-0.txt: .*({words})"):
+            tsforce.load(tmp_path / "model")
 
 
 def test_types_that_are_followed_unseen_are_made_only_where_they_are_trusted(tmp_path):
@@ -362,7 +383,7 @@ def test_types_that_are_followed_unseen_are_made_only_where_they_are_trusted(tmp
 
 @pytest.mark.slow
 def test_another_process_and_other_threads_come_to_the_same(tmp_path):
-    df = make_frame((90, 80, 70), freq="D")
+    df = make_frame((120, 110, 100), freq="D")
     models = {
         "linear": NARXForecaster(6, 14, scope="local"),
         "curriculum": NARXForecaster(6, 7, scope="local", mode="curriculum"),
@@ -371,14 +392,14 @@ def test_another_process_and_other_threads_come_to_the_same(tmp_path):
     }
     for name, model in models.items():
         model.fit(df).save(tmp_path / name)
-        model.predict_at(df, ["2024-05-01", "2024-06-01"]).to_parquet(tmp_path / f"{name}.parquet")
+        model.predict_at(df, ["2024-06-10", "2024-06-20"]).to_parquet(tmp_path / f"{name}.parquet")
     df.to_parquet(tmp_path / "df.parquet")
     code = (
         "import sys, numpy, pandas, torch, tsforce\n"
         "folder, threads = sys.argv[1], int(sys.argv[2]); torch.set_num_threads(threads)\n"
         "df = pandas.read_parquet(f'{folder}/df.parquet')\n"
         "for name in sys.argv[3:]:\n"
-        "    found = tsforce.load(f'{folder}/{name}').predict_at(df, ['2024-05-01', '2024-06-01'])\n"
+        "    found = tsforce.load(f'{folder}/{name}').predict_at(df, ['2024-06-10', '2024-06-20'])\n"
         "    was = pandas.read_parquet(f'{folder}/{name}.parquet')\n"
         "    close = {1: 0.0, 2: 1e-5 if name == 'gru' else 1e-12}[threads]\n"
         "    numpy.testing.assert_allclose(found.iloc[:, -1], was.iloc[:, -1], rtol=close, atol=0)\n"

@@ -444,7 +444,8 @@ class Forecaster(CanBeSaved, ErrorPaths, BaseEstimator):
         if rows is None:
             return np.empty(0)
         panel, steps = shown_series(rows), own_horizon(self) or self.season_length_
-        return self._numbers(with_inputs_ahead(panel, steps), panel.last_rows(), steps)
+        yhat = self._numbers(with_inputs_ahead(panel, steps), panel.last_rows(), steps)
+        return values_of(self, self.write(panel, yhat), steps)
 
     def _refitted(self, panel: Panel) -> Forecaster:
         """Return a forecaster like this fitted one that has learnt from other rows, series without enough left out."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from tsforce.data.panel import FloatArray, Panel
+from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError
 from tsforce.persistence.saved_file import save
 
@@ -16,8 +17,8 @@ __all__ = ["CanBeSaved", "check_rows_kept", "shown_series", "with_inputs_ahead"]
 
 # Of what is learnt from, all that no forecast reads: rows, and what was tried on them.
 _TRAINING_ROWS = frozenset({"_learnt_from_", "_residual_rows_", "_trials_", "_windows_", "_shares_"})
-# Series whose forecasts stand in a file, at most.
-_SHOWN = 8
+# Series whose forecasts stand in a file, and rows of each that they are made of, at most.
+_SHOWN, _SHOWN_ROWS = 8, 2000
 
 
 class CanBeSaved:
@@ -78,9 +79,12 @@ def check_rows_kept(model: Any, name: str, call: str) -> None:
 
 
 def shown_series(panel: Panel) -> Panel:
-    """Return the first and last series of a panel, and some between."""
+    """Return the last rows of the first and last series of a panel, and of some between."""
     some = np.unique(np.linspace(0, panel.n_series - 1, min(_SHOWN, panel.n_series)).astype(np.int64))
-    return panel.take(some)
+    shown = panel.windows(WindowIndex(some, panel.lengths[some] - 1), length=_SHOWN_ROWS)
+    # Rows that go on from those of the model would bring all of these back: as if some were missing in between.
+    later = np.where(shown.lengths < panel.lengths[some], panel.lengths[some] + 1, 0)
+    return replace(shown, start=np.where(later > 0, panel.start[some] + later * panel.clock.step, shown.start))
 
 
 def with_inputs_ahead(panel: Panel, horizon: int) -> Panel:

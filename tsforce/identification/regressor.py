@@ -463,8 +463,7 @@ class NARXRegressor(CanBeSaved, RegressorMixin, HasTraining, HasUpdate, HasFormu
     def _shown(self) -> FloatArray:
         coder, rows = self._rolling_.coder, np.arange(_SHOWN)[:, None]
         X = self.x_mean_ + (0.0 if coder is None else coder.spread) * np.sin(rows * (1 + np.arange(len(self.x_mean_))))
-        sizes = np.array([len(X)])
-        return self._simulator.simulate(X, sizes, measured_starts(None, sizes, self.output_names_))[0]
+        return np.asarray(self.simulate([X], "rest").y)
 
     # ---- records as panels
 

@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, BinaryIO
 
@@ -75,6 +76,7 @@ def save(path: str | os.PathLike[str], model: Any, left_out: Any) -> None:
             _write(archive, _ARRAYS, lambda part: write_arrays(part, writer.arrays, beside))
             for name, data in parts.items():
                 _write(archive, name, lambda part, data=data: part.write(data))
+            archive.comment = _seal(archive.infolist())
         file.flush()
         # What is there is read once before it takes its place: a file that does not load is never left behind.
         _read(file, os.fspath(path), writer.own, None)
@@ -137,6 +139,8 @@ def _read(file: BinaryIO, path: str, models: Mapping[str, type], trusted: tuple[
             members = {member.filename: member for member in checked_members(archive, size)}
             part = _JSON
             head = _head(archive, members)
+            if archive.comment != _seal(archive.infolist()):
+                raise PersistenceError("it was changed after it was saved, or packed again.")
             part = _ARRAYS
             with archive.open(members[_ARRAYS]) as opened:
                 stored = members[_ARRAYS].file_size
@@ -169,6 +173,12 @@ def _read(file: BinaryIO, path: str, models: Mapping[str, type], trusted: tuple[
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
     raise PersistenceError(f"{path}{part and ', '}{part}: {reason}")
+
+
+def _seal(members: Iterable[zipfile.ZipInfo]) -> bytes:
+    """Return what tells that a file is as it was written: not who wrote it."""
+    told = "".join(f"{member.filename} {member.file_size} {member.CRC:08x}\n" for member in members)
+    return b"tsforce " + sha256(told.encode()).hexdigest().encode()
 
 
 def _head(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> dict[str, Any]:
