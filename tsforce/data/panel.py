@@ -273,8 +273,8 @@ class Panel:
         both = np.flatnonzero(place >= 0)
         if len(both) == 0:
             return self, count
-        clock = self._clock_with(earlier)
-        begins, before = self._starts_in(clock), earlier._starts_in(clock)
+        clock = self.clock_with(earlier)
+        begins, before = self.starts_in(clock), earlier.starts_in(clock)
         ahead = (begins[both] - before[place[both]]) // int(clock.step)
         follows = (ahead > 0) & (ahead <= earlier.lengths[place[both]])
         count[both[follows]] = ahead[follows]
@@ -300,14 +300,14 @@ class Panel:
         )
         return panel, count
 
-    def _clock_with(self, earlier: Panel) -> Any:
+    def clock_with(self, earlier: Panel) -> Any:
         """Return this panel's clock, its calendar begun early enough for the rows of another panel."""
         own, other = self.clock, earlier.clock
         if own.offset is None or own.origin <= other.origin:
             return own
         return replace(own, origin=other.origin.as_unit(own.origin.unit))
 
-    def _starts_in(self, clock: Any) -> IntArray:
+    def starts_in(self, clock: Any) -> IntArray:
         """Return the ticks of all first rows as another clock counts them."""
         if clock == self.clock:
             return self.start

@@ -30,10 +30,10 @@ from tsforce.forecasting.arguments import (
 )
 from tsforce.forecasting.automatic import is_auto, lags_for, prior_for, scaling_for, scope_for, transforms_for
 from tsforce.forecasting.error_growth import companion_of
+from tsforce.forecasting.goes_on import GoesOn
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
 from tsforce.forecasting.parts import begin_fit, end_fit, season_length_for
 from tsforce.forecasting.rolling import Rolling
-from tsforce.forecasting.sample_paths import DrawsPaths
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.constant import grows
 from tsforce.training.fit import LINEAR, Fitted
@@ -45,7 +45,7 @@ from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 __all__ = ["NARXForecaster"]
 
 
-class NARXForecaster(HasTraining, DrawsPaths):
+class NARXForecaster(HasTraining, GoesOn):
     """Forecasts from a one-step map of the target's own past, run on its own outputs.
 
     Parameters
@@ -431,7 +431,7 @@ class NARXForecaster(HasTraining, DrawsPaths):
         self.short_series_ = [name for name in panel.id_list if name not in known]
         self.ridge_ = self._ridge_frame(kept, fitted.ridge)
         self.kept_mode_ = fitted.kept[0] if problem.pooled else dict(zip(kept.id_list, fitted.kept, strict=True))
-        self._rolling_ = Rolling.of(fitted, problem)
+        self._rolling_, self._intercept_ = Rolling.of(fitted, problem), problem.intercept
         if len(kept.filled):
             kept = self._rolling_.fill(kept)
         self._keep_residual_rows(kept)

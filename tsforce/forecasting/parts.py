@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from tsforce.data.frame import last_stamps, read_forecasts
 from tsforce.data.frequency import season_length_of
+from tsforce.data.later_rows import Grown, grown
 from tsforce.data.panel import FloatArray, Panel
 from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, warn
 from tsforce.forecasting.arguments import check_count
@@ -31,6 +32,7 @@ __all__ = [
     "end_fit",
     "forget",
     "horizon_of",
+    "later_rows_of",
     "own_horizon",
     "read_for",
     "reader_of",
@@ -88,6 +90,31 @@ def end_fit(model: Forecaster, panel: Panel, season_length: int, *, rows: Panel 
     # Intervals are calibrated within them, when they are first asked for.
     model._learnt_from_ = panel
     model.train_end_ = last_stamps(panel)
+
+
+def later_rows_of(model: Forecaster, df: Any) -> Grown:
+    """Return what a fitted forecaster learnt from, followed by the later rows of a frame.
+
+    Rows of series that the fit has left out are not read.
+
+    Raises
+    ------
+    ArgumentError
+        If the forecaster does not have the rows any more.
+    FrameError
+        If rows are missing in between, or are not those that were learnt from.
+    """
+    panel = model.read(df)
+    left_out = set(getattr(model, "short_series_", []))
+    if left_out:
+        panel = panel.take([i for i, name in enumerate(panel.id_list) if name not in left_out])
+    learnt = getattr(model, "_learnt_from_", None)
+    if learnt is None:
+        raise ArgumentError(
+            f"update: this {model.name} has not kept the rows that it learnt from. Save it with them, "
+            f"model.save(path, training_rows=True), or fit again on all rows: fit(df)."
+        )
+    return grown(learnt, panel)
 
 
 def check_no_y(y: Any) -> None:

@@ -217,6 +217,16 @@ class Rolling:
             coder = coder.take(learnt)
         return SeriesStore(panel, chain, self.scaling, self.context_length, device, coder, self.model.layout.scans)
 
+    def store_of(self, panel: Panel, *, learnt: bool = True) -> SeriesStore:
+        """Return the series of a panel as the model reads them: those that were fitted, each with what it learnt.
+
+        Not `learnt`: the chain is of this panel's series already.
+        """
+        if not learnt:
+            return self._store(panel, self.chain, None)
+        place = np.array([self.position[name] for name in panel.id_list], dtype=np.int64)
+        return self._store(panel, self.chain.take(place), place)
+
     def rows_read(self, steps: int = 0) -> int | None:
         """Return how many last rows a forecast reads of a series, `steps` after its cutoff; None: all."""
         return None if self.model.layout.recurrences else self.context_length + self.chain.rows_lost + steps

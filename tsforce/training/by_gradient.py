@@ -26,7 +26,7 @@ from tsforce.training.solvers.maps import fit_maps
 from tsforce.training.solvers.ridge import choose_ridge
 from tsforce.training.solvers.usable_windows import Cutoffs
 
-__all__ = ["GradientFit", "Phase", "Start", "fit_by_gradient", "warm_start"]
+__all__ = ["GradientFit", "Phase", "Start", "fit_by_gradient", "train_phase", "warm_start"]
 
 FloatArray = npt.NDArray[np.float64]
 # Build a model from what it starts from and the keys of its groups.
@@ -178,7 +178,9 @@ def fit_by_gradient(
         )
     for part, stop_at, replay in zip(phases, steps, replays, strict=True):
         if (stop_at > 0).any():
-            _train(problem, learnt, model, part, keys, Watch(history, "final", stop_at=stop_at, replay=replay), ridge)
+            train_phase(
+                problem, learnt, model, part, keys, Watch(history, "final", stop_at=stop_at, replay=replay), ridge
+            )
     return GradientFit(model, learnt, steps, start_error, best_error, n_judged)
 
 
@@ -253,7 +255,7 @@ def _choose(
     for number, part in enumerate(phases[:first_trial]):
         # A phase may keep its start where that is what a phase before it, or open loop by least squares, has kept.
         stays = may_stay or number > 0 or n_trials > 0
-        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge, keep_start=stays), ridge)
+        done = train_phase(problem, learnt, model, part, keys, Watch(history, "choose", judge, keep_start=stays), ridge)
         looks[number] = done.closed_loop
         moved = (done.best_step > 0) | (not stays)
         steps[number] = np.where(moved, done.best_step, 0)
@@ -264,7 +266,7 @@ def _choose(
     for number, part in enumerate(phases[first_trial:], first_trial):
         for parameter, value in zip(model.parameters(), start, strict=True):
             parameter.data.copy_(value)
-        done = _train(problem, learnt, model, part, keys, Watch(history, "choose", judge), ridge)
+        done = train_phase(problem, learnt, model, part, keys, Watch(history, "choose", judge), ridge)
         looks[number] = done.closed_loop
         won = (done.best_step > 0) & ~no_better(judge.detail(model), reference, judge.unit, len(keys), level)
         won &= (done.error < error) | ~np.isfinite(error)
@@ -274,7 +276,7 @@ def _choose(
     return steps, error, looks
 
 
-def _train(
+def train_phase(
     problem: Problem,
     learnt: Learnt,
     model: nn.Module,

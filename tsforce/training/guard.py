@@ -90,6 +90,16 @@ class Guard:
         levels = (None if side is None else side[series] for side in (self.level_low, self.level_high))
         return Guard(self.low[series], self.high[series], self.span[series], self.factor, *levels)
 
+    def followed_by(self, other: Guard) -> Guard:
+        """Return the guard of these series, then those of another one."""
+        levels = (
+            None if a is None or b is None else np.concatenate([a, b])
+            for a, b in ((self.level_low, other.level_low), (self.level_high, other.level_high))
+        )
+        sides = ((self.low, other.low), (self.high, other.high), (self.span, other.span))
+        low, high, span = (np.concatenate(pair) for pair in sides)
+        return Guard(low, high, span, self.factor, *levels)
+
     def joined(self, other: Guard) -> Guard:
         """Return the guard of series that have been where either says."""
         low, high = np.fmin(self.low, other.low), np.fmax(self.high, other.high)
