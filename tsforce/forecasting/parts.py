@@ -18,6 +18,7 @@ from tsforce.data.later_rows import Grown, grown
 from tsforce.data.panel import FloatArray, Panel
 from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, warn
 from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.saving import check_rows_kept
 from tsforce.scoring.metrics import error_scale
 
 if TYPE_CHECKING:
@@ -108,13 +109,8 @@ def later_rows_of(model: Forecaster, df: Any) -> Grown:
     left_out = set(getattr(model, "short_series_", []))
     if left_out:
         panel = panel.take([i for i, name in enumerate(panel.id_list) if name not in left_out])
-    learnt = getattr(model, "_learnt_from_", None)
-    if learnt is None:
-        raise ArgumentError(
-            f"update: this {model.name} has not kept the rows that it learnt from. Save it with them, "
-            f"model.save(path, training_rows=True), or fit again on all rows: fit(df)."
-        )
-    return grown(learnt, panel)
+    check_rows_kept(model, "_learnt_from_", "update")
+    return grown(model._learnt_from_, panel)
 
 
 def check_no_y(y: Any) -> None:

@@ -16,7 +16,7 @@ from tsforce.persistence.saved_file import save
 __all__ = ["CanBeSaved", "check_rows_kept", "shown_series", "with_inputs_ahead"]
 
 # Of what is learnt from, all that no forecast reads: rows, and what was tried on them.
-_TRAINING_ROWS = frozenset({"_learnt_from_", "_residual_rows_", "_trials_", "_windows_", "_shares_"})
+_TRAINING_ROWS = frozenset({"_learnt_from_", "_moments_", "_residual_rows_", "_trials_", "_windows_", "_shares_"})
 # Series whose forecasts stand in a file, and rows of each that they are made of, at most.
 _SHOWN, _SHOWN_ROWS = 8, 2000
 
@@ -33,9 +33,9 @@ class CanBeSaved:
             The file is there whole or not at all, whatever happens while it is written; a model that was there before
             stays until then.
         training_rows : bool
-            Keep the rows that were learnt from too, and not only the last ones that forecasts read: what the first
-            ``predict(level=)``, ``sample_paths`` and ``AutoNARX.explain`` take. Bounds need none where ``predict`` was
-            asked for them before.
+            Keep the rows that were learnt from too, and not only the last ones that forecasts read: what ``update``,
+            the first ``predict(level=)``, ``sample_paths`` and ``AutoNARX.explain`` take. Bounds need none where
+            ``predict`` was asked for them before.
 
         Raises
         ------

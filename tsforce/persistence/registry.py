@@ -56,7 +56,10 @@ _ROOMS = {
     "tsforce.smoothing.ces": "ComplexSmoothing",
     "tsforce.smoothing.ets": "Smoothing",
     "tsforce.smoothing.theta": "Theta",
+    "tsforce.training.growing": "Growing",
     "tsforce.training.guard": "Guard",
+    "tsforce.training.solvers.gram": "Gram",
+    "tsforce.training.solvers.priors": "Prior",
     "tsforce.training.solvers.triangle": "Triangle",
     # What a step model of one's own is made of.
     "torch.nn": (
