@@ -33,6 +33,8 @@ FORECASTER = SKLEARN | {
     "predict_at",
     "predict_forced",
     "read",
+    "sample_paths",
+    "save",
     "score",
     "write",
 }
@@ -60,6 +62,7 @@ REGRESSOR = SKLEARN | {
     "one_step",
     "predict",
     "predict_ahead",
+    "save",
     "score",
     "simulate",
     "update",
@@ -88,7 +91,7 @@ def naive():
 ESTIMATORS = {
     "NARXForecaster": (
         lambda: NARXForecaster(2, 3, scope="local", mode="open_loop"),
-        FORECASTER | SETTINGS | {"sample_paths"},
+        FORECASTER | SETTINGS | {"update"},
         LEARNT | OF_A_MAP | {"window_scaling_", "scope_", "prior_", "target_transforms_"},
     ),
     "Baseline": (naive, FORECASTER | SETTINGS, LEARNT),
