@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -18,11 +19,24 @@ from torch import nn
 import tsforce
 from tests.makers import make_frame, sysid_record
 from tests.persistence.mutations import members_of, zipped
-from tsforce import AutoNARX, Baseline, BoxCox, Difference, Ensemble, Log, NARXForecaster, NARXRegressor, Training
+from tsforce import (
+    AutoNARX,
+    Baseline,
+    BoxCox,
+    Difference,
+    Ensemble,
+    Log,
+    MeanScale,
+    NARXForecaster,
+    NARXRegressor,
+    Standardize,
+    Training,
+)
 from tsforce.dynamics.models.families import Linear
 from tsforce.errors import ArgumentError, PersistenceError
 from tsforce.lag_transforms import RollingMean
 from tsforce.models import MLP, Polynomial
+from tsforce.persistence.registry import key_of
 from tsforce.persistence.tree_reading import Reader
 from tsforce.persistence.tree_writing import Writer
 
@@ -88,6 +102,26 @@ def test_a_value_comes_back_as_it_was(value):
     found = through(value)
     assert type(found) is type(value)
     assert repr(found) == repr(value)
+
+
+def of_defaults(classes):
+    """One object of each class that can be made without arguments, and those that take an argument made with it."""
+    sizes = {"window_size": 3, "season_length": 2, "p": 0.5, "alpha": 0.3, "forcing": tsforce.ClosedLoop(), "every": 2}
+    for cls in classes:
+        needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+        yield cls(**{name: sizes[name] for name in needed})
+
+
+@pytest.mark.parametrize("door", ["forcing", "lag_transforms", "models"])
+def test_whatever_a_door_has_to_give_comes_back(door):
+    names = getattr(tsforce, door).__all__
+    classes = [c for c in (getattr(getattr(tsforce, door), name) for name in names) if is_dataclass(c)]
+    made = list(of_defaults(cls for cls in classes if key_of(cls)))
+    assert len(made) >= {"forcing": 15, "lag_transforms": 12, "models": 6}[door]
+    for one in made:
+        found = through(one)
+        assert type(found) is type(one)
+        assert found == one
 
 
 def test_what_is_no_number_comes_back_as_such():
@@ -378,7 +412,34 @@ def test_types_that_are_followed_unseen_are_made_only_where_they_are_trusted(tmp
     same(tsforce.load(tmp_path / "model", trusted=["sklearn.tree._tree.Tree"]).predict(), model.predict())
 
 
-# ---- other processes
+# ---- all of them, and other processes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["linear", "mlp", "encoder_decoder"])
+def test_every_model_under_every_mode_and_transform_comes_back(model, tmp_path):
+    df = make_frame((60, 50), freq="D")
+    made = itertools.count()
+    few = {"max_steps": 1, "training": Training(batch_size=4, validation=False)}
+    for mode, transforms, scope in itertools.product(
+        ("open_loop", "closed_loop", "curriculum", "auto"),
+        (
+            (),
+            [Log()],
+            [BoxCox()],
+            [Difference(7)],
+            [Standardize()],
+            [MeanScale()],
+            [Log(), Difference(1), Difference(7)],
+        ),
+        ("local", "global"),
+    ):
+        settings = {} if model == "linear" and mode == "open_loop" else few
+        fitted = NARXForecaster(3, 2, model=model, scope=scope, target_transforms=transforms, **settings)
+        fitted.fit(df, mode=mode)
+        same(saved(fitted, tmp_path).predict(), fitted.predict())
+        next(made)
+    assert next(made) == 56
 
 
 @pytest.mark.slow
