@@ -12,6 +12,7 @@
     ├── MissingTruthError      (ValueError)        a forcing wants observed targets where there are none
     ├── NumericalError         (ArithmeticError)   a fit met numbers it cannot compute with
     ├── PersistenceError       (ValueError)        a model that cannot be saved, or a file that is no saved model
+    ├── ExportError            (RuntimeError)      an exported model does not say what the model itself does
     ├── MissingExtraError      (ImportError)       an optional dependency is not installed
     └── DatasetNotFoundError   (FileNotFoundError) a data set's files are not where they were looked for
 
@@ -24,6 +25,7 @@
     ├── ValidationWarning      records are too short to hold out what training is chosen by
     ├── InterruptionWarning    Ctrl-C ended a search: what was tried before it is used
     ├── OffsetWarning          a logarithm of series with negative values: an offset was added first
+    ├── ExportWarning          an exported model was not compiled and compared with the model itself
     ├── IntervalWarning        past errors are too few for the level of an interval
     └── HorizonWarning         a forecast goes past the horizon that was trained
 
@@ -44,6 +46,8 @@ __all__ = [
     "ContextWarning",
     "DatasetNotFoundError",
     "DivergenceWarning",
+    "ExportError",
+    "ExportWarning",
     "FrameError",
     "FrequencyAliasWarning",
     "FutureExogError",
@@ -124,6 +128,10 @@ class NumericalError(TsforceError, ArithmeticError):
     """A fit met numbers it cannot compute with, such as squares that overflow."""
 
 
+class ExportError(TsforceError, RuntimeError):
+    """An exported model does not say what the model itself does."""
+
+
 class MissingExtraError(TsforceError, ImportError):
     """An optional dependency is not installed."""
 
@@ -166,6 +174,10 @@ class InterruptionWarning(TsforceWarning):
 
 class OffsetWarning(TsforceWarning):
     """A logarithm was to be taken of a series with negative values, and an offset was added to it first."""
+
+
+class ExportWarning(TsforceWarning):
+    """An exported model was not compiled and compared with the model itself."""
 
 
 class IntervalWarning(TsforceWarning):

@@ -25,6 +25,7 @@ FORECASTER = SKLEARN | {
     "clone_unfitted",
     "companion_at",
     "depends_on_seed",
+    "export",
     "fit",
     "is_baseline",
     "is_fitted",
@@ -57,6 +58,7 @@ OF_A_MAP = {"context_length_", "history_", "kept_mode_", "lags_", "mode_", "mode
 REGRESSOR = SKLEARN | {
     "depends_on_seed",
     "equation",
+    "export",
     "fit",
     "linear_part",
     "one_step",

@@ -1,0 +1,22 @@
+"""The doors through which a room reaches what stands above it: one closed table, each opened when it is first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["from_above"]
+
+_ABOVE = {"export": "tsforce.export.exporting:export"}
+
+
+def from_above(key: str) -> Any:
+    """Return the function that a key stands for.
+
+    Examples
+    --------
+    >>> from_above("export").__name__
+    'export'
+    """
+    module, name = _ABOVE[key].split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,1 @@
+"""The closed loop of a fitted model as C, FMU or ONNX."""

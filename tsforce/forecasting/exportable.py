@@ -1,0 +1,57 @@
+"""What models that can be run by other programs have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tsforce.above import from_above
+
+__all__ = ["CanExport"]
+
+
+class CanExport:
+    """The part of a forecaster or regressor that hands its closed loop to other programs."""
+
+    def export(
+        self, path: Any, format: str | None = None, *, unique_id: Any = None, dtype: str = "float64"
+    ) -> list[Path]:
+        """Write the closed loop of one series as C99, with transforms, window scaling, inputs and guard inside.
+
+        ``model.c`` and ``model.h`` hold a struct and functions that take in an observed row or predict the next one and
+        feed it back, without heap or any library but math.h. Before anything is written the code is compiled, run on
+        training rows and compared with this model.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where to; functions are called by the file's name.
+        format : "c", optional
+            By the end of the path by default.
+        unique_id : optional
+            Which series, where several were fitted.
+        dtype : "float64" or "float32"
+            What the code computes in.
+
+        Returns
+        -------
+        list of Path
+            The files.
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError, ArgumentTypeError
+            If an argument is not accepted, or a part of the model has no counterpart outside Python: a regressor of
+            another library, lag transforms, the calendar, strategies with a map for each step. Says what to do instead.
+        ExportError
+            If what would be written does not say what this model says.
+
+        Warns
+        -----
+        ExportWarning
+            If there is no C compiler to compare with.
+        """
+        files: list[Path] = from_above("export")(self, path, format, unique_id=unique_id, dtype=dtype)
+        return files
