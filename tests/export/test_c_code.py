@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+import tsforce
 from tests.makers import make_frame, sysid_record
 from tsforce import Baseline, BoxCox, Difference, Ensemble, Log, MeanScale, NARXForecaster, NARXRegressor, Standardize
 from tsforce.errors import ArgumentError, ArgumentTypeError, ExportError, ExportWarning
@@ -229,6 +230,15 @@ def test_an_input_that_is_no_number_gives_no_number(tmp_path):
     expected = loop.forecast(loop.start, ahead)
     assert np.isnan(expected[3:]).all()
     np.testing.assert_allclose(run(None, ahead), expected, rtol=1e-12)
+
+
+@needs_compiler
+def test_a_model_that_was_saved_and_loaded_exports_the_same_code(tmp_path):
+    model = fitted("linear", "inputs")
+    model.save(tmp_path / "model.tsforce")
+    loaded = tsforce.load(tmp_path / "model.tsforce")
+    codes = [one.export(tmp_path / "model.c", unique_id="s1")[0].read_text() for one in (model, loaded)]
+    assert codes[0] == codes[1]
 
 
 @needs_compiler
