@@ -107,7 +107,7 @@ def test_the_validation_span_is_not_trained_on_before_the_choice():
                 learnt.store.values[p.panel.indptr[i] + validation.stops[i] : p.panel.indptr[i + 1]] = 1e6
         (start,) = fit_linear(clean.store, p.every, clean.stops, LAYOUT, [1.0], pooled=False, intercept=True)
         model = linear(start, None)
-        by_gradient._train(
+        by_gradient.train_phase(
             p, learnt, model, Phase(ClosedLoop(), SETTINGS), torch.tensor([1, 2]), Watch(History("x"), "choose")
         )
         finals.append(weights(model))
@@ -341,7 +341,7 @@ def test_a_group_that_is_to_take_no_step_takes_none():
     (start,) = fit_linear(learnt.store, p.every, learnt.stops, LAYOUT, [1.0], pooled=False, intercept=True)
     model = linear(start, None)
     phase = Phase(ClosedLoop(), SETTINGS)
-    by_gradient._train(
+    by_gradient.train_phase(
         p, learnt, model, phase, torch.tensor([1, 2]), Watch(History("x"), "final", stop_at=np.array([0, 5]))
     )
     assert torch.equal(model.weight[0], start.weight[0])

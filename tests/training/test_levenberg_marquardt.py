@@ -508,7 +508,7 @@ def test_the_validation_span_moves_no_weight_of_the_run_that_chooses():
             model = builder(MLP((3,), "tanh"))(
                 by_gradient.warm_start(p, clean, np.ones(2)), torch.tensor([key_of(0, "a"), key_of(0, "b")])
             )
-            by_gradient._train(
+            by_gradient.train_phase(
                 p, learnt, model, Phase(forcing, Settings(10)), torch.tensor([1, 2]), Watch(History("x"), "choose")
             )
             finals.append(flat(model))
@@ -531,7 +531,7 @@ def test_a_group_that_is_to_take_no_step_takes_none():
     learnt = p.learn(p.panel.lengths)
     model = by_gradient.warm_start(p, learnt, np.ones(2))
     before = flat(model).clone()
-    by_gradient._train(
+    by_gradient.train_phase(
         p, learnt, model, Phase(ClosedLoop(), Settings(5)), torch.tensor([1, 2]),
         Watch(History("x"), "final", stop_at=np.array([0, 3])),
     )  # fmt: skip
