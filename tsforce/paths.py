@@ -1,4 +1,4 @@
-"""Public door to what sample paths say (``NARXForecaster.sample_paths``), and to their scores."""
+"""Public door to what sample paths say (``sample_paths`` of every forecaster), and to their scores."""
 
 from tsforce.forecasting.path_summaries import (
     crossing_probability,
@@ -7,7 +7,7 @@ from tsforce.forecasting.path_summaries import (
     path_sums,
     path_values,
 )
-from tsforce.scoring.path_scores import crps, energy_score, pit_values, weighted_quantile_loss
+from tsforce.scoring.path_scores import crps, energy_score, pinball_loss, pit_values, weighted_quantile_loss
 
 __all__ = [
     "crossing_probability",
@@ -17,6 +17,7 @@ __all__ = [
     "path_quantiles",
     "path_sums",
     "path_values",
+    "pinball_loss",
     "pit_values",
     "weighted_quantile_loss",
 ]

@@ -11,7 +11,8 @@ from tsforce.data.panel import FloatArray, IntArray, Panel
 from tsforce.data.vintages import read_vintages
 from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
 from tsforce.evaluation.backtest_result import BacktestResult
-from tsforce.evaluation.backtest_windows import Plan, plan_windows
+from tsforce.evaluation.backtest_windows import Plan, plan_windows, truth_after
+from tsforce.evaluation.drawn import Drawn
 from tsforce.evaluation.judged import Judged
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
@@ -37,6 +38,7 @@ def backtest(
     future_vintages: Any = None,
     season_length: int | None = None,
     level: Any = None,
+    n_paths: int | None = None,
 ) -> BacktestResult:
     """Return closed-loop forecasts of past windows beside the truth.
 
@@ -75,6 +77,10 @@ def backtest(
     level : float or sequence of float, optional
         Levels of prediction intervals in percent, as in ``predict``: bounds are in the frame, and the scores have
         their coverage, width and MSIS. They are calibrated on the rows that each clone has learnt from.
+    n_paths : int, optional
+        Sample paths to draw after each cutoff, 2 at least, as ``sample_paths(n_paths)`` of the clone does: the scores
+        have their CRPS, weighted quantile loss and energy score, ``pit()`` and ``plot("pit")`` their calibration. The
+        paths themselves are not kept.
 
     Returns
     -------
@@ -103,11 +109,12 @@ def backtest(
             f"model is a {type(model).__name__}; expected a Forecaster such as NARXForecaster(...)."
         )
     levels = check_levels(level)
+    n_paths = check_paths(n_paths)
     panel = model.read(df)
     steps = horizon_of(model, horizon, panel=panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
-    judged = judge(model, panel, plan, steps, refit, train_size, future, levels)
+    judged = judge(model, panel, plan, steps, refit, train_size, future, levels, n_paths)
     season_length = score_season_length(judged.fitted[0], season_length)
     return BacktestResult.build(panel, plan, steps, {model.name: judged}, season_length)
 
@@ -121,6 +128,7 @@ def judge(
     train_size: int | None,
     future: FloatArray | None = None,
     levels: tuple[float, ...] | None = None,
+    n_paths: int | None = None,
 ) -> Judged:
     """Return one model's forecasts of the planned windows, and the clones that made them.
 
@@ -134,6 +142,8 @@ def judge(
         Future inputs as they were known at each cutoff, in place of the panel's.
     levels : tuple of float, optional
         Of the prediction intervals to judge, in percent.
+    n_paths : int, optional
+        Sample paths to judge, for each window.
     """
     every = _refit_every(refit, train_size)
     check_complete(model, panel)
@@ -160,14 +170,32 @@ def judge(
         covered &= ~((maker == k) & np.isin(plan.index.series, left_out))
     able = np.flatnonzero(covered)
     bounds = None if levels is None else Bounds.blank(levels, yhat.shape)
+    drawn = truth = None
+    if n_paths is not None:
+        truth, known = truth_after(panel, plan.index, horizon)
+        drawn, truth = Drawn.blank(yhat.shape), np.where(known[:, :, None], truth, np.nan)
     for k, places, own, index in shown.some(able).pieces(panel, plan.some(able).index):
         now = able[places]
         yhat[now] = forecasts_at(fitted[k], own, index, horizon)
+        rows = own if future is None else panel
+        if drawn is not None and truth is not None and n_paths is not None:
+            drawn.fill(now, fitted[k], own, index, yhat[now], truth[now], n_paths, rows)
         if bounds is not None:
-            found = bounds_at(fitted[k], own, index, yhat[now], bounds.levels, own if future is None else panel)
+            found = bounds_at(fitted[k], own, index, yhat[now], bounds.levels, rows)
             bounds.low[:, now], bounds.high[:, now] = found.low, found.high
     seen = _learnt_rows(model, panel) if every is None else None
-    return Judged(yhat, covered, fitted, shown, seen, model.is_baseline, bounds)
+    return Judged(yhat, covered, fitted, shown, seen, model.is_baseline, bounds, drawn)
+
+
+def check_paths(n_paths: Any) -> int | None:
+    """Return how many paths are asked for.
+
+    Raises
+    ------
+    ArgumentError
+        If they are fewer than 2: it takes two to say how far apart paths are.
+    """
+    return None if n_paths is None else check_count("n_paths", n_paths, least=2, other="None")
 
 
 def _refit_every(refit: Any, train_size: Any) -> int | None:

@@ -14,15 +14,15 @@ from tsforce.data.convert import as_pandas_long, in_kind
 from tsforce.data.frame import forecast_columns, write_forecasts
 from tsforce.data.panel import IntArray, Panel
 from tsforce.errors import ArgumentError, abbreviate, check_choice
-from tsforce.evaluation.backtest_windows import Plan
+from tsforce.evaluation.backtest_windows import Plan, truth_after
 from tsforce.evaluation.forcing_response import MOST_WINDOWS, RATIOS, Measured
 from tsforce.evaluation.judged import Judged
 from tsforce.evaluation.narrow_table import narrow_table, wrapped
 from tsforce.evaluation.paired import pairs_of, rank, say_winner
+from tsforce.evaluation.score_terms import OF_ERRORS, OF_WINDOWS, POOLED, score_terms
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.forced import check_ratio
-from tsforce.scoring.interval_scores import covered, interval_score
-from tsforce.scoring.metrics import abs_error, error_scale, has_scale, smape_terms, squared_error
+from tsforce.scoring.metrics import error_scale, has_scale
 
 __all__ = ["BacktestResult"]
 
@@ -88,13 +88,9 @@ class BacktestResult:
         index = plan.index
         if len(index) == 0:
             raise ArgumentError("no window is left: there is none that every model could be fitted for.")
-        ahead = index.rows[:, None] + np.arange(1, horizon + 1)
-        known = ahead < panel.lengths[index.series][:, None]
-        if not known.all():
-            ahead = np.minimum(ahead, panel.lengths[index.series][:, None] - 1)
-        truth = panel.values[panel.indptr[index.series][:, None] + ahead]
+        truth, known = truth_after(panel, index, horizon)
         # A row in which a target is missing is scored for none.
-        known &= ~np.isnan(truth).any(axis=2)
+        known = known & ~np.isnan(truth).any(axis=2)
         complete = bool(known.all())
         frame = write_forecasts(replace(panel, kind="pandas"), index, truth, "", with_cutoff=True)
         frame.columns = [*frame.columns[: -len(columns.targets)], *columns.targets]
@@ -108,6 +104,7 @@ class BacktestResult:
                 frame[column] = values
         seen = [judged.learnt for judged in models.values() if judged.learnt is not None]
         if seen:
+            ahead = index.rows[:, None] + np.arange(1, horizon + 1)
             frame["in_sample"] = np.logical_or.reduce(
                 [ahead <= learnt[index.series][:, None] for learnt in seen]
             ).ravel()
@@ -147,10 +144,17 @@ class BacktestResult:
     def scores(self, by: str | None = None) -> pd.DataFrame:
         """Return one row per model and its scores.
 
-        Columns: model, smape, mase, mae, rmse, n_series, n_windows, season_length[, in_sample], n_left_out. With
-        `level`, of each after rmse: coverage-80 (the share of truths within the bounds), width-80 (original units),
-        msis-80 (mean scaled interval score: width and (2 / .2) times the distance of a truth outside, over the
-        seasonal-naive scale; lower is better), where there are bounds.
+        Columns: model, smape, mase, mae, rmse, n_series, n_windows, season_length[, in_sample], n_left_out; and after
+        rmse, lower being better but for coverage:
+
+        with `level`, of each, where there are bounds: coverage-80 (the share of truths within them), width-80 (original
+        units), msis-80 (mean scaled interval score: width and (2 / .2) times the distance of a truth outside, over the
+        seasonal-naive scale), pinball-80 (mean pinball loss of both bounds, as quantiles; original units);
+
+        with `n_paths`, where there are paths: crps (by the fair estimator; original units, to be compared with mae),
+        crps_plain (by the plain one, which fewer paths make larger), crps_scaled (over the seasonal-naive scale), wql
+        (weighted quantile loss over the nine deciles, one figure over all series, as DeepAR and GluonTS report), energy
+        (energy score of whole horizons, fair, over the seasonal-naive scale).
 
         Parameters
         ----------
@@ -194,32 +198,16 @@ class BacktestResult:
         models = {name: judged.of_channel(channel) for name, judged in self._models.items()}
         return replace(self, _models=models, _truth=self._truth[:, :, one], _scale=self._scale[:, one])
 
-    def _terms(self, name: str) -> dict[str, tuple[FloatArray, BoolArray]]:
-        """Return for each metric the error terms of each window and step, and where they count, (W, H, C) each."""
-        yhat, scale = self._models[name].yhat, self._scale[self._plan.index.series][:, None]
-        absolute = abs_error(self._truth, yhat)
-        usable = has_scale(scale)
-        known = np.broadcast_to(self._known[:, :, None], yhat.shape)
-        terms = {
-            "smape": (smape_terms(self._truth, yhat), known),
-            "mase": (absolute / np.where(usable, scale, 1.0), known & usable),
-            "mae": (absolute, known),
-            "rmse": (squared_error(self._truth, yhat), known),
-        }
-        for level, low, high in self._models[name].each_level():
-            bounded = known & ~np.isnan(low)
-            score = interval_score(self._truth, low, high, level / 100)
-            terms[f"coverage-{level:g}"] = covered(self._truth, low, high), bounded
-            terms[f"width-{level:g}"] = high - low, bounded
-            terms[f"msis-{level:g}"] = score / np.where(usable, scale, 1.0), bounded & usable
-        return terms
+    def _terms(self, name: str) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Return for each metric its terms and their weights at each window and step, (W, H, C) each."""
+        scale = self._scale[self._plan.index.series]
+        return score_terms(self._models[name], self._truth, self._known, scale)
 
     def _grouped(self, name: str, group: IntArray, n_groups: int) -> dict[str, Any]:
         """Return the mean of each metric over the windows of each group."""
         means = {}
-        for metric, (terms, use) in self._terms(name).items():
-            total = np.bincount(group, np.where(use, terms, 0.0).sum(axis=(1, 2)), minlength=n_groups)
-            means[metric] = _ratio(total, np.bincount(group, use.sum(axis=(1, 2)), minlength=n_groups))
+        for metric, sides in self._terms(name).items():
+            means[metric] = _ratio(*(np.bincount(group, part.sum(axis=(1, 2)), n_groups) for part in sides))
         means["rmse"] = np.sqrt(means["rmse"])
         return {**means, "n_windows": np.bincount(group, minlength=n_groups)}
 
@@ -230,9 +218,12 @@ class BacktestResult:
         row: dict[str, Any] = {"model": name}
         for metric in [metric for metric in detail if metric != "n_windows"]:
             values = detail[metric][with_scale] if metric == "mase" else detail[metric]
-            if "-" in metric:
-                # Intervals are judged where there are any.
+            if metric not in OF_ERRORS:
+                # Intervals and paths are judged where there are any.
                 values = values[~np.isnan(values)]
+            if metric in POOLED:
+                terms, weight = self._terms(name)[metric]
+                values = np.atleast_1d(_ratio(terms.sum(), weight.sum()))
             row[metric] = float(values.mean()) if len(values) else np.nan
         row |= {
             "n_series": len(detail["mae"]),
@@ -246,17 +237,42 @@ class BacktestResult:
     def by_horizon(self) -> pd.DataFrame:
         """Return the errors at each step, pooled over windows and series.
 
-        Columns: model, horizon, smape, mase, mae, rmse[, and of each level its coverage, width, msis], n_windows.
+        Columns: model, horizon, smape, mase, mae, rmse, n_windows; with `level` and `n_paths` those of `scores` too,
+        but for the energy score, which is of whole horizons.
         """
         count = self._known.sum(axis=0)
         tables = []
         for name in self._models:
             table: dict[str, Any] = {"model": name, "horizon": np.arange(1, self.horizon + 1)}
-            for metric, (terms, use) in self._terms(name).items():
-                table[metric] = _ratio(np.where(use, terms, 0.0).sum(axis=(0, 2)), use.sum(axis=(0, 2)))
+            for metric, (terms, weight) in self._terms(name).items():
+                if metric not in OF_WINDOWS:
+                    table[metric] = _ratio(terms.sum(axis=(0, 2)), weight.sum(axis=(0, 2)))
             table["rmse"] = np.sqrt(table["rmse"])
             table["n_windows"] = count
             tables.append(pd.DataFrame(table))
+        return pd.concat(tables, ignore_index=True)
+
+    def pit(self, bins: int = 10) -> pd.DataFrame:
+        """Return how the truths lie among the sample paths: model, low, high, share, n; needs `n_paths`.
+
+        Each truth has a place among its window's paths, from 0, below all, to 1: its probability integral transform.
+        `share` is that of the `n` places between low and high. Each is 1 / bins if paths spread as truths do; the first
+        and the last are larger if paths are too close together, smaller if they are too far apart.
+
+        Raises
+        ------
+        ArgumentError
+            If no paths were drawn.
+        """
+        edges = np.linspace(0.0, 1.0, check_count("bins", bins) + 1)
+        tables = []
+        for name, judged in self._models.items():
+            if judged.drawn is None:
+                raise ArgumentError("no sample paths were drawn; ask for them: backtest(..., n_paths=200).")
+            place = judged.drawn.pit[~np.isnan(judged.drawn.pit)]
+            count, n = np.histogram(place, edges)[0], len(place)
+            share = _ratio(count, np.full(bins, n))
+            tables.append(pd.DataFrame({"model": name, "low": edges[:-1], "high": edges[1:], "share": share, "n": n}))
         return pd.concat(tables, ignore_index=True)
 
     # ---- who is best
@@ -269,8 +285,9 @@ class BacktestResult:
 
         Parameters
         ----------
-        metric : "mase", "smape", "mae" or "rmse"
-            As in `scores`.
+        metric : str
+            "mase", "smape", "mae", "rmse", or what `scores` has of intervals and paths that lower is better of: "crps",
+            "wql", "msis-80" ...
 
         Notes
         -----
@@ -286,7 +303,8 @@ class BacktestResult:
         >>> result.ranking()[["model", "share_better"]].to_numpy().tolist()
         [['seasonal_naive', 0.0], ['naive', 0.0]]
         """
-        check_choice("metric", metric, ("mase", "smape", "mae", "rmse"))
+        others = [name for name in self._terms(next(iter(self._models))) if not name.startswith(("coverage", "width"))]
+        check_choice("metric", metric, tuple(dict.fromkeys(["mase", *others])))
         pairs = pairs_of(self._plan.index, self.horizon)
         count = int(pairs.group.max()) + 1
         errors = {name: self._grouped(name, pairs.group, count)[metric][pairs.chosen] for name in self._models}

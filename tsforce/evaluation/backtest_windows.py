@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tsforce.data.frame import resolve_cutoffs
-from tsforce.data.panel import IntArray, Panel, WindowIndex
+from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.forecasting.arguments import check_count
 from tsforce.scoring.cutoffs import count_back, flatten
 
-__all__ = ["Plan", "lacking_windows", "plan_windows"]
+__all__ = ["Plan", "lacking_windows", "plan_windows", "truth_after"]
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +148,16 @@ def _fewer(panel: Panel, plan: Plan, n_windows: int) -> list[str]:
         f"fewer windows than n_windows={n_windows}, down to {counts[fewer].min()}, in {len(fewer)} of "
         f"{panel.n_series} series, which are too short or end too early: {names}."
     ]
+
+
+def truth_after(panel: Panel, index: WindowIndex, horizon: int) -> tuple[FloatArray, BoolArray]:
+    """Return what was observed after W cutoffs, (W, H, C), and which steps lie within the panel's rows, (W, H).
+
+    Of steps that do not, the last row stands there.
+    """
+    ahead = index.rows[:, None] + np.arange(1, horizon + 1)
+    last = panel.lengths[index.series][:, None] - 1
+    return panel.values[panel.indptr[index.series][:, None] + np.minimum(ahead, last)], ahead <= last
 
 
 def _rank_by_stamp(panel: Panel, index: WindowIndex) -> IntArray:

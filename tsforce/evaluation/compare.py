@@ -7,7 +7,7 @@ from typing import Any
 
 from tsforce.data.vintages import read_vintages
 from tsforce.errors import ArgumentError, ArgumentTypeError
-from tsforce.evaluation.backtest import judge
+from tsforce.evaluation.backtest import check_paths, judge
 from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
 from tsforce.forecasting.base import Forecaster
@@ -31,6 +31,7 @@ def compare(
     future_vintages: Any = None,
     season_length: int | None = None,
     level: Any = None,
+    n_paths: int | None = None,
 ) -> BacktestResult:
     """Return the backtest of several forecasters on the same windows, one column each.
 
@@ -38,7 +39,7 @@ def compare(
     ----------
     models : dict of name -> Forecaster, or list of Forecaster
         A dict's key wins over the forecaster's own name.
-    df, horizon, n_windows, step_size, cutoffs, align, refit, train_size, future_vintages, season_length, level
+    df, horizon, n_windows, step_size, cutoffs, align, refit, train_size, future_vintages, season_length, level, n_paths
         As in ``backtest``. Without `horizon`, the one the models agree on; without `season_length`, the first model's.
 
     Returns
@@ -59,13 +60,15 @@ def compare(
     >>> compare(both, load("airpassengers"), horizon=12).scores()["model"].tolist()
     ['last', 'season']
     """
-    pairs, levels = named_models(models), check_levels(level)
+    pairs, levels, n_paths = named_models(models), check_levels(level), check_paths(n_paths)
     # One reading serves all, so that all see the same windows.
     panel = read_for([model for _, model in pairs], df)
     steps = common_horizon(pairs, horizon, panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
-    judged = {name: judge(model, panel, plan, steps, refit, train_size, future, levels) for name, model in pairs}
+    judged = {
+        name: judge(model, panel, plan, steps, refit, train_size, future, levels, n_paths) for name, model in pairs
+    }
     season_length = score_season_length(next(iter(judged.values())).fitted[0], season_length)
     return BacktestResult.build(panel, plan, steps, judged, season_length)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsforce.data.panel import FloatArray, IntArray
+from tsforce.evaluation.drawn import Drawn
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.intervals import Bounds
@@ -37,6 +38,8 @@ class Judged:
     is_baseline : bool
     bounds : Bounds, optional
         Of its prediction intervals; NaN in windows that are not covered.
+    drawn : Drawn, optional
+        Scores of its sample paths.
     """
 
     yhat: FloatArray
@@ -46,19 +49,23 @@ class Judged:
     learnt: IntArray | None
     is_baseline: bool
     bounds: Bounds | None = None
+    drawn: Drawn | None = None
 
     def some(self, chosen: BoolArray) -> Judged:
         """Return the forecasts of some windows."""
         bounds = None if self.bounds is None else self.bounds.some(chosen)
+        drawn = None if self.drawn is None else self.drawn.some(chosen)
+        shown = self.shown.some(chosen)
         return replace(
-            self, yhat=self.yhat[chosen], covered=self.covered[chosen], shown=self.shown.some(chosen), bounds=bounds
+            self, yhat=self.yhat[chosen], covered=self.covered[chosen], shown=shown, bounds=bounds, drawn=drawn
         )
 
     def of_channel(self, channel: int) -> Judged:
         """Return the forecasts of one target of several."""
         one = slice(channel, channel + 1)
         bounds = None if self.bounds is None else self.bounds.of_channels(one)
-        return replace(self, yhat=self.yhat[:, :, one], bounds=bounds)
+        drawn = None if self.drawn is None else self.drawn.of_channels(one)
+        return replace(self, yhat=self.yhat[:, :, one], bounds=bounds, drawn=drawn)
 
     def columns(self, names: Sequence[str]) -> dict[str, FloatArray]:
         """Return the columns of the forecasts of all targets, called `names`, and of their bounds, flat."""

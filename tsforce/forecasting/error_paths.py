@@ -8,7 +8,7 @@ no more of the forecaster than errors at cutoffs that follow each other, and mak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,10 +27,12 @@ from tsforce.scoring.metrics import has_scale
 if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster
 
-__all__ = ["ErrorPaths"]
+__all__ = ["ErrorPaths", "error_paths", "paths_at_once"]
 
 # A series with fewer errors of its own than this draws from those of all, by their scale.
 _FEW = 20
+# Numbers of the paths that are judged at a time.
+_AT_ONCE = 8 * 2**20
 # Errors of a series for each cutoff of a stretch: more of them let stretches be longer, up to whole horizons.
 _PER_CUTOFF = 10
 # The mean error is kept in so far as its square is more than so many times that of its chance.
@@ -119,9 +121,21 @@ class ErrorPaths:
 
     def _paths_at(
         self, panel: Panel, index: WindowIndex, yhat: FloatArray, n_paths: int, random_state: int, rows: Panel | None
-    ) -> FloatArray:
-        """Return paths after some windows, whose forecasts are `yhat`, (W, P, H, C); `rows` as for intervals."""
-        return error_paths(cast("Forecaster", self), panel, index, yhat, n_paths, random_state, None, rows)
+    ) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield some of the windows at a time, and the paths (V, P, H, C) about their forecasts, which are in `yhat`.
+
+        `rows` as for intervals.
+        """
+        for part in paths_at_once(len(index), n_paths * yhat[0].size if len(yhat) else 1):
+            own = WindowIndex(index.series[part], index.rows[part])
+            yield part, error_paths(cast("Forecaster", self), panel, own, yhat[part], n_paths, random_state, None, rows)
+
+
+def paths_at_once(n_windows: int, numbers: int) -> Iterator[slice]:
+    """Yield as many windows at a time as memory takes, each having paths of so many numbers."""
+    step = max(1, _AT_ONCE // numbers)
+    for start in range(0, n_windows, step):
+        yield slice(start, min(start + step, n_windows))
 
 
 def error_paths(

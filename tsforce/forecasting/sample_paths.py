@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tsforce.dynamics.models.corrected import Corrected
 from tsforce.dynamics.models.each_step import EachStep
 from tsforce.errors import ArgumentError
 from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.error_paths import paths_at_once
 from tsforce.forecasting.parts import check_fitted, horizon_of
 from tsforce.forecasting.path_residuals import RESIDUAL_ROWS, Residuals, one_step_residuals
 from tsforce.forecasting.rolling import Rolling, warn_of_excursions
@@ -125,12 +127,16 @@ class DrawsPaths(SideBySide):
 
     def _paths_at(
         self, panel: Panel, index: WindowIndex, yhat: FloatArray, n_paths: int, random_state: int, rows: Panel | None
-    ) -> FloatArray:
+    ) -> Iterator[tuple[slice, FloatArray]]:
         residuals = None if self._has_maps_of_steps() else self._residuals()
         if residuals is None or not len(residuals.values):
-            return super()._paths_at(panel, index, yhat, n_paths, random_state, rows)
-        whole, windows = self._rolling_.joined(self._rows_, self.read(panel), index)
-        return _draw(self._rolling_, residuals, whole, windows, yhat.shape[1], n_paths, random_state, None)[0]
+            yield from super()._paths_at(panel, index, yhat, n_paths, random_state, rows)
+            return
+        panel, steps = self.read(panel), yhat.shape[1]
+        for part in paths_at_once(len(index), n_paths * steps * panel.n_channels):
+            own = WindowIndex(index.series[part], index.rows[part])
+            whole, windows = self._rolling_.joined(self._rows_, panel, own)
+            yield part, _draw(self._rolling_, residuals, whole, windows, steps, n_paths, random_state, None)[0]
 
     def _residuals(self) -> Residuals:
         return one_step_residuals(self._rolling_, self._residual_rows_, self._ridge_of_maps())

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tsforce.errors import ArgumentError, check_choice
 
-__all__ = ["crps", "energy_score", "pit_values", "weighted_quantile_loss"]
+__all__ = ["crps", "energy_score", "pinball_loss", "pit_values", "weighted_quantile_loss"]
 
 Floats = NDArray[np.float64]
 
@@ -117,6 +117,28 @@ def energy_score(y: ArrayLike, paths: ArrayLike, estimator: str = "fair") -> Flo
         return np.asarray(error - between / pairs)[()]
 
 
+def pinball_loss(y: ArrayLike, quantile: ArrayLike, level: ArrayLike) -> Floats:
+    """Return the pinball loss of forecast quantiles: ``max(q (y - x), (q - 1) (y - x))``.
+
+    Its mean is lowest at the quantile itself (Koenker & Bassett 1978, Regression quantiles, Econometrica 46). At level
+    1/2 it is half the absolute error.
+
+    Parameters
+    ----------
+    y, quantile : array_like, original units
+        Broadcast against each other.
+    level : array_like
+        q, between 0 and 1.
+
+    Examples
+    --------
+    >>> pinball_loss([1.0, 5.0], 3.0, 0.9).round(9).tolist()
+    [0.2, 1.8]
+    """
+    q, gap = _float64(level), _float64(y) - _float64(quantile)
+    return np.asarray(np.maximum(q * gap, (q - 1) * gap))
+
+
 def pit_values(y: ArrayLike, paths: ArrayLike, random_state: int | None = None) -> Floats:
     """Return where each observed value stands among the paths: its probability integral transform, in (0, 1).
 
@@ -191,6 +213,6 @@ def weighted_quantile_loss(y: ArrayLike, quantiles: ArrayLike, levels: ArrayLike
     known = ~np.isnan(truth)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         gap = np.where(known, truth, 0.0)[..., None, :] - np.where(known[..., None, :], values, 0.0)
-        loss = np.maximum(q[:, None] * gap, (q[:, None] - 1) * gap)
+        loss = pinball_loss(gap, 0.0, q[:, None])
         axes = tuple(axis for axis in range(loss.ndim) if axis != loss.ndim - 2)
         return np.asarray(2 * loss.sum(axis=axes) / np.abs(truth[known]).sum())
