@@ -18,9 +18,10 @@ from tsforce.errors import ArgumentError, SeriesTooShortError, UnseenSeriesError
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import check_count, check_guard, check_number, windows_held_out
 from tsforce.forecasting.learning import Asked, resolve
-from tsforce.forecasting.parts import check_fitted, end_fit, later_rows_of
+from tsforce.forecasting.parts import check_fitted, end_fit, horizon_of, later_rows_of
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.sample_paths import DrawsPaths
+from tsforce.forecasting.streaming import Stream
 from tsforce.forecasting.update import Update, error_at_new_rows, in_scales
 from tsforce.training.going_on import STEPS, few_steps, is_least_squares, same_choices
 from tsforce.training.growing import Growing, moment_bytes
@@ -103,6 +104,28 @@ class GoesOn(DrawsPaths):
         new = _Rows.of(self._rolling_, now, self.scope_ == "global")
         asked = resolve(self, check_model(self.model), self.mode_, windows_held_out)
         return self._take(now, new, asked, share, count)
+
+    def stream(self, horizon: int | None = None) -> Stream:
+        """Return what forecasts sample by sample from here on: ``observe(y, x)``, then ``forecast()``.
+
+        It keeps the rows that the map reads, and its numbers are those of ``predict`` on all rows so far. Weights are
+        the forecaster's of now: after an ``update`` take another one.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            Steps of ``forecast()``; the constructor's by default.
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError
+            If a lag transform reads all rows.
+        """
+        check_fitted(self)
+        fills = self.missing == "own_output"
+        return Stream(self._rolling_, self._rows_, horizon_of(self, horizon), fills=fills)
 
     def _take(self, now: Grown, new: _Rows, asked: Asked, share: float, steps: int) -> Update:
         way, before, moments = "fitted again", float("nan"), None
