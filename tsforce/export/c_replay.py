@@ -17,13 +17,13 @@ from tsforce.errors import ExportError, ExportWarning, warn
 from tsforce.export.c_source import CSource
 from tsforce.export.loop import Loop, Rows
 
-__all__ = ["FLAGS", "check_c", "compared", "compiled", "compiler", "spans"]
+__all__ = ["FLAGS", "TOLERANCE", "check_c", "compared", "compiled", "compiler", "spans"]
 
 FloatArray = npt.NDArray[np.float64]
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 # Share of the size of forecasts by which two of them may differ: a fault shows in the first digits.
-_TOLERANCE = {"float64": 1e-6, "float32": 1e-3}
+TOLERANCE = {"float64": 1e-6, "float32": 1e-3}
 # Cutoffs that are looked at, and steps after each.
 _CUTOFFS, _STEPS = 12, 50
 
@@ -115,7 +115,7 @@ def check_c(code: CSource, name: str, dtype: str, loop: Loop) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         run = compiled(code, name, dtype, loop, Path(folder))
-        compared("the C code", run, loop, _TOLERANCE[dtype])
+        compared("the C code", run, loop, TOLERANCE[dtype])
 
 
 def spans(loop: Loop) -> Iterator[tuple[Rows | None, FloatArray]]:

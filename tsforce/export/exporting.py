@@ -9,11 +9,12 @@ from typing import Any
 from tsforce.errors import ArgumentError, check_choice
 from tsforce.export.c_replay import check_c
 from tsforce.export.c_source import c_source
+from tsforce.export.fmu import write_fmu
 from tsforce.export.loop import Loop, loop_of
 
 __all__ = ["export"]
 
-_FORMATS = ("c",)
+_FORMATS = ("c", "fmu")
 _DTYPES = ("float64", "float32")
 # Of C99, and of the C++ that may include the header.
 _KEYWORDS = """
@@ -24,7 +25,14 @@ sizeof static struct switch template this throw true try typedef union unsigned 
 
 
 def export(
-    model: Any, path: Any, format: str | None = None, *, unique_id: Any = None, dtype: str = "float64"
+    model: Any,
+    path: Any,
+    format: str | None = None,
+    *,
+    unique_id: Any = None,
+    dtype: str = "float64",
+    fmi: str = "2.0",
+    sample_time: float = 1.0,
 ) -> list[Path]:
     """Write a fitted model's closed loop for another program; what the method ``export`` of a model calls.
 
@@ -32,7 +40,7 @@ def export(
     ----------
     model : NARXForecaster or NARXRegressor
         Fitted.
-    path, format, unique_id, dtype
+    path, format, unique_id, dtype, fmi, sample_time
         As in the method.
 
     Returns
@@ -43,9 +51,13 @@ def export(
     target = Path(path)
     kind = check_choice("format", target.suffix.lstrip(".").lower() if format is None else format, _FORMATS)
     check_choice("dtype", dtype, _DTYPES)
+    check_choice("fmi", fmi, ("2.0", "3.0"))
+    number = isinstance(sample_time, (int, float)) and not isinstance(sample_time, bool)
+    if not number or not 0 < sample_time < float("inf"):
+        raise ArgumentError(f"sample_time={sample_time!r}: expected the time between two rows, above 0.")
     _check_path(target, kind)
     loop = loop_of(model, unique_id)
-    return _WRITERS[kind](loop, target, dtype)
+    return write_fmu(loop, target, dtype, fmi, float(sample_time)) if kind == "fmu" else _write_c(loop, target, dtype)
 
 
 def _check_path(path: Path, kind: str) -> None:
@@ -67,6 +79,3 @@ def _write_c(loop: Loop, path: Path, dtype: str) -> list[Path]:
     header.write_text(code.header)
     path.write_text(code.source)
     return [path, header]
-
-
-_WRITERS = {"c": _write_c}

@@ -14,24 +14,36 @@ class CanExport:
     """The part of a forecaster or regressor that hands its closed loop to other programs."""
 
     def export(
-        self, path: Any, format: str | None = None, *, unique_id: Any = None, dtype: str = "float64"
+        self,
+        path: Any,
+        format: str | None = None,
+        *,
+        unique_id: Any = None,
+        dtype: str = "float64",
+        fmi: str = "2.0",
+        sample_time: float = 1.0,
     ) -> list[Path]:
-        """Write the closed loop of one series as C99, with transforms, window scaling, inputs and guard inside.
+        """Write the closed loop of one series for other programs: transforms, scaling, inputs and guard inside.
 
-        ``model.c`` and ``model.h`` hold a struct and functions that take in an observed row or predict the next one and
-        feed it back, without heap or any library but math.h. Before anything is written the code is compiled, run on
-        training rows and compared with this model.
+        "c": ``model.c`` and ``model.h``, C99, hold a struct and functions that take in an observed row or predict the
+        next one and feed it back, without heap or any library but math.h. "fmu": the same behind the functions of FMI,
+        for co-simulation, as source and, where a C compiler is found, as a binary for this platform. Before anything is
+        written it is compiled, run on training rows and compared with this model.
 
         Parameters
         ----------
         path : str or Path
             Where to; functions are called by the file's name.
-        format : "c", optional
+        format : "c" or "fmu", optional
             By the end of the path by default.
         unique_id : optional
             Which series, where several were fitted.
         dtype : "float64" or "float32"
             What the code computes in.
+        fmi : "2.0" or "3.0"
+            Version of FMI.
+        sample_time : float
+            Of an FMU: time between two rows.
 
         Returns
         -------
@@ -53,5 +65,7 @@ class CanExport:
         ExportWarning
             If there is no C compiler to compare with.
         """
-        files: list[Path] = from_above("export")(self, path, format, unique_id=unique_id, dtype=dtype)
+        files: list[Path] = from_above("export")(
+            self, path, format, unique_id=unique_id, dtype=dtype, fmi=fmi, sample_time=sample_time
+        )
         return files
