@@ -389,6 +389,7 @@ def test_a_history_too_short_for_most_of_what_is_heard_is_told():
     assert np.isfinite(found["AutoNARX"]).all()
 
 
+@pytest.mark.slow
 def test_missing_values_are_refused_until_they_are_allowed():
     df = make_frame((80, 80))
     df.loc[[20, 110], "y"] = np.nan

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.makers import as_it_stands, grouped, make_frame, wreck_after
+from tests.pairs import pairs
 from tsforce import ClosedLoop, Curriculum, Difference, Forecaster, Log, NARXForecaster, OpenLoop, Training
 from tsforce.datasets import load
 from tsforce.forcing import InverseSigmoid
@@ -36,10 +37,9 @@ def df():
     return make_frame((80, 60, 70))
 
 
-@pytest.mark.parametrize("mode", MODES, ids=str)
-@pytest.mark.parametrize("kind", KINDS, ids=IDS)
+@pytest.mark.parametrize(("kind", "mode"), pairs(IDS, MODES))
 def test_every_mode_gives_finite_blind_reproducible_forecasts(df, kind, mode):
-    kind = {**kind, "max_steps": 5}
+    kind = {**KINDS[IDS.index(kind)], "max_steps": 5}
     model = build(**kind).fit(df, mode=mode)
     fc = model.predict()
     assert np.isfinite(fc["NARXForecaster"]).all()

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from tests.makers import as_it_stands, make_frame, wreck_after
+from tests.pairs import pairs
 from tsforce import Baseline, Difference, Forecaster, Log, NARXForecaster, Training, compare
 from tsforce.errors import ArgumentError, HorizonWarning, SeriesTooShortError
 from tsforce.lag_transforms import ExponentiallyWeightedMean, RollingMean, RollingStd
@@ -249,8 +250,7 @@ def test_of_one_step_all_strategies_are_one(name, strategy):
     pd.testing.assert_frame_equal(direct, recursive, rtol=1e-12)
 
 
-@every_one
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(("strategy", "name"), pairs(list(OF_EACH_STEP), list(SETTINGS)))
 def test_forecasts_at_many_cutoffs_are_those_one_by_one_and_blind_after_them(name, strategy):
     df = frame()
     model = make(name, strategy=strategy).fit(df)

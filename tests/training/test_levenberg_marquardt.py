@@ -13,6 +13,7 @@ from scipy.optimize import least_squares
 from sklearn.linear_model import LinearRegression
 
 from tests.makers import as_it_stands, grouped, make_frame, wreck_after
+from tests.pairs import pairs
 from tsforce import ClosedLoop, Curriculum, NARXForecaster, OpenLoop, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.transforms import Standardize
@@ -588,8 +589,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES, ids=str)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "mode"), pairs(list(KINDS), MODES))
 def test_every_mode_gives_finite_blind_reproducible_forecasts(df, kind, mode):
     seen = {"s0": 70, "s1": 50, "s2": 60}
     early = df[df["ds"] <= df["unique_id"].map(seen)]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.makers import as_it_stands, grouped, make_frame, wreck_after
+from tests.pairs import pairs
 from tsforce import ClosedLoop, Forecaster, NARXForecaster, OpenLoop, Training
 from tsforce.data.frame import read_panel
 from tsforce.data.inputs import InputCoder
@@ -396,8 +397,7 @@ def build(**settings):
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "mode"), pairs(list(KINDS), MODES))
 def test_every_mode_gives_finite_blind_reproducible_forecasts(kind, mode):
     df, given = make_frame((80, 60, 70)), KINDS[kind]
     model = build(**given).fit(df, mode=mode)
