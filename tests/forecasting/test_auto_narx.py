@@ -286,6 +286,17 @@ def test_a_season_is_found_where_the_frequency_says_none():
     assert fast(season_length=None).fit(df).season_lengths_[0] == 9
 
 
+@pytest.mark.parametrize("m", [4, 12])
+def test_the_season_is_no_multiple_of_itself_although_only_long_series_reach_that_and_show_it_better(m):
+    rng = np.random.default_rng(0)
+    short, long = (
+        [20 + 3 * np.resize(rng.normal(size=m), n * m) + rng.normal(0, noise, n * m) for _ in range(13)]
+        for n, noise in ((5, 3.0), (12, 0.5))
+    )
+    panel = Baseline("naive").read(series_frame(*short, *long))
+    assert seasons_for(panel, None)[0] == m
+
+
 def test_noise_walks_and_lines_have_no_season():
     rng = np.random.default_rng(3)
     read = Baseline("naive").read

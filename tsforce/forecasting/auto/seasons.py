@@ -8,7 +8,7 @@ import numpy as np
 
 from tsforce.data.panel import FloatArray, IntArray, Panel
 
-__all__ = ["MULTIPLE", "find_longer_season", "find_season", "mean_autocorrelation"]
+__all__ = ["MULTIPLE", "autocorrelations", "find_longer_season", "find_season"]
 
 # Autocorrelation, mean over series, from which a lag counts as a season; and in standard errors of that of noise.
 _LEAST, _ERRORS = 0.1, 5.0
@@ -26,7 +26,7 @@ def find_season(panel: Panel) -> int:
     """Return the season that the series of a panel have in common, 1 if they show none.
 
     The shortest lag (3 or more) whose mean autocorrelation of first differences (of logarithms, where all values are
-    positive) is a local maximum, above .1 and nearly as high as the highest.
+    positive) is a local maximum, above .1 and, in series that are long enough for both, nearly as high as the highest.
 
     Examples
     --------
@@ -35,12 +35,8 @@ def find_season(panel: Panel) -> int:
     >>> find_season(Baseline("naive").read(load("airpassengers")))
     12
     """
-    found = mean_autocorrelation(panel, (1,))
-    peaks = _peaks(found, panel)
-    if not peaks:
-        return 1
-    top = max(found[lag] for lag in peaks)
-    return next(lag for lag in peaks if found[lag] >= _ALIKE * top)
+    found = autocorrelations(panel, (1,))
+    return _first_of_the_highest(found, _peaks(found, panel)) or 1
 
 
 def find_longer_season(panel: Panel, season: int) -> int | None:
@@ -50,21 +46,21 @@ def find_longer_season(panel: Panel, season: int) -> int | None:
     """
     if season < 2:
         return None
-    found = mean_autocorrelation(panel, (1, season))
-    peaks = [lag for lag in _peaks(found, panel) if lag % season == 0 and 2 <= lag // season <= MULTIPLE]
-    return max(peaks, key=lambda lag: found[lag], default=None)
+    found = autocorrelations(panel, (1, season))
+    return _first_of_the_highest(
+        found, [lag for lag in _peaks(found, panel) if lag % season == 0 and 2 <= lag // season <= MULTIPLE]
+    )
 
 
-def mean_autocorrelation(panel: Panel, differences: Iterable[int]) -> FloatArray:
-    """Return the autocorrelation of differenced series, mean over series and targets, (lags + 1,); NaN unless many.
+def autocorrelations(panel: Panel, differences: Iterable[int]) -> FloatArray:
+    """Return the autocorrelation of differenced series, one row per series and target, (N, lags + 1).
 
-    Of each series lags up to a third of its rows are looked at.
+    NaN beyond a third of a series' rows, and of a series without movement.
     """
     differences = tuple(differences)
-    typical = int(np.median(panel.lengths))
-    most = min(_MOST_LAGS, typical // 3)
-    total, count = np.zeros(most + 1), np.zeros(most + 1)
+    most = min(_MOST_LAGS, int(np.median(panel.lengths)) // 3)
     step = max(1, panel.n_series // _MOST_SERIES)
+    rows = []
     for first, last in zip(panel.indptr[:-1:step], panel.indptr[1::step], strict=True):
         for values in panel.values[first:last].T:
             series = values[~np.isnan(values)]
@@ -73,10 +69,20 @@ def mean_autocorrelation(panel: Panel, differences: Iterable[int]) -> FloatArray
             for lag in differences:
                 series = series[lag:] - series[:-lag]
             own = _autocorrelation(series, most)
-            total[: len(own)] += own
-            count[: len(own)] += len(own) > 0
-    with np.errstate(invalid="ignore"):
-        return np.where(count >= max(1.0, 0.25 * count.max()), total / count, np.nan)
+            rows.append(np.concatenate([own, np.full(most + 1 - len(own), np.nan)]))
+    return np.array(rows)
+
+
+def _first_of_the_highest(found: FloatArray, peaks: list[int]) -> int | None:
+    """Return the first of some lags that is as good as the best of them; None without any.
+
+    Two lags are compared in the series that reach both: long ones may show everything better than short ones.
+    """
+    if not peaks:
+        return None
+    top = max(peaks, key=lambda lag: float(np.nanmean(found[:, lag])))
+    long = found[~np.isnan(found[:, top])].mean(axis=0)
+    return next(lag for lag in peaks if lag == top or (lag < top and long[lag] >= _ALIKE * long[top]))
 
 
 def _autocorrelation(series: FloatArray, most: int) -> FloatArray:
@@ -102,9 +108,12 @@ def _autocorrelation(series: FloatArray, most: int) -> FloatArray:
 def _peaks(found: FloatArray, panel: Panel) -> list[int]:
     """Return the lags of local maxima that noise of so many rows would hardly show."""
     least = max(_LEAST, _ERRORS / np.sqrt(len(panel.values)))
+    known = (~np.isnan(found)).sum(axis=0)
+    total = np.nansum(found, axis=0)
+    mean = np.where(known >= max(1.0, 0.25 * known.max()), total / np.maximum(known, 1), np.nan)
     with np.errstate(invalid="ignore"):
         return [
             lag
-            for lag in range(3, len(found) - 1)
-            if found[lag] > least and found[lag] >= found[lag - 1] and found[lag] >= found[lag + 1]
+            for lag in range(3, len(mean) - 1)
+            if mean[lag] > least and mean[lag] >= mean[lag - 1] and mean[lag] >= mean[lag + 1]
         ]
