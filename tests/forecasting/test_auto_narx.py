@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import trim_mean
 
 from tests.makers import make_frame, wreck_after
 from tsforce import AutoNARX, Baseline, Forecaster, backtest
@@ -21,7 +22,7 @@ from tsforce.errors import (
 )
 from tsforce.forecasting.auto import auto_narx, trials
 from tsforce.forecasting.auto.candidates import Candidate, candidates_for, seasons_for
-from tsforce.forecasting.auto.choice import relative_errors, shrunk, weigh, weighted_median
+from tsforce.forecasting.auto.choice import relative_errors, shrunk, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.trials import TrialWindows, is_intermittent, run_trial
 
@@ -59,9 +60,11 @@ def test_forecasts_are_those_of_the_members_combined_as_chosen(df, model):
     for s in range(3):
         for h in range(H):
             pairs = sorted((own[s, h], weight) for own, weight in zip(each, model._weight_[:, s], strict=True))
-            total = sum(weight for _, weight in pairs)
-            middle = next(v for k, (v, _) in enumerate(pairs) if sum(w for _, w in pairs[: k + 1]) > total / 2)
-            assert found[s, h] == pytest.approx(middle, rel=1e-9)
+            # The mean of what stands at the weights between a quarter and three quarters, by very many steps.
+            ends = np.cumsum([weight for _, weight in pairs])
+            steps = ends[-1] * (0.25 + 0.5 * (np.arange(20_000) + 0.5) / 20_000)
+            middle = np.array([value for value, _ in pairs])[np.searchsorted(ends, steps)].mean()
+            assert found[s, h] == pytest.approx(middle, rel=1e-4)
 
 
 def test_predict_at_equals_the_loop_of_the_base_class_and_predict(df, model):
@@ -206,7 +209,7 @@ def test_errors_are_shrunk_to_the_panels_the_more_the_fewer_steps_they_come_from
     fits = np.ones((2, 3), dtype=bool)
     none = shrunk(errors, fits, np.array([0, 0, 0]))
     many = shrunk(errors, fits, np.array([10**9, 10**9, 0]))
-    half = shrunk(errors, fits, np.array([60, 60, 0]))
+    half = shrunk(errors, fits, np.array([20, 20, 0]))
     # On the panel the logarithm of the second's error is lower by half of log 4 - log 2.
     middle = np.log([0.625, 1.5, 1.0])
     panel = [np.mean(-middle), np.mean(np.log([0.25, 2.0]) - middle[:2])]
@@ -234,21 +237,30 @@ def test_errors_are_half_in_scales_and_half_in_percent_relative_to_the_first():
 def test_a_candidate_without_a_forecast_leaves_its_weight_to_the_others():
     stack = np.array([2.0, 100.0, 6.0, 7.0])[:, None, None, None]
     weight = np.array([0.3, 0.0, 0.25, 0.45])[:, None]
-    assert weighted_median(stack, weight).item() == pytest.approx(6.0)
-    assert weighted_median(np.where(stack == 7, np.nan, stack), weight).item() == pytest.approx(2.0)
+    # Between .25 and .75 of the weight: .05 of 2, .25 of 6, .2 of 7.
+    assert weighted_middle(stack, weight).item() == pytest.approx((0.05 * 2 + 0.25 * 6 + 0.2 * 7) / 0.5)
+    alone = (0.1625 * 2 + 0.1125 * 6) / 0.275
+    assert weighted_middle(np.where(stack == 7, np.nan, stack), weight).item() == pytest.approx(alone)
     # Where nobody with weight has one, anyone's will do.
-    assert weighted_median(np.where(stack != 100, np.nan, stack), weight).item() == pytest.approx(100.0)
-    assert np.isnan(weighted_median(np.full_like(stack, np.nan), weight)).all()
+    assert weighted_middle(np.where(stack != 100, np.nan, stack), weight).item() == pytest.approx(100.0)
+    assert np.isnan(weighted_middle(np.full_like(stack, np.nan), weight)).all()
 
 
-def test_a_weighted_median_of_whole_weights_is_the_median_of_so_many_copies():
+def test_a_candidate_that_runs_away_moves_nothing_with_less_than_a_quarter_of_the_weight():
+    weight = np.array([0.2, 0.4, 0.4])[:, None]
+    for far in (np.inf, 1e300):
+        got = [weighted_middle(np.array([own, 2.0, 3.0])[:, None, None, None], weight).item() for own in (far, -far)]
+        assert got == pytest.approx([(0.15 * 2 + 0.35 * 3) / 0.5, (0.35 * 2 + 0.15 * 3) / 0.5])
+
+
+def test_a_weighted_middle_of_whole_weights_is_the_middle_of_so_many_copies():
     rng = np.random.default_rng(0)
     stack, weight = rng.normal(size=(5, 30, 2, 1)), rng.integers(0, 4, size=(5, 30)).astype(float)
     weight[0] += 1
-    found = weighted_median(stack, weight)
+    found = weighted_middle(stack, weight)
     for w in range(30):
-        copies = np.repeat(stack[:, w], weight[:, w].astype(int), axis=0)
-        np.testing.assert_allclose(found[w], np.median(copies, axis=0))
+        copies = np.repeat(stack[:, w], 4 * weight[:, w].astype(int), axis=0)
+        np.testing.assert_allclose(found[w], trim_mean(copies, 0.25, axis=0))
 
 
 def test_who_is_better_on_trial_is_heard_more(df):

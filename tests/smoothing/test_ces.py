@@ -56,7 +56,8 @@ def by_hand(y, shape, m, parameters, horizon):
             season[t % len(season)] = own + b.real * error
         return error
 
-    for t in (*range(len(y)), *reversed(range(len(y)))):
+    cast = range(min(len(y), max(100, 3 * m)))
+    for t in (*cast, *reversed(cast)):
         next_states(t, y[t])
     squares = np.mean(np.square([next_states(t, value) for t, value in enumerate(y)]))
     ahead = []

@@ -60,6 +60,8 @@ _ROUNDS = 12
 _STEP = 1e-5
 # A first shadow is the level over this, as in statsforecast.
 _SHADOW = 1.1
+# Rows, and seasons, from whose end first states are cast back.
+_CAST_ROWS, _CAST_SEASONS = 100, 3
 
 
 class ComplexSmoothing(NamedTuple):
@@ -103,8 +105,8 @@ def fit_ces(
     """Return the smoothing parameters of each series, and the form with the lowest AICc.
 
     Parameters by least squares of one-step errors: the best point of a grid, then some steps of Levenberg's and
-    Marquardt's method. The states before the first row are cast back: read from the first rows by rule
-    (``recursion.initial_states``), the series is smoothed to its end, back to its beginning, and then forward for good.
+    Marquardt's method. The states before the first row are cast back: read by rule (``recursion.initial_states``),
+    smoothed over 100 rows or three seasons, and back to the first.
     A form needs four rows more than it has parameters; one with a season two of them. Series of more than 3,000 rows
     are learnt from their last 3,000.
 
@@ -223,7 +225,7 @@ def _first_states(part: LongestFirst, shape: Shape, m: int, sets: int) -> _State
 
 
 def _one_step(
-    part: LongestFirst, parameters: Floats, states: _States, *, back: bool = False
+    part: LongestFirst, parameters: Floats, states: _States, *, rows: int | None = None, back: bool = False
 ) -> Iterator[tuple[int, Floats]]:
     """Yield how many series have each row, and their one-step errors, (G, k), from the first row on or back to it.
 
@@ -235,13 +237,15 @@ def _one_step(
     part : LongestFirst
     parameters : (4, G, S) float64
     states : _States
+    rows : int, optional
+        How many, from the first one on; all by default.
     back : bool
     """
     level, season = states
     of_level, of_season = _factors(parameters[:2]), _factors(parameters[2:])
-    rows = part.alive.tolist()
-    for t in reversed(range(len(rows))) if back else range(len(rows)):
-        k = rows[t]
+    alive = part.alive[:rows].tolist()
+    for t in reversed(range(len(alive))) if back else range(len(alive)):
+        k = alive[t]
         own = None if season is None else season[t % len(season), :, :, :k]
         error = part.y[t, :k] - (0.0 if level is None else level[0, :, :k]) - (0.0 if own is None else own[0])
         yield k, error
@@ -274,10 +278,11 @@ def _turn(pair: Floats, factors: Floats, error: Floats | float) -> None:
 
 
 def _cast_back(part: LongestFirst, shape: Shape, m: int, parameters: Floats) -> _States:
-    """Return the states before the first row, after a way to the end and back again."""
+    """Return the states before the first row: those by rule, smoothed over some rows and back again."""
     states = _first_states(part, shape, m, parameters.shape[1])
+    rows = max(_CAST_ROWS, _CAST_SEASONS * m)
     for back in (False, True):
-        for _ in _one_step(part, parameters, states, back=back):
+        for _ in _one_step(part, parameters, states, rows=rows, back=back):
             pass
     return states
 

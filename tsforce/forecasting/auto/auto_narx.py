@@ -22,7 +22,7 @@ from tsforce.errors import (
 )
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, candidates_for, seasons_for
-from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_median
+from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, leaderboard
 from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, is_constant, rows_read, run_trial
@@ -331,7 +331,7 @@ class AutoNARX(SideBySide):
             for category in (ContextWarning, DivergenceWarning):
                 warnings.simplefilter("ignore", category)
             stack = stacked(members, panel, index, horizon, together=self.name, least_rows=least)
-        yhat = weighted_median(stack, weight)
+        yhat = weighted_middle(stack, weight)
         self._warn_of_excursions(yhat, place[index.series])
         return yhat, {}
 

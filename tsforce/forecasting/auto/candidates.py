@@ -40,6 +40,7 @@ _SMOOTHING = {
     "theta": (0.004, 1e-6, 2e-5),
     "dynamic_theta": (0.008, 2e-6, 1.5e-4),
     "ets_combined": (0.05, 6e-6, 4e-4),
+    "ces": (0.03, 1.2e-5, 1e-3),
 }
 # Of a fit and per row: by robust and by plain least squares; of one map for all; of a network.
 _LOCAL = ((0.03, 9e-6), (0.03, 2e-6))

@@ -1,10 +1,10 @@
 """How much each candidate is heard for each series: weighed by errors on trial, the same rule for all data.
 
-The forecast is the weighted median of all candidates. A weight falls with a power of the candidate's error; candidates
-of one family are alike and share a voice that grows with the root of their number. A series' own errors say little
-where it has few windows: they are shrunk to those of the whole panel. Combining beats picking (Bates & Granger 1969,
-The combination of forecasts, Operational Research Quarterly 20; Timmermann 2006, Forecast combinations, Handbook of
-Economic Forecasting 1); the constants were chosen inside the training rows of M3 and M4 groups (docs/auto.md).
+The forecast is the weighted mean of the middle half of all candidates. A weight falls with a power of the candidate's
+error; candidates of one family are alike and share a voice that grows with the root of their number. A series' own
+errors say little where it has few windows: they are shrunk to those of the whole panel. Combining beats picking (Bates
+& Granger 1969, The combination of forecasts, Operational Research Quarterly 20; Timmermann 2006, Forecast combinations,
+Handbook of Economic Forecasting 1); the constants were chosen inside the training rows of eleven panels (docs/auto.md).
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from tsforce.data.panel import FloatArray, IntArray
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
 from tsforce.scoring.metrics import mean_of_known
 
-__all__ = ["heaviest", "relative_errors", "shrunk", "weigh", "weighted_median"]
+__all__ = ["heaviest", "relative_errors", "shrunk", "weigh", "weighted_middle"]
 
 # A weight is the error to the power of minus this.
-_POWER = 8.0
+_POWER = 4.0
 # Forecast steps on trial at which a series' own errors count half.
-_HALF = 60.0
+_HALF = 20.0
+# Of all weight, what lies below and above the middle that is heard.
+_TAIL = 0.25
 # What counts as no error at all; and the logarithm of the largest relative error, also that of who was never judged.
 _NOTHING, _MOST = 1e-6, 2.0
-# Shares below this move no median, and are not worth a fit.
+# Shares below this move nothing, and are not worth a fit.
 _LEAST = 0.002
 # Windows whose forecasts are sorted at once.
 _CHUNK = 20_000
@@ -72,10 +74,11 @@ def heaviest(weight: FloatArray, most: int) -> FloatArray:
     return found
 
 
-def weighted_median(stack: FloatArray, weight: FloatArray) -> FloatArray:
-    """Return the weighted median of the candidates for each window, (W, H, C); NaN where there is no forecast.
+def weighted_middle(stack: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return the weighted mean of the middle half of the candidates for each window, (W, H, C); NaN without a forecast.
 
-    That is the middle between the values at which the weights below reach, and at which they pass, a half.
+    In order of size, what lies below a quarter and above three quarters of the weight is left out: a candidate that
+    runs away moves nothing unless it has more than a quarter.
 
     Parameters
     ----------
@@ -87,28 +90,30 @@ def weighted_median(stack: FloatArray, weight: FloatArray) -> FloatArray:
     Examples
     --------
     >>> stack = np.array([1.0, 2.0, 10.0])[:, None, None, None]
-    >>> [weighted_median(stack, np.array(w)[:, None]).item() for w in ([1, 1, 1], [1, 1, 2], [0, 1, 0])]
+    >>> [weighted_middle(stack, np.array(w)[:, None]).item() for w in ([1, 2, 1], [0, 1, 1], [0, 1, 0])]
     [2.0, 6.0, 2.0]
     """
     parts = [
-        _weighted_median(stack[:, first : first + _CHUNK], weight[:, first : first + _CHUNK])
+        _weighted_middle(stack[:, first : first + _CHUNK], weight[:, first : first + _CHUNK])
         for first in range(0, stack.shape[1], _CHUNK)
     ]
     return np.concatenate(parts) if parts else np.empty(stack.shape[1:])
 
 
-def _weighted_median(stack: FloatArray, weight: FloatArray) -> FloatArray:
+def _weighted_middle(stack: FloatArray, weight: FloatArray) -> FloatArray:
     known: Any = ~np.isnan(stack)
     share = np.where(known, weight[:, :, None, None], 0.0)
     share = np.where(share.sum(axis=0) > 0, share, known.astype(np.float64))
     order = np.argsort(stack, axis=0, kind="stable")
-    ordered, below = (np.take_along_axis(part, order, axis=0) for part in (stack, share))
-    below = np.cumsum(below, axis=0)
-    half = below[-1] / 2
-    slack = 1e-9 * half
-    reached, passed = (np.argmax(where, axis=0)[None] for where in (below >= half - slack, below > half + slack))
-    low, high = (np.take_along_axis(ordered, place, axis=0)[0] for place in (reached, passed))
-    return np.where(known.any(axis=0), 0.5 * (low + high), np.nan)
+    ordered, share = (np.take_along_axis(part, order, axis=0) for part in (stack, share))
+    reached = np.cumsum(share, axis=0)
+    total = reached[-1]
+    # How much of each candidate's weight lies in the middle.
+    heard = np.minimum(reached, (1 - _TAIL) * total) - np.maximum(reached - share, _TAIL * total)
+    heard = np.where(heard > 1e-9 * total, heard, 0.0)
+    with np.errstate(invalid="ignore"):
+        found: FloatArray = np.where(heard > 0, heard * ordered, 0.0).sum(axis=0) / heard.sum(axis=0)
+    return np.where(known.any(axis=0), found, np.nan)
 
 
 def relative_errors(errors: Sequence[FloatArray]) -> FloatArray:

@@ -97,7 +97,7 @@ class Explanation:
     unique_id : hashable
     frame : DataFrame
         candidate, family, error (on this series, relative to the seasonal naive forecast; NaN where the series had no
-        cutoff to be tried at), weight (in the weighted median of all); largest first.
+        cutoff to be tried at), weight (in the weighted mean of the middle half); largest first.
     """
 
     def __init__(
