@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -241,23 +241,10 @@ class Prior:
         """How many of the candidates come first, those that one of the others has to be clearly better than."""
         return len(_THETAS) if self.kind == "auto" else len(self._candidates)
 
-    @cached_property
+    @property
     def _candidates(self) -> Tensor:
         """Weights of the used lags, oldest first, of every smoothing that is tried, (K, L)."""
-        if self.kind == "auto":
-            kinds = ("smoothing", "seasonal_smoothing") if self._has_season_lags else ("smoothing",)
-            return torch.cat([replace(self, kind=kind)._candidates for kind in kinds])
-        left = _roots_left(self.kind, self.season, self.transforms)
-        thetas: tuple[float, ...] = (0.0,)
-        seasonal: tuple[float, ...] = (0.0,)
-        if self.kind in ("smoothing", "seasonal_smoothing"):
-            thetas = _THETAS
-        if self.kind == "seasonal_smoothing" and self.season > 1:
-            seasonal = _SEASONAL
-        # The same for all of them.
-        remainders = _remainders(left, self.layout.reach - self.layout.ahead)
-        pairs = itertools.product(thetas, seasonal)
-        return torch.from_numpy(np.stack([self._cut(left, remainders, a, b) for a, b in pairs]))
+        return _candidates_of(replace(self, held=0.0, common=None, drift=0.0, decay=0.0))
 
     def _cut(self, left: FloatArray, remainders: FloatArray, theta: float, seasonal: float) -> FloatArray:
         """Return the weights that the used lags can have: the expansion's, changed least so that `left` divides it."""
@@ -280,6 +267,25 @@ class Prior:
             weights = weights + change
         found: FloatArray = _steps_later(weights, self.layout.ahead)[::-1].copy()
         return found
+
+
+@lru_cache(maxsize=64)
+def _candidates_of(prior: Prior) -> Tensor:
+    """Return the candidates of a prior that has learnt nothing: of a kind, lags, season and transforms."""
+    if prior.kind == "auto":
+        kinds = ("smoothing", "seasonal_smoothing") if prior._has_season_lags else ("smoothing",)
+        return torch.cat([replace(prior, kind=kind)._candidates for kind in kinds])
+    left = _roots_left(prior.kind, prior.season, prior.transforms)
+    thetas: tuple[float, ...] = (0.0,)
+    seasonal: tuple[float, ...] = (0.0,)
+    if prior.kind in ("smoothing", "seasonal_smoothing"):
+        thetas = _THETAS
+    if prior.kind == "seasonal_smoothing" and prior.season > 1:
+        seasonal = _SEASONAL
+    # The same for all of them.
+    remainders = _remainders(left, prior.layout.reach - prior.layout.ahead)
+    pairs = itertools.product(thetas, seasonal)
+    return torch.from_numpy(np.stack([prior._cut(left, remainders, a, b) for a, b in pairs]))
 
 
 def _steps_later(weights: FloatArray, ahead: int) -> FloatArray:
