@@ -37,6 +37,7 @@ FORECASTER = SKLEARN | {
     "sample_paths",
     "save",
     "score",
+    "update",
     "write",
 }
 # What every forecaster has a value of, a parameter of its own or not.
@@ -93,7 +94,7 @@ def naive():
 ESTIMATORS = {
     "NARXForecaster": (
         lambda: NARXForecaster(2, 3, scope="local", mode="open_loop"),
-        FORECASTER | SETTINGS | {"stream", "update"},
+        FORECASTER | SETTINGS | {"stream"},
         LEARNT | OF_A_MAP | {"window_scaling_", "scope_", "prior_", "target_transforms_"},
     ),
     "Baseline": (naive, FORECASTER | SETTINGS, LEARNT),

@@ -12,8 +12,9 @@ from tsforce.errors import check_choice
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.intervals import check_levels
 from tsforce.forecasting.learnt_baselines import LEARNT, learn, learnt_forecasts
-from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, season_length_for
+from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, later_rows_of, season_length_for
 from tsforce.forecasting.side_by_side import SideBySide
+from tsforce.forecasting.update import Update, error_at_new_rows
 from tsforce.scoring import naive as methods
 from tsforce.training.missing import seasonal_fill
 
@@ -129,14 +130,52 @@ class Baseline(SideBySide):
         panel = self.read(df)
         season = season_length_for(self, panel)
         if self.method in LEARNT:
-            given = self._filled(panel, season)
-            # One after another for each target.
-            self._learnt_ = [
-                learn(self.method, values, given.indptr, season, n_jobs=self.n_jobs, verbose=self.verbose)
-                for values in np.ascontiguousarray(given.values.T)
-            ]
+            self._learnt_ = self._learn(panel, season)
         end_fit(self, panel, season)
         return self
+
+    def _learn(self, panel: Panel, season: int) -> list[Any]:
+        """Return what a method learns of the series of a panel, one after another for each target."""
+        given = self._filled(panel, season)
+        return [
+            learn(self.method, values, given.indptr, season, n_jobs=self.n_jobs, verbose=self.verbose)
+            for values in np.ascontiguousarray(given.values.T)
+        ]
+
+    def update(self, df: Any) -> Update:
+        """Take in rows that came after those learnt from: forecasts go on from them.
+
+        Smoothing parameters stay as they were learnt; those of new series are learnt.
+
+        Parameters
+        ----------
+        df : DataFrame
+            As in ``NARXForecaster.update``.
+
+        Returns
+        -------
+        Update
+
+        Raises
+        ------
+        ArgumentError, FrameError
+            As from ``NARXForecaster.update``.
+        """
+        check_fitted(self)
+        now = later_rows_of(self, df)
+        rows, names = now.counts, tuple(now.panel.id_list[now.n_known :])
+        if not rows.any():
+            return Update(self.name, 0, 0, "state")
+        before = error_at_new_rows(self, now, self.season_length_)
+        if names and self.method in LEARNT:
+            fresh = self._learn(now.panel.take(np.arange(now.n_known, now.panel.n_series)), self.season_length_)
+            self._learnt_ = [
+                type(old)(*(np.concatenate(pair) for pair in zip(old, new, strict=True)))
+                for old, new in zip(self._learnt_, fresh, strict=True)
+            ]
+        self.__dict__.pop("_calibrations_", None)
+        end_fit(self, now.panel, self.season_length_)
+        return Update(self.name, int(rows.sum()), int((rows > 0).sum()), "state", names, error_before=before)
 
     def predict(
         self, horizon: int | None = None, *, future_df: Any = None, history: Any = None, level: Any = None

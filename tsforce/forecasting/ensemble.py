@@ -18,6 +18,7 @@ from tsforce.errors import (
 )
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.intervals import bounds_at, check_levels
+from tsforce.forecasting.members import told_of_members, updated_members
 from tsforce.forecasting.parts import (
     INPUT_KINDS,
     begin_fit,
@@ -25,12 +26,14 @@ from tsforce.forecasting.parts import (
     check_fitted,
     end_fit,
     horizon_of,
+    later_rows_of,
     reader_of,
     season_length_for,
     targets_of,
     values_of,
 )
 from tsforce.forecasting.side_by_side import SideBySide, left_out, stacked
+from tsforce.forecasting.update import Update
 
 __all__ = ["Ensemble"]
 
@@ -161,6 +164,43 @@ class Ensemble(SideBySide):
         covered = panel if (count > 0).all() else panel.take(np.flatnonzero(count > 0))
         end_fit(self, covered, season_length_for(next(iter(named.values())), panel))
         return self
+
+    def update(self, df: Any) -> Update:
+        """Take in rows that came after those learnt from: every member goes on in its own way.
+
+        Parameters
+        ----------
+        df : DataFrame
+            As in ``NARXForecaster.update``. New series are left out of members that cannot learn of them.
+
+        Returns
+        -------
+        Update
+            ``members`` says what each has changed.
+
+        Raises
+        ------
+        ArgumentError, FrameError
+            As from ``NARXForecaster.update``.
+        """
+        check_fitted(self)
+        given = self.read(df)
+        now = later_rows_of(self, given)
+        if not now.counts.any():
+            return Update(self.name, 0, 0, "state")
+        members, told = updated_members(self.members_, given, now)
+        self.members_ = members
+        names = now.panel.id_list[now.n_known :]
+        if names:
+            weights = dict(zip(self._named_members(), self._check_weights(len(self._named_members())), strict=True))
+            heard = [left_out(member) for name, member in members.items() if weights[name] > 0]
+            count = [sum(name not in out for out in heard) for name in names]
+            fresh = series_frame(now.panel.take(np.arange(now.n_known, now.panel.n_series)), {"n_members": count})
+            both = (self.coverage_, fresh)
+            self.coverage_ = type(fresh)({c: np.concatenate([part[c] for part in both]) for c in fresh.columns})
+        self.__dict__.pop("_calibrations_", None)
+        end_fit(self, now.panel, self.season_length_)
+        return told_of_members(self.name, now, told)
 
     def _targets(self) -> tuple[str, ...]:
         # The members agree on them.

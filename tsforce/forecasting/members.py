@@ -62,7 +62,9 @@ def _share(member: Any, panel: Panel) -> None:
     """Let a member stand on the rows of all, where they are the same, and on none of its own."""
     for name in ("_learnt_from_", "_rows_"):
         rows = getattr(member, name, None)
-        same = isinstance(rows, Panel) and rows.columns == panel.columns and rows.id_list == panel.id_list
+        if not isinstance(rows, Panel):
+            continue
+        same = rows.columns == panel.columns and rows.id_list == panel.id_list
         if same and np.array_equal(rows.indptr, panel.indptr) and len(rows.filled) == len(panel.filled) == 0:
             setattr(member, name, panel)
 

@@ -25,11 +25,12 @@ from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, cand
 from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, leaderboard
+from tsforce.forecasting.auto.moving_weights import MovesWeights
 from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, is_constant, rows_read, run_trial
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
 from tsforce.forecasting.saving import check_rows_kept
-from tsforce.forecasting.side_by_side import SideBySide, stacked
+from tsforce.forecasting.side_by_side import stacked
 from tsforce.scoring.cutoffs import even_draw
 
 __all__ = ["AutoNARX"]
@@ -42,7 +43,7 @@ _MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
 _FAR_OUT = 10.0
 
 
-class AutoNARX(SideBySide):
+class AutoNARX(MovesWeights):
     """The combination of the best of many forecasters, tried closed loop inside the training rows.
 
     Parameters

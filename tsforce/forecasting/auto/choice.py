@@ -18,10 +18,10 @@ from tsforce.data.panel import FloatArray, IntArray
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
 from tsforce.scoring.metrics import mean_of_known
 
-__all__ = ["heaviest", "relative_errors", "shrunk", "weigh", "weighted_middle"]
+__all__ = ["POWER", "heaviest", "relative_errors", "shrunk", "weigh", "weighted_middle"]
 
 # A weight is the error to the power of minus this.
-_POWER = 4.0
+POWER = 4.0
 # Forecast steps on trial at which a series' own errors count half.
 _HALF = 20.0
 # Of all weight, what lies below and above the middle that is heard.
@@ -53,7 +53,7 @@ def weigh(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True) 
     score = shrunk(relative_errors([windows.by_series(t.errors) for t in trials]), fits, n_steps)
     families = [trial.candidate.family for trial in trials]
     voice = np.array([families.count(family) ** -0.5 for family in families])
-    weight = np.where(np.isfinite(score), voice[:, None] * np.exp(-_POWER * (score - score.min(axis=0))), 0.0)
+    weight = np.where(np.isfinite(score), voice[:, None] * np.exp(-POWER * (score - score.min(axis=0))), 0.0)
     weight /= weight.sum(axis=0)
     weight[weight < _LEAST] = 0.0
     found: FloatArray = weight / weight.sum(axis=0)

@@ -85,7 +85,7 @@ class MovesWeights(SideBySide):
             each = self._windows_.n_windows * self._windows_.truth.shape[1]
             steps = each if alone else np.full(before.shape[1], int(each.sum()))
         windows = self._windows_at(now)
-        n_new = np.minimum(now.counts, len(windows.index) and now.counts)[:n_known]
+        n_new = now.counts[:n_known]
         counted = n_new if alone else np.full(n_known, int(n_new.sum()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -124,7 +124,7 @@ class MovesWeights(SideBySide):
         squared = np.zeros(panel.n_series, dtype=bool)
         squared[known] = is_intermittent(learnt)
         scale = np.ones((panel.n_series, panel.n_channels))
-        scale[known] = scale_of(learnt, squared[known], self.season_length_, learnt.lengths)
+        scale[known] = scale_of(learnt, squared[known], self.season_length_)
         in_percent = bool(np.nanmin(panel.values) > 0)
         number = np.ones(len(series), dtype=np.int64)
         return TrialWindows(panel, learnt, WindowIndex(series, rows), number, truth, scale, squared, in_percent)

@@ -25,7 +25,16 @@ from tsforce.scoring.metrics import (
     sum_by,
 )
 
-__all__ = ["Trial", "TrialWindows", "fit_quietly", "is_constant", "is_intermittent", "rows_read", "run_trial"]
+__all__ = [
+    "Trial",
+    "TrialWindows",
+    "fit_quietly",
+    "is_constant",
+    "is_intermittent",
+    "rows_read",
+    "run_trial",
+    "scale_of",
+]
 
 # Windows at most, each of one horizon, one after the other at the end of the rows.
 _MOST_WINDOWS = 3
@@ -98,9 +107,7 @@ class TrialWindows:
         ahead = panel.indptr[series][:, None] + rows[:, None] + np.arange(1, horizon + 1)
         learnt = panel.windows(WindowIndex(np.arange(panel.n_series), last))
         squared = is_intermittent(panel)
-        scale = error_scale(panel.values, panel.indptr, season, last + 1)
-        if squared.any():
-            scale = np.where(squared[:, None], _deviation(learnt), scale)
+        scale = scale_of(learnt, squared, season)
         in_percent = bool(np.nanmin(panel.values) > 0)
         number = (count[series] - nth).astype(np.int64)
         return cls(panel, learnt, WindowIndex(series, rows), number, panel.values[ahead], scale, squared, in_percent)
@@ -146,6 +153,12 @@ def _mean(values: FloatArray, known: Any) -> FloatArray:
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def scale_of(learnt: Panel, squared: Any, season: int) -> FloatArray:
+    """Return what errors of series are divided by, (S, C): the seasonal-naive error, or of `squared` the deviation."""
+    scale = error_scale(learnt.values, learnt.indptr, season, learnt.lengths)
+    return np.where(squared[:, None], _deviation(learnt), scale) if squared.any() else scale
 
 
 def _deviation(panel: Panel) -> FloatArray:
