@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["METRICS", "chaos_table", "horizons", "leaderboard", "scores", "show", "sysid_table", "tell"]
+__all__ = ["METRICS", "chaos_table", "horizons", "intervals", "leaderboard", "scores", "show", "sysid_table", "tell"]
 
 METRICS = """\
 All closed loop after the last training row. Means over series of:
@@ -36,6 +36,11 @@ closed  forecasts made at the cutoff, fed their own outputs
 one-step: at the same targets, if every row before the target is known
 gap     closed / one-step: compare it between models, not with 1
 naive   the last value before the cutoff repeated"""
+
+INTERVALS = """\
+Over all windows and series. width: original units
+MSIS   width, and 2 / (1 - level) times what a truth lies outside by, over
+       mean |y[t] - y[t-m]| up to the first cutoff; lower is better"""
 
 # Column of the frame, its heading, and how a number is written.
 _COLUMNS = (
@@ -106,6 +111,16 @@ _SYSID = (
     ("seeds_better", "seeds\nbetter", "d"),
     ("fit_cpu_s", "CPU s", ".1f"),
     ("elsewhere", "elsewhere", ""),
+)
+_INTERVALS = (
+    ("model", "model", ""),
+    ("level", "level", "g"),
+    ("coverage", "coverage", ".3f"),
+    ("first_third", "first\nthird", ".3f"),
+    ("second_third", "second\nthird", ".3f"),
+    ("last_third", "last\nthird", ".3f"),
+    ("width", "width", ".4g"),
+    ("msis", "MSIS", ".3f"),
 )
 # More steps than this of each model are no longer read.
 _MOST_STEPS = 12
@@ -201,6 +216,26 @@ def scores(frame: Any, title: str, notes: Sequence[str] = ()) -> Group:
         if row["n_left_out"]
     ]
     return Group(Text(title), _table(ordered, _SCORES), Text("\n".join([*notes, *unscaled, SCORES])))
+
+
+def intervals(frame: Any) -> Group:
+    """Return the table of how often bounds hold, one row per model and level.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from ``BacktestResult.intervals()``.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, backtest
+    >>> from tsforce.datasets import load
+    >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=12, level=[50, 80])
+    >>> intervals(result.intervals()).renderables[1].row_count
+    2
+    """
+    table = _table(frame.to_dict("records"), _INTERVALS)
+    return Group(Text("\nIntervals: share of truths within, in thirds of the horizon too"), table, Text(INTERVALS))
 
 
 def horizons(frame: Any) -> Group:

@@ -255,3 +255,24 @@ def test_help_shows_examples_and_every_option():
     result = done("--help")
     for text in ("Examples:", "--n-windows 6 --out scores.csv", "--refit", "--by-horizon", "--fill-gaps"):
         assert text in result.stdout
+
+
+def test_intervals_are_judged_printed_and_written():
+    level = ["--level", "50,80", "--plot", "c.png", "--plot-kind", "coverage"]
+    result = done("air.csv", *WINDOWS, *QUICK, *level, "--out", "s.parquet", "--by-horizon", "h.parquet")
+    expected = backtest(model(), load("airpassengers"), n_windows=3, level=[50, 80])
+    same(pd.read_parquet("s.parquet"), expected.scores())
+    steps, found = expected.by_horizon(), pd.read_parquet("h.parquet")
+    names = [f"{kind}-{level}" for level in (50, 80) for kind in ("coverage", "width", "msis", "pinball")]
+    assert found.columns.tolist() == [*expected.exposure().columns, *names]
+    same(found[names], steps[names])
+    rows = [line.split() for line in result.stdout.splitlines() if len(line.split()) == 8]
+    want = expected.intervals().iloc[1]
+    assert ["80", *(f"{want[name]:.3f}" for name in ("coverage", "first_third", "second_third", "last_third"))] in [
+        row[1:6] for row in rows
+    ]
+    assert Path("c.png").stat().st_size > 1000
+
+
+def test_a_picture_of_coverage_takes_a_level():
+    assert "add --level 80,95" in failed("air.csv", *WINDOWS, "--plot", "c.png", "--plot-kind", "coverage")

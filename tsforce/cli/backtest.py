@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tsforce.cli.forecast import describe
-from tsforce.cli.options import data_options, forecasters, model_options, split
+from tsforce.cli.options import data_options, forecasters, levels, model_options, split
 from tsforce.cli.tables import (
     as_options,
     blamed_on,
@@ -54,16 +54,18 @@ Examples:
     help="Models or reference methods, joined by commas; `tsforce bench list` shows all. "
     " [default: auto; narx where --lags, --mode, --transform, --exog-lags or --short-series say how]",
 )
+@click.option("--level", callback=levels, help="Judge prediction intervals too, in percent, such as 80,95.")
 @click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file for the scores.")
 @click.option("--forecasts", type=click.Path(path_type=Path), help="A file for all forecasts beside the truth.")
 @click.option("--by-horizon", type=click.Path(path_type=Path), help="A file for the errors at every step.")
 @click.option("--plot", type=click.Path(path_type=Path), help="A picture: .png, .pdf, .svg.")
 @click.option(
     "--plot-kind",
-    type=click.Choice(["horizon", "windows", "exposure"]),
+    type=click.Choice(["horizon", "windows", "exposure", "coverage"]),
     default="horizon",
     show_default=True,
-    help="Errors by step; the windows of the first series; or errors by step and by the share of truth fed back.",
+    help="Errors by step; the windows of the first series; errors by step and by the share of truth fed back; or, with "
+    "--level, the share of truths within the bounds by step.",
 )
 @data_options
 @model_options
@@ -75,6 +77,7 @@ def backtest(
     refit: bool,
     train_size: int | None,
     model: tuple[str, ...],
+    level: list[float] | None,
     out: Path | None,
     forecasts: Path | None,
     by_horizon: Path | None,
@@ -86,6 +89,8 @@ def backtest(
 
     FILE is csv or parquet in long form: one row per series and time. Inputs of --future-exog are read from it.
     """
+    if plot_kind == "coverage" and level is None:
+        raise ArgumentError("--plot-kind coverage shows intervals, and none are judged; add --level 80,95.")
     check_targets([file], [out, forecasts, by_horizon], plot)
     options = with_columns(file, options)
 
@@ -93,9 +98,12 @@ def backtest(
     from tsforce.dynamics.threads import set_threads
     from tsforce.evaluation.backtest_windows import lacking_windows
     from tsforce.evaluation.narrow_table import wrapped
+    from tsforce.forecasting.intervals import check_levels
     from tsforce.forecasting.parts import read_for
     from tsforce.plotting import plot_horizon
-    from tsforce.report import horizons, scores, show, tell
+    from tsforce.report import horizons, intervals, scores, show, tell
+
+    check_levels(level)
 
     models = forecasters(tuple(dict.fromkeys(model)), horizon, options)
     set_threads(options["threads"])
@@ -108,18 +116,24 @@ def backtest(
             if lacking:
                 raise ArgumentError(lacking)
             result = compare(
-                models, panel, n_windows=n_windows, step_size=step_size, refit=refit or None, train_size=train_size
-            )
+                models, panel, n_windows=n_windows, step_size=step_size, refit=refit or None, train_size=train_size,
+                level=level,
+            )  # fmt: skip
         notice(f"{file}: {describe(panel)}")
-        steps = result.exposure()
+        steps, by_step = result.exposure(), result.by_horizon()
         if not len(steps):
-            steps = result.by_horizon()
+            steps = by_step
+        elif level is not None:
+            names = [name for name in by_step if "-" in name]
+            steps = steps.merge(by_step[["model", "horizon", *names]], on=["model", "horizon"], how="outer", sort=False)
         words = result.exposure_report()
     found = result.scores()
     said = [result.verdict] if len(models) > 1 else []
     notes = [wrapped(text) for text in (*said, *map(as_options, result.notes))]
     show(scores(found, f"{file}: horizon {horizon}, closed loop", notes))
     show(horizons(steps))
+    if level is not None:
+        show(intervals(result.intervals()))
     tell(words)
     for table, path in ((found, out), (result.frame, forecasts), (steps, by_horizon)):
         if path is not None:

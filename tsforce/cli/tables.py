@@ -34,7 +34,7 @@ __all__ = [
 _ARGUMENTS = (
     "id_col", "time_col", "target_col", "past_exog", "future_exog", "static", "freq", "horizon", "season_length",
     "lags", "mode", "model", "transform", "calendar", "exog_lags", "short_series", "n_windows", "step_size", "refit",
-    "train_size", "sep", "tz", "decimal", "thousands", "time_format", "encoding", "method",
+    "train_size", "level", "sep", "tz", "decimal", "thousands", "time_format", "encoding", "method",
 )  # fmt: skip
 
 

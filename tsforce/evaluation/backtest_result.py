@@ -19,7 +19,7 @@ from tsforce.evaluation.forcing_response import MOST_WINDOWS, RATIOS, Measured
 from tsforce.evaluation.judged import Judged
 from tsforce.evaluation.narrow_table import narrow_table, wrapped
 from tsforce.evaluation.paired import pairs_of, rank, say_winner
-from tsforce.evaluation.score_terms import OF_ERRORS, OF_WINDOWS, POOLED, score_terms
+from tsforce.evaluation.score_terms import OF_ERRORS, OF_WINDOWS, POOLED, interval_rows, score_terms
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.forced import check_ratio
 from tsforce.scoring.metrics import error_scale, has_scale
@@ -252,6 +252,17 @@ class BacktestResult:
             tables.append(pd.DataFrame(table))
         return pd.concat(tables, ignore_index=True)
 
+    def intervals(self) -> pd.DataFrame:
+        """Return how often bounds hold, pooled over windows and series: one row per model and level; needs `level`.
+
+        Columns: model, level, coverage, first_third, second_third, last_third (coverage in thirds of the horizon),
+        width, msis, as in `scores`.
+        """
+        rows = [row for name in self._models for row in interval_rows(name, self._terms(name))]
+        if not rows:
+            raise ArgumentError("no intervals were judged; ask for them: backtest(..., level=[80, 95]).")
+        return pd.DataFrame(rows)
+
     def pit(self, bins: int = 10) -> pd.DataFrame:
         """Return how the truths lie among the sample paths: model, low, high, share, n; needs `n_paths`.
 
@@ -421,10 +432,11 @@ class BacktestResult:
 
         Parameters
         ----------
-        kind : "horizon", "windows" or "exposure"
+        kind : "horizon", "windows", "exposure", "coverage" or "pit"
             "horizon": ``exposure()``, closed-loop and one-step errors at each step after the cutoff, repeating the last
             value beside them; MASE at each step where there is nothing but reference methods. "windows": truth and
             forecasts of each window of one series. "exposure": the first, and ``forcing_response()`` beside it.
+            "coverage": share of truths within the bounds at each step. "pit": ``pit()``.
         series : optional
             For "windows": the series' id; by default the first.
         baselines : bool
@@ -437,9 +449,9 @@ class BacktestResult:
         ArgumentError
             If the kind or the series is not known.
         """
-        from tsforce.plotting import plot_backtest, plot_exposure, plot_horizon
+        from tsforce.plotting import plot_backtest, plot_coverage, plot_exposure, plot_horizon, plot_pit
 
-        if check_choice("kind", kind, ("horizon", "windows", "exposure")) == "windows":
+        if check_choice("kind", kind, ("horizon", "windows", "exposure", "coverage", "pit")) == "windows":
             columns = self._panel.columns
             return plot_backtest(
                 as_pandas_long(self.frame, columns.id, columns.time, columns.targets[0])[0],
@@ -454,6 +466,8 @@ class BacktestResult:
                 f"series={series!r}: errors at each step are pooled over all series; for one series' forecasts say "
                 f"plot(kind='windows', series=...)."
             )
+        if kind in ("coverage", "pit"):
+            return plot_coverage(self.by_horizon(), ax=ax) if kind == "coverage" else plot_pit(self.pit(), ax=ax)
         nothing_else = all(judged.is_baseline for judged in self._models.values())
         if kind == "exposure":
             shown = baselines or nothing_else

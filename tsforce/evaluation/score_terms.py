@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +13,7 @@ from tsforce.scoring.interval_scores import covered, interval_score
 from tsforce.scoring.metrics import abs_error, has_scale, smape_terms, squared_error
 from tsforce.scoring.path_scores import pinball_loss
 
-__all__ = ["OF_ERRORS", "OF_WINDOWS", "POOLED", "score_terms"]
+__all__ = ["OF_ERRORS", "OF_WINDOWS", "POOLED", "interval_rows", "score_terms"]
 
 # Scores that every forecast has; the others are of its bounds or of its paths, where there are any.
 OF_ERRORS = ("smape", "mase", "mae", "rmse")
@@ -65,6 +67,28 @@ def score_terms(
         first = (np.arange(yhat.shape[1]) == 0)[:, None]
         terms["energy"] = _where(first & ~np.isnan(energy) & usable, energy / unit)
     return terms
+
+
+def interval_rows(model: str, terms: dict[str, tuple[FloatArray, FloatArray]]) -> list[dict[str, Any]]:
+    """Return a row for each level: its coverage in all steps and in each third of the horizon, its width and MSIS."""
+    rows = []
+    for name in terms:
+        kind, _, level = name.partition("-")
+        if kind != "coverage":
+            continue
+        inside, counted = terms[name]
+        thirds = np.array_split(np.arange(inside.shape[1]), 3)
+        parts = {"coverage": slice(None)} | dict(
+            zip(("first_third", "second_third", "last_third"), thirds, strict=True)
+        )
+        row = {part: _ratio(inside[:, steps], counted[:, steps]) for part, steps in parts.items()}
+        others = {other: _ratio(*terms[f"{other}-{level}"]) for other in ("width", "msis")}
+        rows.append({"model": model, "level": float(level), **row, **others})
+    return rows
+
+
+def _ratio(total: FloatArray, weight: FloatArray) -> float:
+    return float(total.sum() / weight.sum()) if weight.sum() else np.nan
 
 
 def _where(counted: npt.NDArray[np.bool_], values: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -53,17 +53,17 @@ def _draw_bounds(ax: Any, ahead: Any, time_col: str, model: Any, number: int) ->
         ax.fill_between(ahead[time_col], low, high, color=f"C{number % 10}", alpha=0.2, linewidth=0, label=label)
 
 
-def _rows_of(frame: Any, id_col: str, name: Any) -> Any:
+def rows_of(frame: Any, id_col: str, name: Any) -> Any:
     """Return the rows of one series; a frame without the id column is one series."""
     return frame if id_col not in frame.columns else frame[frame[id_col] == name]
 
 
-def _check_series(argument: str, name: Any, known: list[Any]) -> None:
+def check_series(argument: str, name: Any, known: list[Any]) -> None:
     if name not in known:
         raise ArgumentError(f"{argument}: there is no series {name!r}; expected one of {abbreviate(known)}.")
 
 
-def _label_time(ax: Any, stamps: Any, time_col: str) -> None:
+def label_time(ax: Any, stamps: Any, time_col: str) -> None:
     """Label the time axis: dates as short as they can be, steps as whole numbers."""
     if stamps.dtype.kind != "M":
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -127,9 +127,9 @@ def plot_forecast(
         room = f"a figure takes 1 to {_PANELS}" if ax is None else "ax= takes one"
         raise ArgumentError(f"ids names {len(chosen)} series; {room}. Draw the others in figures of their own.")
     for name in chosen:
-        _check_series("ids", name, known)
+        check_series("ids", name, known)
         if id_col in history.columns:
-            _check_series("history", name, list(history[id_col].unique()))
+            check_series("history", name, list(history[id_col].unique()))
     if n_history is not None and (isinstance(n_history, bool) or not isinstance(n_history, int) or n_history < 1):
         raise ArgumentError(f"n_history={n_history!r}: expected None or a whole number of at least 1.")
     models = _models(forecast, id_col, time_col, target_col)
@@ -140,13 +140,13 @@ def plot_forecast(
     else:
         panels = [ax]
     for panel, name in zip(panels, chosen, strict=True):
-        ahead = _rows_of(forecast, id_col, name).sort_values(time_col)
+        ahead = rows_of(forecast, id_col, name).sort_values(time_col)
         if "cutoff" in ahead.columns and ahead["cutoff"].nunique() > 1:
             raise ArgumentError(
                 f"forecast has {ahead['cutoff'].nunique()} cutoffs for series {name!r}; expected one. Keep one, "
                 f"forecast[forecast['cutoff'] == ...], or draw all of them with plot_backtest."
             )
-        rows = _rows_of(history, id_col, name).sort_values(time_col)
+        rows = rows_of(history, id_col, name).sort_values(time_col)
         rows = rows[rows[time_col] <= ahead[time_col].iloc[-1]]
         n_past = int((rows[time_col] < ahead[time_col].iloc[0]).sum())
         rows = rows.iloc[max(0, n_past - (n_history or max(48, 4 * len(ahead)))) :]
@@ -159,7 +159,7 @@ def plot_forecast(
             draw_line(panel, ahead[time_col], ahead[model], number, label=model)
         panel.set_title(str(name), loc="left", fontsize="medium")
         panel.set_ylabel(f"{target_col} (original units)")
-        _label_time(panel, ahead[time_col], time_col)
+        label_time(panel, ahead[time_col], time_col)
     for panel in panels[:-1]:
         panel.set_xlabel("")
     draw_legend(panels[0], own)
@@ -197,11 +197,11 @@ def plot_backtest(
     check_frame("frame", frame, id_col, time_col, "cutoff", target_col)
     known = list(frame[id_col].unique())
     name = known[0] if series is None else series
-    _check_series("series", name, known)
+    check_series("series", name, known)
     models = _models(frame, id_col, time_col, target_col)
     own = ax is None
     ax = new_axes(ax, figsize=(9, 4.5))
-    rows = _rows_of(frame, id_col, name).sort_values(["cutoff", time_col])
+    rows = rows_of(frame, id_col, name).sort_values(["cutoff", time_col])
     # Where no window covers a stamp the truth is not in the frame: no line is drawn across.
     window = rows.groupby("cutoff")[time_col].max().reset_index()
     apart = window["cutoff"] > window[time_col].cummax().shift().fillna(window["cutoff"].iloc[0])
@@ -216,7 +216,7 @@ def plot_backtest(
             draw_line(ax, part[time_col], part[model], which, **({} if number else {"label": model}))
     ax.set_title(str(name), loc="left", fontsize="medium")
     ax.set_ylabel(f"{target_col} (original units)")
-    _label_time(ax, rows[time_col], time_col)
+    label_time(ax, rows[time_col], time_col)
     draw_legend(ax, own)
     return ax.figure
 
