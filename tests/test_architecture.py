@@ -38,6 +38,7 @@ def test_public_names_are_these():
         "Difference",
         "Ensemble",
         "Forecaster",
+        "Intervals",
         "Log",
         "MeanScale",
         "ModeComparison",

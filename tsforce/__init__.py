@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster
     from tsforce.forecasting.baselines import Baseline
     from tsforce.forecasting.ensemble import Ensemble
+    from tsforce.forecasting.intervals import Intervals
     from tsforce.forecasting.narx import NARXForecaster
     from tsforce.forecasting.training_options import Training
     from tsforce.identification.regressor import NARXRegressor
@@ -41,6 +42,7 @@ __all__ = [
     "Difference",
     "Ensemble",
     "Forecaster",
+    "Intervals",
     "Log",
     "MeanScale",
     "ModeComparison",
@@ -86,6 +88,7 @@ _HOMES = {
     "Forecaster": "tsforce.forecasting.base",
     "Baseline": "tsforce.forecasting.baselines",
     "Ensemble": "tsforce.forecasting.ensemble",
+    "Intervals": "tsforce.forecasting.intervals",
     "NARXForecaster": "tsforce.forecasting.narx",
     "Training": "tsforce.forecasting.training_options",
     "NARXRegressor": "tsforce.identification.regressor",

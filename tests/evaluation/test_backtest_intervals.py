@@ -8,7 +8,7 @@ import pytest
 
 from tests.evaluation.test_exposure_report import Minimal
 from tests.makers import make_frame, wreck_after
-from tsforce import AutoNARX, Baseline, Ensemble, NARXForecaster, backtest, compare
+from tsforce import AutoNARX, Baseline, Ensemble, Intervals, NARXForecaster, backtest, compare
 from tsforce.errors import ArgumentError
 
 H = 4
@@ -21,12 +21,13 @@ MODELS = {
 }
 
 
+@pytest.mark.parametrize("asked", [{}, {"over": "path", "scale": "recent", "whole": True}])
 @pytest.mark.parametrize("name", MODELS)
-def test_bounds_change_by_no_bit_when_everything_after_the_cutoff_is_overwritten(name):
+def test_bounds_change_by_no_bit_when_everything_after_the_cutoff_is_overwritten(name, asked):
     df = make_frame((70, 60))
     wrecked = wreck_after(df, {"s0": 70 - H, "s1": 60 - H})
-    want, got = (backtest(MODELS[name](), given, level=[80, 95]).frame for given in (df, wrecked))
-    assert want.columns[-4:].str.contains("-(?:lo|hi)-(?:80|95)$").all()
+    want, got = (backtest(MODELS[name](), given, level=Intervals([80, 90], **asked)).frame for given in (df, wrecked))
+    assert want.columns[-4:].str.contains("-(?:lo|hi)-(?:80|90)$").all()
     assert want.notna().all(axis=None)
     pd.testing.assert_frame_equal(got.drop(columns="y"), want.drop(columns="y"), check_exact=True)
 

@@ -17,7 +17,7 @@ from tsforce.evaluation.judged import Judged
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.intervals import Bounds, bounds_at, check_levels
+from tsforce.forecasting.intervals import Bounds, Intervals, bounds_at, check_levels
 from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length
 from tsforce.forecasting.side_by_side import forecasts_at
 
@@ -74,7 +74,7 @@ def backtest(
         not the ones in `df`, from which the model learns.
     season_length : int, optional
         Of the MASE scale; the model's by default, else 1.
-    level : float or sequence of float, optional
+    level : float, sequence of float or Intervals, optional
         Levels of prediction intervals in percent, as in ``predict``: bounds are in the frame, and the scores have
         their coverage, width and MSIS. They are calibrated on the rows that each clone has learnt from.
     n_paths : int, optional
@@ -127,7 +127,7 @@ def judge(
     refit: bool | int | str | None,
     train_size: int | None,
     future: FloatArray | None = None,
-    levels: tuple[float, ...] | None = None,
+    levels: Intervals | None = None,
     n_paths: int | None = None,
 ) -> Judged:
     """Return one model's forecasts of the planned windows, and the clones that made them.
@@ -140,8 +140,8 @@ def judge(
         The data, and its W windows.
     future : (W, H, F) float64, optional
         Future inputs as they were known at each cutoff, in place of the panel's.
-    levels : tuple of float, optional
-        Of the prediction intervals to judge, in percent.
+    levels : Intervals, optional
+        The prediction intervals to judge.
     n_paths : int, optional
         Sample paths to judge, for each window.
     """
@@ -181,7 +181,7 @@ def judge(
         if drawn is not None and truth is not None and n_paths is not None:
             drawn.fill(now, fitted[k], own, index, yhat[now], truth[now], n_paths, rows)
         if bounds is not None:
-            found = bounds_at(fitted[k], own, index, yhat[now], bounds.levels, rows)
+            found = bounds_at(fitted[k], own, index, yhat[now], bounds.asked, rows)
             bounds.low[:, now], bounds.high[:, now] = found.low, found.high
     seen = _learnt_rows(model, panel) if every is None else None
     return Judged(yhat, covered, fitted, shown, seen, model.is_baseline, bounds, drawn)

@@ -21,7 +21,7 @@ from tsforce.evaluation.narrow_table import narrow_table, wrapped
 from tsforce.evaluation.overwritten import KINDS, MISSING, VALUES, Late
 from tsforce.forecasting.arguments import check_columns
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.intervals import bounds_at, check_levels
+from tsforce.forecasting.intervals import Intervals, bounds_at, check_levels
 from tsforce.forecasting.parts import horizon_of, values_of
 from tsforce.forecasting.side_by_side import forecasts_at
 
@@ -204,7 +204,7 @@ class _Probe:
     model: Forecaster
     panel: Panel
     horizon: int
-    levels: tuple[float, ...] | None
+    levels: Intervals | None
     df: Any
     made: Any
     prepare: Callable[[Any], Any] | None
@@ -342,7 +342,8 @@ class _Probe:
         self, index: WindowIndex, told: _Said, said: _Said, differ: BoolArray, keep: BoolArray | None
     ) -> list[_Move]:
         moves = []
-        sides = ("forecast", *((f"{side}-{level:g}") for side in ("lo", "hi") for level in self.levels or ()))
+        levels = () if self.levels is None else self.levels.levels
+        sides = ("forecast", *((f"{side}-{level:g}") for side in ("lo", "hi") for level in levels))
         before, after = (np.concatenate([x.yhat[None], x.bounds.reshape(-1, *x.yhat.shape)]) for x in (told, said))
         for side, window, step, channel in np.argwhere(differ):
             if keep is None or keep[window]:

@@ -95,7 +95,7 @@ class Forecaster(CanBeSaved, CanExport, ErrorPaths, BaseEstimator):
         history : DataFrame, optional
             Long frame that replaces what the forecaster saw last; nothing is learnt from it. Stamps with a zone are
             read, and forecast, in the zone of training.
-        level : float or sequence of float, optional
+        level : float, sequence of float or Intervals, optional
             Levels of prediction intervals in percent, such as ``[80, 95]``: bounds that the truth of each step lies
             within that often (docs: Intervals). The first time costs fits of clones on fewer rows.
 
@@ -126,7 +126,7 @@ class Forecaster(CanBeSaved, CanExport, ErrorPaths, BaseEstimator):
             Stamps for all series, or a frame with the id column and ``cutoff``.
         horizon : int, optional
             H, steps after each cutoff; the forecaster's own by default.
-        level : float or sequence of float, optional
+        level : float, sequence of float or Intervals, optional
             As in ``predict``: bounds from errors within the rows that were learnt from, the same at all cutoffs.
 
         Returns

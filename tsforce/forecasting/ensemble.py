@@ -17,7 +17,7 @@ from tsforce.errors import (
     check_choice,
 )
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.intervals import bounds_at, check_levels
+from tsforce.forecasting.intervals import Intervals, bounds_at, check_levels
 from tsforce.forecasting.members import told_of_members, updated_members
 from tsforce.forecasting.parts import (
     INPUT_KINDS,
@@ -265,9 +265,7 @@ class Ensemble(SideBySide):
             stack[number, mine] = values_of(member, member.predict(steps, **given), steps)
         return self._written(self._rows_, self._combine(stack), levels)
 
-    def _written(
-        self, panel: Panel, yhat: Any, levels: tuple[float, ...] | None, *, scenarios: list[str] | None = None
-    ) -> Any:
+    def _written(self, panel: Panel, yhat: Any, levels: Intervals | None, *, scenarios: list[str] | None = None) -> Any:
         """Return the frame of forecasts after the last row of each series, with the bounds of some levels."""
         index = panel.last_rows()
         bounds = None if levels is None else bounds_at(self, panel, index, yhat, levels)

@@ -20,7 +20,8 @@ from tsforce.data.path_frame import write_paths
 from tsforce.dynamics.draws import key_of, uniform
 from tsforce.errors import ArgumentError, IntervalWarning, abbreviate, warn
 from tsforce.forecasting.arguments import check_count
-from tsforce.forecasting.intervals import Calibration, calibration_of, learnt_rows
+from tsforce.forecasting.calibration import Calibration
+from tsforce.forecasting.intervals import calibration_of, learnt_rows
 from tsforce.forecasting.parts import check_fitted, horizon_of, values_of
 from tsforce.scoring.metrics import has_scale
 

@@ -12,7 +12,7 @@ from tsforce.data.future import read_future
 from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, UnseenSeriesError, UnusedColumnWarning, abbreviate, warn
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.intervals import bounds_at, check_levels
+from tsforce.forecasting.intervals import Intervals, bounds_at, check_levels
 from tsforce.forecasting.parts import check_fitted, horizon_of
 
 __all__ = ["SideBySide", "forecasts_at", "left_out", "stacked"]
@@ -81,7 +81,7 @@ class SideBySide(Forecaster):
         *,
         with_cutoff: bool,
         scenarios: Sequence[str] | None = None,
-        levels: tuple[float, ...] | None = None,
+        levels: Intervals | None = None,
     ) -> Any:
         """Return the frame of the forecasts after some windows, with the bounds of some levels."""
         yhat, counts = self._ahead(panel, index, horizon)
