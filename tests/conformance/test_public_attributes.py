@@ -63,11 +63,13 @@ REGRESSOR = SKLEARN | {
     "fit",
     "linear_part",
     "one_step",
+    "partial_fit",
     "predict",
     "predict_ahead",
     "save",
     "score",
     "simulate",
+    "set_partial_fit_request",
     "update",
 }
 OF_A_REGRESSOR = {

@@ -47,6 +47,15 @@ def test_rows_taken_in_give_the_fit_on_all_of_them(kind, cuts):
     np.testing.assert_allclose(grown.predict(X[:9] + 1), whole.predict(X[:9] + 1), rtol=1e-10)
 
 
+def test_partial_fit_fits_first_and_updates_then():
+    X, y = system(260)
+    whole, grown = NARXRegressor(**OPEN).fit(X, y), NARXRegressor(**OPEN)
+    for rows in (slice(0, 100), slice(100, 101), slice(101, 260)):
+        assert grown.partial_fit(X[rows], y[rows]) is grown
+    np.testing.assert_allclose(grown.predict(X, y[:5]), whole.predict(X, y[:5]), rtol=1e-10)
+    assert not hasattr(NARXRegressor(model="mlp"), "partial_fit")
+
+
 def test_records_taken_in_do_not_reach_into_others():
     X, y, whole, grown = both_ways({}, [100, 160], sizes=[100, 60, 100])
     np.testing.assert_allclose(grown.one_step(X, y)[1:], whole.one_step(X, y)[1:], rtol=1e-10)

@@ -8,11 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from tsforce.data.panel import Panel
 from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.models.families import FAMILIES, Family
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.errors import ArgumentError
@@ -25,6 +27,12 @@ from tsforce.training.solvers.lag_rows import chunks_of_rows
 from tsforce.training.solvers.triangle import Triangle
 
 __all__ = ["HasUpdate", "Learner"]
+
+
+def _has_least_squares(estimator: Any) -> bool:
+    """Return whether a regressor's model has a closed form, which rows can be added to."""
+    kind = FAMILIES.get(estimator.model) if isinstance(estimator.model, str) else estimator.model
+    return isinstance(kind, Family) and kind.closed_form
 
 
 class HasUpdate:
@@ -98,6 +106,44 @@ class HasUpdate:
         guard = rolling.guard.joined(new.take(np.zeros(1, dtype=np.int64)))
         self._rolling_ = replace(rolling, model=self.model_, guard=guard)
         return self
+
+    @available_if(_has_least_squares)
+    def partial_fit(self, X: Any, y: Any, session_sizes: Any = None, *, sessions: Any = None) -> Self:
+        """Learn from rows as they come: the first time as `fit` does, later on as `update` does.
+
+        scikit-learn's name for it, of linear models and polynomials alone. What is chosen is chosen by the rows of the
+        first call, and stays.
+
+        Parameters
+        ----------
+        X, y, session_sizes, sessions
+            As in `update`.
+
+        Returns
+        -------
+        NARXRegressor
+            Itself.
+
+        Raises
+        ------
+        ArgumentError
+            As from `fit` and `update`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tsforce import NARXRegressor
+        >>> u = np.random.default_rng(0).normal(size=(300, 1))
+        >>> y = np.append(0.0, 0.5 * u[:-1, 0])
+        >>> model = NARXRegressor(1, 1, input_delay=1, mode="open_loop")
+        >>> for rows in (slice(0, 100), slice(100, 200), slice(200, 300)):
+        ...     _ = model.partial_fit(u[rows], y[rows])
+        >>> bool(model.score(u, y) > 0.99)
+        True
+        """
+        if not hasattr(self, "model_"):
+            return self.fit(X, y, session_sizes, sessions=sessions)  # type: ignore[attr-defined,no-any-return]
+        return self.update(X, y, session_sizes, sessions=sessions)
 
 
 class Learner:
