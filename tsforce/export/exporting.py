@@ -11,10 +11,12 @@ from tsforce.export.c_replay import check_c
 from tsforce.export.c_source import c_source
 from tsforce.export.fmu import write_fmu
 from tsforce.export.loop import Loop, loop_of
+from tsforce.export.onnx_files import write_onnx
+from tsforce.forecasting.arguments import check_count
 
 __all__ = ["export"]
 
-_FORMATS = ("c", "fmu")
+_FORMATS = ("c", "fmu", "onnx")
 _DTYPES = ("float64", "float32")
 # Of C99, and of the C++ that may include the header.
 _KEYWORDS = """
@@ -33,6 +35,7 @@ def export(
     dtype: str = "float64",
     fmi: str = "2.0",
     sample_time: float = 1.0,
+    horizon: int | None = None,
 ) -> list[Path]:
     """Write a fitted model's closed loop for another program; what the method ``export`` of a model calls.
 
@@ -40,7 +43,7 @@ def export(
     ----------
     model : NARXForecaster or NARXRegressor
         Fitted.
-    path, format, unique_id, dtype, fmi, sample_time
+    path, format, unique_id, dtype, fmi, sample_time, horizon
         As in the method.
 
     Returns
@@ -55,9 +58,12 @@ def export(
     number = isinstance(sample_time, (int, float)) and not isinstance(sample_time, bool)
     if not number or not 0 < sample_time < float("inf"):
         raise ArgumentError(f"sample_time={sample_time!r}: expected the time between two rows, above 0.")
+    steps = None if horizon is None else check_count("horizon", horizon, other="None")
     _check_path(target, kind)
     loop = loop_of(model, unique_id)
-    return write_fmu(loop, target, dtype, fmi, float(sample_time)) if kind == "fmu" else _write_c(loop, target, dtype)
+    if kind == "fmu":
+        return write_fmu(loop, target, dtype, fmi, float(sample_time))
+    return write_onnx(loop, target, dtype, steps) if kind == "onnx" else _write_c(loop, target, dtype)
 
 
 def _check_path(path: Path, kind: str) -> None:

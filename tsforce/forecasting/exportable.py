@@ -22,19 +22,21 @@ class CanExport:
         dtype: str = "float64",
         fmi: str = "2.0",
         sample_time: float = 1.0,
+        horizon: int | None = None,
     ) -> list[Path]:
         """Write the closed loop of one series for other programs: transforms, scaling, inputs and guard inside.
 
         "c": ``model.c`` and ``model.h``, C99, hold a struct and functions that take in an observed row or predict the
         next one and feed it back, without heap or any library but math.h. "fmu": the same behind the functions of FMI,
-        for co-simulation, as source and, where a C compiler is found, as a binary for this platform. Before anything is
-        written it is compiled, run on training rows and compared with this model.
+        for co-simulation, as source and, where a C compiler is found, as a binary for this platform. "onnx": a graph of
+        all steps of a horizon, or of one step, any number of series side by side (needs the extra ``onnx``). Before
+        anything is written it is run on training rows and compared with this model.
 
         Parameters
         ----------
         path : str or Path
             Where to; functions are called by the file's name.
-        format : "c" or "fmu", optional
+        format : "c", "fmu" or "onnx", optional
             By the end of the path by default.
         unique_id : optional
             Which series, where several were fitted.
@@ -44,6 +46,9 @@ class CanExport:
             Version of FMI.
         sample_time : float
             Of an FMU: time between two rows.
+        horizon : int, optional
+            Of ONNX: steps of one graph. By default the graph is of one step, whose lags and state go in and come out,
+            and a second file, ``model_begin.onnx``, makes the first of these from observed rows.
 
         Returns
         -------
@@ -57,6 +62,8 @@ class CanExport:
         ArgumentError, ArgumentTypeError
             If an argument is not accepted, or a part of the model has no counterpart outside Python: a regressor of
             another library, lag transforms, the calendar, strategies with a map for each step. Says what to do instead.
+        MissingExtraError
+            If ONNX is asked for, and the package onnx is not installed.
         ExportError
             If what would be written does not say what this model says.
 
@@ -66,6 +73,6 @@ class CanExport:
             If there is no C compiler to compare with.
         """
         files: list[Path] = from_above("export")(
-            self, path, format, unique_id=unique_id, dtype=dtype, fmi=fmi, sample_time=sample_time
+            self, path, format, unique_id=unique_id, dtype=dtype, fmi=fmi, sample_time=sample_time, horizon=horizon
         )
         return files
