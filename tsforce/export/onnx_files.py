@@ -75,8 +75,8 @@ def _whole(loop: Loop, dtype: str, horizon: int) -> Any:
     state = unrolled.begin(y, future, past)
     steps = []
     for step in range(horizon):
-        x = unrolled.lag_vector(state["lags"], unrolled.reach, step, future, past, y)
-        value, state = unrolled.step(state, x, step)
+        x = unrolled.map_input(state["lags"], unrolled.reach, step, future, past, y)
+        value, state = unrolled.predict_next(state, x, step)
         steps.append(value)
     forecast = graph("Concat", *steps, axis=1)
     words = f"{horizon} steps after the last row of y; rows of future: those of y, then of the steps"
@@ -126,8 +126,8 @@ def _step(loop: Loop, dtype: str) -> Any:
     future = None
     if loop.columns.future_exog:
         future = graph.input("future", _future_rows(loop), len(loop.columns.future_exog))
-    x = unrolled.lag_vector(state["lags"], unrolled.reach, 0, future, None, state["lags"], _future_rows(loop) - 1)
-    value, after = unrolled.step(dict(state), x, None)
+    x = unrolled.map_input(state["lags"], unrolled.reach, 0, future, None, state["lags"], _future_rows(loop) - 1)
+    value, after = unrolled.predict_next(dict(state), x, None)
     outputs: Outputs = {"forecast": (value, (1, unrolled.channels))}
     outputs |= {f"{name}_out": (after[name], shape) for name, shape in shapes.items()}
     return graph.finished(outputs, "step", "one step; X_out goes in as X for the next; future: up to the row predicted")

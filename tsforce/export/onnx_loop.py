@@ -78,7 +78,7 @@ class Unrolled:
             state |= {part: g.repeated(np.zeros(loop.model.cell.width), y) for part in parts}
             encoder = loop.model.encoder if isinstance(loop.model, EncoderDecoder) else loop.model.cell
             for back in range(loop.warm_up, 0, -1):
-                state |= self._cell(encoder, self.lag_vector(fed, loop.length, -back, future, past, y), state)
+                state |= self._cell(encoder, self.map_input(fed, loop.length, -back, future, past, y), state)
         state["lags"] = g.cut(fed, -self.reach, 2**31)
         return state
 
@@ -188,7 +188,7 @@ class Unrolled:
 
     # ---- a step
 
-    def lag_vector(
+    def map_input(
         self, fed: str, n: int, step: int, future: str | None, past: str | None, like: str, rows: int | None = None
     ) -> str:
         """Return what the map reads, (B, D), from `n` fed rows; inputs have `rows` rows before the first step."""
@@ -231,7 +231,7 @@ class Unrolled:
     def _group(self, step: int) -> int:
         return sum(end < step + 1 for end in self.loop.layout.known_until)
 
-    def step(self, state: State, x: str, step: int | None) -> tuple[str, State]:
+    def predict_next(self, state: State, x: str, step: int | None) -> tuple[str, State]:
         """Return the output (B, 1, C) of a step in original units, and what the next one goes on from.
 
         A step of None is one of any number: the first one if ``state["first"]`` is above 0.
