@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import trim_mean
 
 from tests.makers import make_frame, wreck_after
@@ -52,6 +53,26 @@ def series_frame(*series, freq=None):
 
 
 # ---- what is learnt and forecast
+
+
+@pytest.mark.parametrize(("rows", "stays"), [(100, True), (45, False)])
+def test_what_was_chosen_from_nearly_all_rows_is_not_chosen_again(rows, stays):
+    """Three windows of 4 steps leave 88 of 100 rows on trial, and 33 of 45."""
+    df = make_frame((rows, rows))
+    model = fast().fit(df)
+    candidates = {trial.candidate.name: trial.candidate for trial in model._trials_}
+    linear = [name for name in model.members_ if candidates[name].family == "linear"][:2]
+    for name in [*linear, "dynamic_theta", "ets_combined"]:
+        member, candidate = model.members_[name], candidates[name]
+        chosen = candidate.model.clone_unfitted().fit(df[df["ds"] <= rows - 12 * stays], mode=candidate.mode)
+        if name in linear:
+            assert member.ridge_["ridge"].tolist() == chosen.ridge_["ridge"].tolist()
+            # Weights are of all rows.
+            given = {"ridge": float(member.ridge_["ridge"][1]), "prior": member.prior_}
+            own = candidate.model.clone_unfitted().set_params(**given).fit(df, mode="open_loop")
+            torch.testing.assert_close(member.model_.weight[1], own.model_.weight[1], rtol=1e-9, atol=1e-12)
+        else:
+            pd.testing.assert_frame_equal(member.predict_at(df, [rows]), chosen.predict_at(df, [rows]))
 
 
 def test_forecasts_are_those_of_the_members_combined_as_chosen(df, model):

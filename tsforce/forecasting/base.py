@@ -455,6 +455,15 @@ class Forecaster(CanBeSaved, CanExport, ErrorPaths, BaseEstimator):
             copy.set_params(short_series="drop")
         return copy.fit(panel, mode=getattr(self, "mode_", None))
 
+    def _settled(self) -> Any:
+        """Return what a fit on nearly all rows of the same series has settled for one on all; None: nothing."""
+        return None
+
+    def _fit_on(self, panel: Panel, mode: Any, settled: Any) -> Self:
+        """Learn from all rows; `settled` is what a forecaster like this one returned for nearly all of them."""
+        del settled
+        return self.fit(panel, mode=mode)
+
     def _read(self, df: Any, inputs: dict[str, tuple[str, ...]]) -> Panel:
         """Return the panel of a long frame with the named inputs, which may be more than this forecaster's own."""
         if isinstance(df, Panel):

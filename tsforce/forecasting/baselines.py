@@ -120,17 +120,26 @@ class Baseline(SideBySide):
         mode : any
             Accepted so that baselines and models can be fitted alike.
         """
-        del mode
         begin_fit(self, y)
+        return self._fit_on(df, mode, None)
+
+    def _settled(self) -> Any:
+        # A series that was too short to learn from may not be by now.
+        known = self.method in LEARNT and all(part.known.all() for part in self._learnt_)
+        return self._learnt_ if known else None
+
+    def _fit_on(self, panel: Any, mode: Any, settled: Any) -> Self:
+        # States are read from the rows up to a cutoff in any case.
+        del mode
         check_choice("method", self.method, METHODS)
         if not (isinstance(self.n_jobs, int) and self.n_jobs == -1):
             check_count("n_jobs", self.n_jobs, other="-1 for one process per core")
         if self.horizon is not None:
             horizon_of(self)
-        panel = self.read(df)
+        panel = self.read(panel)
         season = season_length_for(self, panel)
         if self.method in LEARNT:
-            self._learnt_ = self._learn(panel, season)
+            self._learnt_ = settled or self._learn(panel, season)
         end_fit(self, panel, season)
         return self
 

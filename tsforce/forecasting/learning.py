@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tsforce.data.panel import Panel
 from tsforce.data.transforms import BoxCox, Log
@@ -54,15 +55,15 @@ class Asked:
     kind : Family or estimator
     mode : str or Forcing
         By its name where it has one.
-    ridge : float or None
-        None: chosen.
+    ridge : float, (S,) float64 or None
+        One for all series, or one for each; None: chosen.
     options : Options
     device : torch.device
     """
 
     kind: Any
     mode: str | Forcing
-    ridge: float | None
+    ridge: float | NDArray[np.float64] | None
     options: Options
     device: torch.device
 
@@ -150,7 +151,7 @@ def _chooses(asked: Asked) -> bool:
     return asked.ridge is None or isinstance(kind, Polynomial) or not (closed and opened)
 
 
-def with_filled_contexts(problem: Problem, ridge: float | None) -> Problem:
+def with_filled_contexts(problem: Problem, ridge: Any) -> Problem:
     """Return a problem whose contexts show a linear model's own outputs where nothing was observed.
 
     Warns

@@ -307,8 +307,22 @@ class NARXForecaster(HasTraining, GoesOn):
             If more than half of the values of a target are missing.
         """
         begin_fit(self, y)
+        return self._fit_on(df, mode, None)
+
+    def _settled(self) -> Any:
+        """Return the penalties by series and a typical one for all others, where they are all that is chosen."""
+        chosen = self.ridge_["ridge"].to_numpy()
+        if self.scope_ != "local" or self.mode_ != "open_loop" or not np.isfinite(chosen).all():
+            return None
+        typical = float(np.quantile(chosen, 0.5, method="lower"))
+        return dict(zip(self.ridge_[self.id_col], chosen.tolist(), strict=True)), typical
+
+    def _fit_on(self, panel: Any, mode: Any, settled: Any) -> Self:
         asked = resolve(self, check_model(self.model), mode, windows_held_out)
-        panel, problem = self._build(df, asked)
+        panel, problem = self._build(panel, asked)
+        if settled is not None:
+            ridge, typical = settled
+            asked = replace(asked, ridge=np.array([ridge.get(name, typical) for name in problem.panel.id_list]))
         fitted = learn(problem, asked, name=self.name, verbose=self.verbose)
         self._store(panel, problem, asked, fitted)
         return self

@@ -179,7 +179,7 @@ def fit_model(
     problem: Problem,
     kind: Family | RowModel,
     mode: str | Forcing,
-    ridge: float | None,
+    ridge: float | FloatArray | None,
     options: Options,
     history: History,
 ) -> Fitted:
@@ -191,9 +191,9 @@ def fit_model(
     kind : Family or RowModel
         A model that is fitted on rows learns under every mode by rounds of data as demonstrator.
     mode : "open_loop", "closed_loop", "curriculum", "auto" or Forcing
-    ridge : float or None
-        Penalty of least squares, which is the whole fit of a linear model in open loop and the start of every other;
-        None: chosen.
+    ridge : float, (S,) float64 or None
+        Penalty of least squares, which is the whole fit of a linear model in open loop and the start of every other,
+        for all series or for each; None: chosen.
     options : Options
     history : History
         Filled.
@@ -258,7 +258,9 @@ def fit_model(
     return Fitted(fit.model, fit.learnt, history, choice, kept)
 
 
-def _ridge_of(problem: Problem, ridge: float | None, history: History, start: Start | None = None) -> RidgeChoice:
+def _ridge_of(
+    problem: Problem, ridge: float | FloatArray | None, history: History, start: Start | None = None
+) -> RidgeChoice:
     """Return the ridge that was given, or one that is chosen; the history is told of choices at an edge."""
     choice = choose_ridge(problem, start) if ridge is None else RidgeChoice.fixed(ridge, problem.panel.n_series)
     if (note := choice.edges(problem.pooled)) is not None:
@@ -267,7 +269,7 @@ def _ridge_of(problem: Problem, ridge: float | None, history: History, start: St
 
 
 def _direct(
-    problem: Problem, kind: Family | RowModel, mode: str | Forcing, ridge: float | None, options: Options,
+    problem: Problem, kind: Family | RowModel, mode: str | Forcing, ridge: float | FloatArray | None, options: Options,
     history: History,
 ) -> Fitted:  # fmt: skip
     """Return a map for every step, on what was observed."""

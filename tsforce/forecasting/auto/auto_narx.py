@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +40,8 @@ __all__ = ["AutoNARX"]
 _MOST_SERIES = {"fast": 1500, "balanced": 5000, "accurate": 20000}
 # Candidates that are heard at most where the choice is the panel's: each is learnt from all series.
 _MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
+# Share of the rows from which what was chosen on trial is not chosen again.
+_NEARLY_ALL = 0.75
 # Ranges of a series beyond what it has shown from which its forecast is called wild, as in the guard of roll-outs.
 _FAR_OUT = 10.0
 
@@ -192,12 +195,13 @@ class AutoNARX(MovesWeights):
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
         still = is_constant(panel)
         weight[:, still], weight[0, still] = 0.0, 1.0
-        self._learn(panel, windows.panel, trials, weight, clock)
+        self._learn(panel, windows, trials, weight, clock)
         clock.end()
         self.leaderboard_ = leaderboard(trials, untried, windows, weight.mean(axis=1))
         self.season_lengths_ = seasons
         self.short_series_: list[Any] = []
-        self._trials_, self._windows_, self._shares_ = trials, windows, weight
+        self._trials_ = [replace(trial, settled=None) for trial in trials]
+        self._windows_, self._shares_ = windows, weight
         end_fit(self, panel, seasons[0])
         return self
 
@@ -236,21 +240,25 @@ class AutoNARX(MovesWeights):
             )
         return trials, untried
 
-    def _learn(self, panel: Panel, some: Panel, trials: Sequence[Trial], weight: FloatArray, clock: Clock) -> None:
+    def _learn(
+        self, panel: Panel, windows: TrialWindows, trials: Sequence[Trial], weight: FloatArray, clock: Clock
+    ) -> None:
         """Fit on all rows what is heard, what is heard most first, as long as there is time."""
-        shares = weight.mean(axis=1)
+        shares, some = weight.mean(axis=1), windows.panel
         # The first one, which forecasts any series, stands in wherever no other can.
         order = [0, *(int(i) for i in np.argsort(-shares, kind="stable") if shares[i] > 0 and i > 0)]
         members: dict[str, Forecaster] = {}
         heard = []
+        # Penalties and smoothing parameters that were chosen from nearly all rows of the same series stay.
+        stays = len(windows.learnt.values) >= _NEARLY_ALL * len(some.values)
         for done, i in enumerate(order):
             candidate = trials[i].candidate
             if len(members) > 1 and not clock.allows_again(trials[i].seconds):
                 continue
             clock.show(f"{candidate.name}, on all rows", done + 1, len(order))
-            members[candidate.name] = fit_quietly(
-                candidate.model, some if candidate.from_some else panel, candidate.mode
-            )
+            rows = some if candidate.from_some else panel
+            settled = trials[i].settled if stays and rows.n_series == some.n_series else None
+            members[candidate.name] = fit_quietly(candidate.model, rows, candidate.mode, settled)
             heard.append(i)
         self.members_ = members
         self._weight_ = weight[heard]

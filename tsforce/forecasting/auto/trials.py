@@ -185,6 +185,8 @@ class Trial:
         Of its fit and forecasts on trial.
     failure : str
         Why it fitted nothing; empty if it did.
+    settled : any
+        What learning again from all rows of the same series need not choose again.
     """
 
     candidate: Candidate
@@ -194,27 +196,30 @@ class Trial:
     cpu_seconds: float
     seconds: float
     failure: str = ""
+    settled: Any = None
 
 
 def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Trial:
     """Return the errors of a candidate that has learnt from the rows before the first cutoff of each series."""
     cpu, wall = time.process_time(), time.perf_counter()
     fits, yhat, failure = np.zeros(windows.panel.n_series, dtype=bool), np.full_like(windows.truth, np.nan), ""
+    settled = None
     # What a candidate runs into is a matter of the choice, which sees its errors: nobody has to act on it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            fits, yhat = _forecasts(candidate, windows, horizon)
+            model = fit_quietly(candidate.model, windows.learnt, candidate.mode)
+            fits, yhat = _forecasts(model, windows, horizon)
+            settled = model._settled()
         except (TsforceError, np.linalg.LinAlgError) as error:
             failure = str(error)
     errors = windows.errors_of(yhat)
-    return Trial(candidate, yhat, errors, fits, time.process_time() - cpu, time.perf_counter() - wall, failure)
+    return Trial(candidate, yhat, errors, fits, time.process_time() - cpu, time.perf_counter() - wall, failure, settled)
 
 
-def _forecasts(candidate: Candidate, windows: TrialWindows, horizon: int) -> tuple[Any, FloatArray]:
-    """Return which series a candidate fits, (S,), and its forecasts of all windows, (W, H, C)."""
+def _forecasts(model: Forecaster, windows: TrialWindows, horizon: int) -> tuple[Any, FloatArray]:
+    """Return which series a fitted candidate fits, (S,), and its forecasts of all windows, (W, H, C)."""
     yhat = np.full_like(windows.truth, np.nan)
-    model = fit_quietly(candidate.model, windows.learnt, candidate.mode)
     out = set(left_out(model))
     fits = np.array([name not in out for name in windows.panel.id_list])
     # A pooled map forecasts any series, but knows nothing where lags find no rows.
@@ -226,11 +231,20 @@ def _forecasts(candidate: Candidate, windows: TrialWindows, horizon: int) -> tup
     return fits, yhat
 
 
-def fit_quietly(model: Forecaster, panel: Panel, mode: Any) -> Forecaster:
-    """Return a fitted clone; what it would warn of is a matter of the choice, which sees its errors."""
+def fit_quietly(model: Forecaster, panel: Panel, mode: Any, settled: Any = None) -> Forecaster:
+    """Return a fitted clone; what it would warn of is a matter of the choice, which sees its errors.
+
+    Parameters
+    ----------
+    model : Forecaster
+    panel : Panel
+    mode : str, Forcing or None
+    settled : any
+        As in `Trial`; None: all is chosen.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.clone_unfitted().fit(panel, mode=mode)
+        return model.clone_unfitted()._fit_on(panel, mode, settled)
 
 
 def rows_read(model: Forecaster) -> int:

@@ -94,8 +94,8 @@ class RidgeChoice:
         return f"ridge: of {who}, {'; '.join(parts)}." if parts else None
 
     @staticmethod
-    def fixed(ridge: float, n_series: int) -> RidgeChoice:
-        """Return the choice that was none."""
+    def fixed(ridge: float | FloatArray, n_series: int) -> RidgeChoice:
+        """Return the choice that was none, of one penalty for all series or one for each."""
         nothing = np.full((len(CANDIDATES), n_series), np.nan)
         return RidgeChoice(np.full(n_series, ridge), np.zeros(n_series, dtype=np.int64), nothing)
 
