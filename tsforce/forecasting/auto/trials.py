@@ -244,7 +244,8 @@ def fit_quietly(model: Forecaster, panel: Panel, mode: Any, settled: Any = None)
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.clone_unfitted()._fit_on(panel, mode, settled)
+        clone = model.clone_unfitted()
+        return clone.fit(panel, mode=mode) if settled is None else clone._fit_on(panel, mode, settled)
 
 
 def rows_read(model: Forecaster) -> int:
