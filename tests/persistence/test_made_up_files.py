@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 
 import tsforce
 from tests.makers import make_frame
-from tests.persistence.mutations import arrays_file, arrays_of, members_of, mutated, zipped
+from tests.persistence.mutations import arrays_file, arrays_of, at, members_of, mutated, zipped
 from tsforce import Baseline, Difference, Log, NARXForecaster
 from tsforce.errors import PersistenceError
 from tsforce.persistence.saved_file import FORMAT
@@ -154,6 +154,30 @@ def test_a_model_that_no_longer_comes_to_its_forecasts_is_refused_with_the_versi
     other = {"model.json": json.dumps(head).encode(), "arrays.safetensors": arrays_file(header, rest)}
     with pytest.raises(PersistenceError, match=r"does not come to the forecasts .* saved with numpy 1.0 \(now 2"):
         loaded(zipped(members | other), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("history_ state frame index range_index 1", "columns are not as long as its index"),
+        ("_rolling_ state context_length", "a context of 30000000 rows is longer than all"),
+        ("_rows_ state clock state step", "a calendar of .* steps is none"),
+        ("horizon", None),
+    ],
+)
+def test_numbers_that_would_take_memory_or_time_without_end_are_refused_or_not_followed(path, words, tmp_path):
+    model = NARXForecaster(3, 4, mode="open_loop").fit(make_frame((40, 30), freq="MS"))
+    model.save(tmp_path / "model")
+    members = members_of((tmp_path / "model").read_bytes())
+    head = json.loads(members["model.json"])
+    *inner, last = [int(key) if key.isdecimal() else key for key in path.split()]
+    at(head["model"]["state"], inner)[last] = 30_000_000
+    data = zipped(members | {"model.json": json.dumps(head).encode()})
+    if words is None:
+        assert loaded(data, tmp_path).horizon == 30_000_000
+        return
+    with pytest.raises(PersistenceError, match=words):
+        loaded(data, tmp_path)
 
 
 def test_no_file_is_a_file_not_found(tmp_path):

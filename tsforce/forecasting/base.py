@@ -39,7 +39,7 @@ from tsforce.forecasting.parts import (
     score_season_length,
     values_of,
 )
-from tsforce.forecasting.saving import CanBeSaved, shown_series, with_inputs_ahead
+from tsforce.forecasting.saving import MOST_SHOWN, CanBeSaved, shown_series, with_inputs_ahead
 from tsforce.forecasting.with_level import with_level
 from tsforce.scoring.metrics import error_scale, mean_in_scales, sum_by
 
@@ -444,7 +444,7 @@ class Forecaster(CanBeSaved, CanExport, ErrorPaths, BaseEstimator):
         rows = getattr(self, "_rows_", None)
         if rows is None:
             return np.empty(0)
-        panel, steps = shown_series(rows), own_horizon(self) or self.season_length_
+        panel, steps = shown_series(rows), min(own_horizon(self) or self.season_length_, MOST_SHOWN)
         yhat = self._numbers(with_inputs_ahead(panel, steps), panel.last_rows(), steps)
         return values_of(self, self.write(panel, yhat), steps)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tsforce.data.common_scale import CommonScale
 from tsforce.data.frame import series_frame
-from tsforce.data.panel import Panel, WindowIndex
+from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.data.transforms import Difference, MeanScale, Standardize, Transform
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family, Polynomial
@@ -34,6 +34,7 @@ from tsforce.forecasting.goes_on import GoesOn
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
 from tsforce.forecasting.parts import begin_fit, end_fit, season_length_for
 from tsforce.forecasting.rolling import Rolling
+from tsforce.forecasting.saving import check_context
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.constant import grows
 from tsforce.training.fit import LINEAR, Fitted
@@ -503,6 +504,10 @@ class NARXForecaster(HasTraining, GoesOn):
             If a transform had to move an observed value.
         """
         return self._predict(horizon, future_df=future_df, history=history, level=level)
+
+    def _shown(self) -> FloatArray:
+        check_context(self._rolling_.context_length, int(self._rows_.lengths.max(initial=0)))
+        return super()._shown()
 
     def _ridge_of_maps(self) -> Any:
         return None if self._rolling_.pooled else self.ridge_["ridge"].to_numpy()

@@ -13,12 +13,16 @@ from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError
 from tsforce.persistence.saved_file import save
 
-__all__ = ["CanBeSaved", "check_rows_kept", "shown_series", "with_inputs_ahead"]
+__all__ = ["MOST_SHOWN", "CanBeSaved", "check_context", "check_rows_kept", "shown_series", "with_inputs_ahead"]
 
 # Of what is learnt from, all that no forecast reads: rows, and what was tried on them.
 _TRAINING_ROWS = frozenset({"_learnt_from_", "_moments_", "_residual_rows_", "_trials_", "_windows_", "_shares_"})
+#: Steps of a forecast that stand in a file, at most: a horizon of millions in a file made up would never end.
+MOST_SHOWN = 100
 # Series whose forecasts stand in a file, and rows of each that they are made of, at most.
 _SHOWN, _SHOWN_ROWS = 8, 2000
+# Rows of a context that need no series as long, and points of a calendar: 400 years of business hours.
+_LONG, _MOST_POINTS = 100_000, 2**20
 
 
 class CanBeSaved:
@@ -80,11 +84,20 @@ def check_rows_kept(model: Any, name: str, call: str) -> None:
 
 def shown_series(panel: Panel) -> Panel:
     """Return the last rows of the first and last series of a panel, and of some between."""
+    last = panel.start + panel.clock.step * (panel.lengths + MOST_SHOWN)
+    if panel.clock.offset is not None and last.max(initial=0) > _MOST_POINTS:
+        raise ArgumentError(f"a calendar of {last.max()} steps is none.")
     some = np.unique(np.linspace(0, panel.n_series - 1, min(_SHOWN, panel.n_series)).astype(np.int64))
     shown = panel.windows(WindowIndex(some, panel.lengths[some] - 1), length=_SHOWN_ROWS)
     # Rows that go on from those of the model would bring all of these back: as if some were missing in between.
     later = np.where(shown.lengths < panel.lengths[some], panel.lengths[some] + 1, 0)
     return replace(shown, start=np.where(later > 0, panel.start[some] + later * panel.clock.step, shown.start))
+
+
+def check_context(context_length: int, longest: int = 0) -> None:
+    """Raise if a context is longer than any that rows were there for: each window of a forecast takes that memory."""
+    if context_length > max(_LONG, 2 * longest):
+        raise ArgumentError(f"a context of {context_length} rows is longer than all that was learnt from.")
 
 
 def with_inputs_ahead(panel: Panel, horizon: int) -> Panel:

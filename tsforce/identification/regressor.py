@@ -20,7 +20,7 @@ from tsforce.forecasting.exportable import CanExport
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, solver_of, store
 from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
-from tsforce.forecasting.saving import CanBeSaved
+from tsforce.forecasting.saving import CanBeSaved, check_context
 from tsforce.forecasting.training_options import HasTraining, takes_old_names, training_of
 from tsforce.identification.asked_lags import check_output_lags, lags_by_input, said_lags
 from tsforce.identification.gaps_in_records import check_no_gaps
@@ -462,6 +462,7 @@ class NARXRegressor(CanBeSaved, CanExport, RegressorMixin, HasTraining, HasUpdat
         return float(r2_score(targets[scored], yhat[scored], sample_weight=weight))
 
     def _shown(self) -> FloatArray:
+        check_context(self._rolling_.context_length)
         coder, rows = self._rolling_.coder, np.arange(_SHOWN)[:, None]
         X = self.x_mean_ + (0.0 if coder is None else coder.spread) * np.sin(rows * (1 + np.arange(len(self.x_mean_))))
         return np.asarray(self.simulate([X], "rest").y)

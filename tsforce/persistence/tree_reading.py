@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -178,6 +179,9 @@ class Reader:
     def _frame(self, node: Any, path: str) -> Any:
         index = self.of(node["index"], f"{path}.index")
         columns = {name: self._column(part, f"{path}.{name}") for name, part in node["frame"]}
+        # pandas would make as many rows as the index has.
+        if any(len(column) != len(index) for column in columns.values()):
+            raise PersistenceError("its columns are not as long as its index.")
         return pd.DataFrame(columns, index=index)
 
     def _stamp(self, node: Any, path: str) -> Any:
@@ -194,7 +198,7 @@ class Reader:
             raise PersistenceError(f"there is no array {node!r}, or it was read before.")
         array = self.arrays.pop(node["array"])
         if "view" in node:
-            if not str(node["view"]).startswith(("<M8", "<m8")):
+            if not re.fullmatch(r"<[mM]8\[(\d*)[a-zA-Z]+\]", str(node["view"])):
                 raise PersistenceError(f"{node['view']!r} is no dtype of stamps.")
             array = array.view(node["view"])
         return array.transpose(np.argsort(node["order"])) if "order" in node else array
