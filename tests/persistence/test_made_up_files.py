@@ -162,10 +162,10 @@ def test_a_model_that_no_longer_comes_to_its_forecasts_is_refused_with_the_versi
         ("history_ state frame index range_index 1", "columns are not as long as its index"),
         ("_rolling_ state context_length", "a context of 30000000 rows is longer than all"),
         ("_rows_ state clock state step", "a calendar of .* steps is none"),
-        ("horizon", None),
+        ("horizon", "does not come to the forecasts"),
     ],
 )
-def test_numbers_that_would_take_memory_or_time_without_end_are_refused_or_not_followed(path, words, tmp_path):
+def test_numbers_that_would_take_memory_or_time_without_end_are_refused(path, words, tmp_path):
     model = NARXForecaster(3, 4, mode="open_loop").fit(make_frame((40, 30), freq="MS"))
     model.save(tmp_path / "model")
     members = members_of((tmp_path / "model").read_bytes())
@@ -173,9 +173,6 @@ def test_numbers_that_would_take_memory_or_time_without_end_are_refused_or_not_f
     *inner, last = [int(key) if key.isdecimal() else key for key in path.split()]
     at(head["model"]["state"], inner)[last] = 30_000_000
     data = zipped(members | {"model.json": json.dumps(head).encode()})
-    if words is None:
-        assert loaded(data, tmp_path).horizon == 30_000_000
-        return
     with pytest.raises(PersistenceError, match=words):
         loaded(data, tmp_path)
 
