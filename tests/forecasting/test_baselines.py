@@ -17,8 +17,12 @@ from tsforce.forecasting import baselines, learnt_baselines
 from tsforce.forecasting.baselines import METHODS
 from tsforce.forecasting.learnt_baselines import LEARNT
 
+each = pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=pytest.mark.slow) if m == "arima" else m for m in METHODS]
+)
 
-@pytest.mark.parametrize("method", METHODS)
+
+@each
 def test_predict_at_equals_the_loop_of_the_base_class(method):
     df = make_frame((60, 45, 30))
     model = Baseline(method, horizon=9, season_length=7).fit(df)
@@ -27,7 +31,7 @@ def test_predict_at_equals_the_loop_of_the_base_class(method):
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each
 def test_chunks_of_history_change_nothing(method, monkeypatch):
     df = make_frame((60, 45, 30))
     model = Baseline(method, horizon=9, season_length=7).fit(df)
@@ -36,7 +40,7 @@ def test_chunks_of_history_change_nothing(method, monkeypatch):
     pd.testing.assert_frame_equal(model.predict_at(df, [20, 25, 30]), whole, check_exact=True)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each
 def test_rows_after_the_cutoff_change_no_bit(method):
     df = make_frame((60, 45, 30))
     model = Baseline(method, horizon=9, season_length=7).fit(df)
@@ -103,7 +107,8 @@ def test_history_of_any_series_is_enough():
 # ---- methods that learn
 
 AIR = load("airpassengers")
-SMOOTHED = tuple(LEARNT)
+SMOOTHED = tuple(method for method in LEARNT if method != "arima")
+learning = pytest.mark.parametrize("method", [*SMOOTHED, pytest.param("arima", marks=pytest.mark.slow)])
 
 
 def awkward():
@@ -147,7 +152,7 @@ def test_theta_repeats_the_zeros_of_a_position_that_never_had_anything_else():
     assert fc["theta"][[0, 1, 2, 4, 5, 6]].between(4.5, 6.5).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@each
 def test_forecasts_are_the_same_in_any_unit(method):
     # A series whose forecasts do depend on it where statsmodels estimates the initial states.
     df = make_frame((72,)).assign(y=200 + np.random.default_rng(3).normal(size=72).cumsum().cumsum())
@@ -185,7 +190,7 @@ def test_awkward_series_are_forecast_in_silence_and_those_left_to_naive2_are_cou
     assert fc.attrs["fallbacks"] == 4
 
 
-@pytest.mark.parametrize("method", SMOOTHED)
+@learning
 def test_fallbacks_are_counted_per_window(method):
     df = one_series([*[3.0] * 20, 4.0, 5.0, 6.0])
     fc = Baseline(method, horizon=2).fit(df).predict_at(df, [1, 5, 19, 21, 22])
@@ -193,7 +198,7 @@ def test_fallbacks_are_counted_per_window(method):
     assert "fallbacks" not in Baseline("naive2", horizon=2).fit(df).predict().attrs
 
 
-@pytest.mark.parametrize("method", SMOOTHED)
+@learning
 def test_forecasts_that_are_not_finite_are_left_to_naive2(method, monkeypatch):
     nowhere = LEARNT[method]._replace(forecasts=lambda values, indptr, horizon, *_: np.full((1, horizon), np.inf))
     monkeypatch.setitem(LEARNT, method, nowhere)
@@ -202,7 +207,7 @@ def test_forecasts_that_are_not_finite_are_left_to_naive2(method, monkeypatch):
     assert fc.attrs["fallbacks"] == 1
 
 
-@pytest.mark.parametrize("method", SMOOTHED)
+@learning
 def test_an_exact_season_is_repeated_although_no_optimiser_can_improve_on_it(method):
     fc = Baseline(method, horizon=6, season_length=4).fit(one_series(awkward()["exact_season"])).predict()
     np.testing.assert_allclose(fc[method], [1, 2, 3, 5, 1, 2], rtol=1e-9)
@@ -218,7 +223,7 @@ def test_a_bug_is_not_taken_for_a_failed_fit(monkeypatch):
         Baseline("theta", horizon=5).fit(AIR).predict()
 
 
-@pytest.mark.parametrize("method", SMOOTHED)
+@learning
 def test_what_fit_learnt_stays_and_the_rest_is_read_from_the_rows_up_to_the_cutoff(method):
     df = make_frame((80, 70))
     model = Baseline(method, horizon=5, season_length=7).fit(df.query("ds < 50"))
@@ -235,7 +240,7 @@ def test_what_fit_learnt_stays_and_the_rest_is_read_from_the_rows_up_to_the_cuto
     np.testing.assert_allclose(model.predict_at(other, [60])[method], anew[method], rtol=1e-9)
 
 
-@pytest.mark.parametrize("method", SMOOTHED)
+@learning
 def test_a_series_that_taught_fit_nothing_is_learnt_once_it_has_rows(method):
     df = make_frame((40,))
     model = Baseline(method, horizon=3, season_length=1).fit(df[:3])
@@ -247,7 +252,7 @@ def test_a_series_that_taught_fit_nothing_is_learnt_once_it_has_rows(method):
 
 
 @pytest.mark.parametrize("rows", [4, 9, 10, 12, 15, 16, 23])
-@pytest.mark.parametrize("method", SMOOTHED)
+@learning
 def test_a_season_too_long_for_the_rows_is_left_out(method, rows):
     df = make_frame((rows,), season=12)
     fc = Baseline(method, horizon=14, season_length=12).fit(df).predict()
@@ -255,7 +260,7 @@ def test_a_season_too_long_for_the_rows_is_left_out(method, rows):
     pd.testing.assert_frame_equal(fc, want, check_exact=True)
 
 
-@pytest.mark.parametrize("method", SMOOTHED)
+@learning
 def test_two_processes_give_the_bits_of_one(method):
     df = make_frame((40, 30))
     one, two = (

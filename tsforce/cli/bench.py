@@ -23,7 +23,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that all competitions share."""
     for option in reversed(
         (
-            names_option("--models", help="Names joined by commas; all by default. `tsforce bench list` shows them."),
+            names_option(
+                "--models", help="Names joined by commas; all but arima by default. `tsforce bench list` shows them."
+            ),
             names_option("--modes", default="auto", help="How models are trained, joined by commas."),
             seeds_option(1),
             threads_option,
@@ -100,14 +102,14 @@ def _run(
     out: Path | None,
 ) -> None:
     from tsforce.bench import run, set_threads
-    from tsforce.cli.model_names import entries, model_names
+    from tsforce.cli.model_names import entries, usual_names
     from tsforce.data.datasets import COMPETITIONS
     from tsforce.datasets import load_competition
     from tsforce.report import leaderboard, show
 
     set_threads(threads)
     loaded = load_competition(competition, group, data)
-    chosen = entries(names(models, model_names()), names(modes, ()), loaded)
+    chosen = entries(names(models, usual_names()), names(modes, ()), loaded)
     folder = out or Path("build") / "bench" / f"{competition}-{group}"
     with Progress() as progress:
         frame = run(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tsforce import Forecaster
     from tsforce.datasets import Competition
 
-__all__ = ["ALIASES", "DEFAULT", "SETTABLE", "entries", "flags", "make", "model_names"]
+__all__ = ["ALIASES", "DEFAULT", "SETTABLE", "entries", "flags", "make", "model_names", "usual_names"]
 
 ALIASES = {"linear": "linear-local"}
 #: The model that nobody named: ``AutoNARX`` with its own defaults, whatever they are; and what is taken in its place
@@ -45,6 +45,11 @@ def model_names() -> tuple[str, ...]:
     from tsforce.forecasting.baselines import METHODS
 
     return (*METHODS, DEFAULT, *_MODELS)
+
+
+def usual_names() -> tuple[str, ...]:
+    """Return the names that a bench runs by default: all but the one that takes hours where the others take minutes."""
+    return tuple(name for name in model_names() if name != "arima")
 
 
 def entries(names: list[str], modes: list[str], competition: Competition) -> list[tuple[str, Forecaster, str | None]]:

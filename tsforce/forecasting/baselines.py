@@ -26,19 +26,21 @@ _CHUNK_ROWS = 4_000_000
 
 
 class Baseline(SideBySide):
-    """A reference forecast: naive, seasonal naive, drift, the M competitions' Naive2, Theta, exponential smoothing.
+    """A reference forecast: naive, seasonal naive, drift, the M competitions' Naive2, Theta, smoothing, ARIMA.
 
     Parameters
     ----------
-    method : "naive", "seasonal_naive", "drift", "naive2", "theta", "dynamic_theta", "ets", "ets_combined" or "ces"
-        Formulas and sources: ``tsforce.scoring.naive``; of "theta", "dynamic_theta" (the dynamic optimised Theta
-        model), "ets" (the exponential smoothing model of lowest AICc), "ets_combined" (the mean of all such models,
-        the likelier the heavier, which forecasts better) and "ces" (complex exponential smoothing without a season or
-        with one of three kinds, by AICc): ``tsforce.smoothing``. Of these five, `fit` learns the
-        smoothing parameters, all series side by side, some thousand per second; level, trend and season are read from
-        the rows up to each cutoff. A series that `fit` could learn nothing of, or did not see, is learnt from its own
-        rows up to the cutoff. Naive2 answers for windows of fewer than 4 rows or of equal values, or with too few rows
-        for the model that was learnt; ``attrs["fallbacks"]`` of the forecasts counts such windows.
+    method : str
+        "naive", "seasonal_naive", "drift", "naive2": ``tsforce.scoring.naive`` has formulas and sources. "theta",
+        "dynamic_theta" (the dynamic optimised Theta model), "ets" (the exponential smoothing model of lowest AICc),
+        "ets_combined" (the mean of all such models, the likelier the heavier, which forecasts better), "ces" (complex
+        exponential smoothing without a season or with one of three kinds, by AICc): ``tsforce.smoothing``, all series
+        side by side, some thousand per second. "arima" (the seasonal ARIMA model of lowest AICc of six): statsmodels,
+        one series after another, a third of a second each and one or two with a season of 12, for small panels. Of
+        those from "theta" on, `fit` learns the parameters; level, trend and season are read from the rows up to each
+        cutoff. A series that `fit` could learn nothing of, or did not see, is learnt from its own rows up to the
+        cutoff. Naive2 answers for windows of fewer than 4 rows or of equal values, or with too few rows for the model
+        that was learnt; ``attrs["fallbacks"]`` of the forecasts counts such windows.
     horizon : int, optional
         Steps that ``predict`` gives by default; one season without it, with a warning.
     season_length : int, optional
@@ -47,8 +49,8 @@ class Baseline(SideBySide):
     alias : str, optional
         Name of the forecast's column; the method's name by default.
     n_jobs : int
-        Processes among which `fit` shares the series, 2,000 at a time, where it learns anything; -1 for one per core.
-        The numbers are the same.
+        Processes among which `fit` shares the series, 2,000 (of "arima" 20) at a time, where it learns anything; -1 for
+        one per core. The numbers are the same.
     verbose : bool
         Whether such a `fit` counts the finished series on stderr.
     id_col, time_col, target_col : str

@@ -1,4 +1,4 @@
-"""Reference methods that learn something of each series: Theta and exponential smoothing."""
+"""Reference methods that learn something of each series: Theta, exponential and complex smoothing, ARIMA."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsforce.data.panel import IntArray, ragged_rows
+from tsforce.forecasting.arima import arima_forecasts, fit_arima
 from tsforce.scoring.naive import naive2
 from tsforce.smoothing.ces import ces_forecasts, fit_ces
 from tsforce.smoothing.ets import ets_forecasts, fit_ets
@@ -21,16 +22,17 @@ __all__ = ["LEARNT", "Learnt", "learn", "learnt_forecasts"]
 
 Floats = NDArray[np.float64]
 
-# Learnt at once, and by one process.
-_SERIES = 2000
+# Learnt at once, and by one process: of methods that take all series side by side, and one after another.
+_SERIES, _ONE_BY_ONE = 2000, 20
 _FEWEST_ROWS = 4
 
 
 class Learnt(NamedTuple):
-    """A method: what it learns of each series, and what it forecasts with that."""
+    """A method: what it learns of each series, what it forecasts with that, and how many it learns at once at most."""
 
     fit: Callable[..., Any]
     forecasts: Callable[..., Floats]
+    at_once: int = _SERIES
 
 
 LEARNT = {
@@ -39,6 +41,7 @@ LEARNT = {
     "ets": Learnt(fit_ets, ets_forecasts),
     "ets_combined": Learnt(partial(fit_ets, combined=True), ets_forecasts),
     "ces": Learnt(fit_ces, ces_forecasts),
+    "arima": Learnt(fit_arima, arima_forecasts, _ONE_BY_ONE),
 }
 
 
@@ -62,19 +65,20 @@ def learn(
 
     Returns
     -------
-    Theta, Smoothing or ComplexSmoothing
+    Theta, Smoothing, ComplexSmoothing or Arima
         A tuple of arrays, (S, ...) each.
     """
     from joblib import Parallel, delayed
 
     n_series = len(indptr) - 1
-    firsts = range(0, max(n_series, 1), _SERIES)
-    jobs = (delayed(_learn_some)(method, values, indptr[i : i + _SERIES + 1], season_length) for i in firsts)
+    at_once = LEARNT[method].at_once
+    firsts = range(0, max(n_series, 1), at_once)
+    jobs = (delayed(_learn_some)(method, values, indptr[i : i + at_once + 1], season_length) for i in firsts)
     parts = []
     for part in Parallel(n_jobs=n_jobs, return_as="generator")(jobs):
         parts.append(part)
         if verbose:
-            done = min(len(parts) * _SERIES, n_series)
+            done = min(len(parts) * at_once, n_series)
             end = "\n" if done == n_series else ""
             sys.stderr.write(f"\r{method}: {done} of {n_series} series\x1b[K{end}")
             sys.stderr.flush()
@@ -101,7 +105,7 @@ def learnt_forecasts(
     indptr : (W + 1,) int64
     horizon : int
     season_length : int
-    learnt : Theta, Smoothing or ComplexSmoothing
+    learnt : Theta, Smoothing, ComplexSmoothing or Arima
     place : (W,) int64
         Which of the series in `learnt` each window is of; -1 for none.
 

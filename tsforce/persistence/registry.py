@@ -40,6 +40,7 @@ _ROOMS = {
     "tsforce.dynamics.window_statistics": "_AtLag",
     "tsforce.dynamics.wrappers": "ParallelSampling RollOutLength StepWeights",
     "tsforce.forecasting.adapters": "RegressorModel",
+    "tsforce.forecasting.arima": "Arima",
     "tsforce.forecasting.auto.auto_narx": "AutoNARX",
     "tsforce.forecasting.auto.candidates": "Candidate",
     "tsforce.forecasting.auto.trials": "Trial TrialWindows",
