@@ -177,7 +177,7 @@ class Baseline(SideBySide):
         rows, names = now.counts, tuple(now.panel.id_list[now.n_known :])
         if not rows.any():
             return Update(self.name, 0, 0, "state")
-        before = error_at_new_rows(self, now, self.season_length_)
+        before = error_at_new_rows(self, now)
         if names and self.method in LEARNT:
             fresh = self._learn(now.panel.take(np.arange(now.n_known, now.panel.n_series)), self.season_length_)
             self._learnt_ = [

@@ -141,7 +141,7 @@ class GoesOn(DrawsPaths):
             moments, before = self._grown_moments(now, new, share)
             model: Any = moments.solve(new.tail, self._rows_of_groups(new)).to(self._rolling_.model.weight.dtype)
         elif self.strategy == "recursive" and isinstance(asked.kind, Family):
-            before = error_at_new_rows(self, now, self.season_length_)
+            before = error_at_new_rows(self, now)
             problem, learnt = self._whole(asked, now, new)
             ridge = np.resize(self.ridge_["ridge"].to_numpy(), now.panel.n_series)
             model, way = self._rolling_.model, "least squares" if squares else "steps"
@@ -179,7 +179,7 @@ class GoesOn(DrawsPaths):
         return Update(self.name, int(rows.sum()), int((rows > 0).sum()), way, new, change, before)
 
     def _fit_again(self, now: Grown) -> Update:
-        before = error_at_new_rows(self, now, self.season_length_)
+        before = error_at_new_rows(self, now)
         panel = now.panel
         if len(panel.filled):
             panel = replace(panel, filled=np.empty((0, 0)))
@@ -235,7 +235,7 @@ class GoesOn(DrawsPaths):
             moments = moments.add(own, x, y, weight)
         before = float("nan")
         if errors:
-            before = in_scales(np.concatenate(errors), now, np.concatenate(series), self.season_length_)
+            before = in_scales(np.concatenate(errors), self, np.concatenate(series))
         return moments, before
 
     def _errors(self, new: _Rows, batch: Any, cutoffs: IntArray, x: torch.Tensor) -> FloatArray:

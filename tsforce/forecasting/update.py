@@ -12,7 +12,7 @@ from tsforce.data.panel import FloatArray, WindowIndex, ragged_rows
 from tsforce.errors import abbreviate
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.side_by_side import forecasts_at
-from tsforce.scoring.metrics import error_scale, mean_in_scales
+from tsforce.scoring.metrics import mean_in_scales
 
 __all__ = ["Update", "error_at_new_rows", "in_scales"]
 
@@ -69,20 +69,21 @@ class Update:
         return " ".join(words)
 
 
-def in_scales(errors: FloatArray, now: Grown, series: Any, season_length: int) -> float:
-    """Return the mean over series of absolute errors (W, C) of windows, in units of the rows before; NaN without."""
-    panel = now.panel
-    scale = error_scale(panel.values, panel.indptr, season_length, np.maximum(now.first, 1))
+def in_scales(errors: FloatArray, model: Forecaster, series: Any) -> float:
+    """Return the mean over series of absolute errors (W, C), in the scales of a fitted forecaster; NaN without.
+
+    `series` (W,) are positions among the series that it was fitted to.
+    """
+    scale = np.array(list(model._naive_scale_.values()))
     relative = mean_in_scales(errors, scale[series])
     known = np.isfinite(relative)
     if not known.any():
         return float("nan")
-    count = np.bincount(series[known], minlength=panel.n_series)
-    total = np.bincount(series[known], relative[known], minlength=panel.n_series)
+    count, total = np.bincount(series[known]), np.bincount(series[known], relative[known])
     return float((total[count > 0] / count[count > 0]).mean())
 
 
-def error_at_new_rows(model: Forecaster, now: Grown, season_length: int) -> float:
+def error_at_new_rows(model: Forecaster, now: Grown) -> float:
     """Return the one-step error of a fitted forecaster at the last new rows of the series it knows."""
     panel, known = now.panel, np.arange(now.n_known)
     counts = np.minimum(now.counts[known], _MOST)
@@ -94,4 +95,4 @@ def error_at_new_rows(model: Forecaster, now: Grown, season_length: int) -> floa
         return float("nan")
     yhat = forecasts_at(model, panel, index, 1)[:, 0]
     truth = panel.values[panel.indptr[index.series] + index.rows + 1]
-    return in_scales(np.abs(truth - yhat), now, index.series, season_length)
+    return in_scales(np.abs(truth - yhat), model, index.series)
