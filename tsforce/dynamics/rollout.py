@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tsforce.dynamics.forcing import ClosedLoop, Forcing, Moment, blend
 from tsforce.dynamics.lags import Inputs, known_inputs, lag_vector, lag_vectors
-from tsforce.dynamics.models.base import Corrects, StepModel, WarmsUp
+from tsforce.dynamics.models.base import Corrects, Pick, StepModel, WarmsUp
 from tsforce.errors import MissingTruthError
 
 __all__ = ["rollout"]
@@ -27,6 +27,8 @@ def rollout(
     bounds: tuple[Tensor, Tensor] | None = None,
     inputs: Inputs | None = None,
     shocks: Tensor | None = None,
+    pick: Pick | None = None,
+    laws: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Predict every step of the horizon, feeding back what `forcing` chooses.
 
@@ -54,11 +56,17 @@ def rollout(
         What is known beside the target (see ``lags.known_inputs``), where the model's layout has such columns.
     shocks : (G, B, H, C), optional
         Added to the output of each step, before the guard and before it is fed back; model units.
+    pick : Pick, optional
+        Says what stands for the output of each step, before the guard and before it is fed back, from the parameters
+        of a model's head: a draw, say. By default the first of them, the point.
+    laws : bool
+        Whether to return all parameters of the head, as the model says them.
 
     Returns
     -------
     yhat : (G, B, H, C)
-        Outputs, shocks included, *before* any of them was replaced by an observed value, model units.
+        Outputs, shocks included, *before* any of them was replaced by an observed value, model units. With `laws`
+        (G, B, H, C, P).
     fed_share : (G, B, H, C) or None
         Share of truth that was fed back at each step; None means none, a closed loop.
 
@@ -123,6 +131,10 @@ def rollout(
         x = lag_vector(model.layout, fed, length + h, now[h], on_lags)
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
+        if pick is not None:
+            yhat, parents = pick(h, output)
+            if parents is not None:
+                fed, state = _of_parents(fed, parents), _of_parents(state, parents)
         if shocks is not None:
             yhat = yhat + shocks[:, :, h]
         if bounds is not None:
@@ -131,7 +143,7 @@ def rollout(
             if bool(lost.any()):
                 overflown = lost & x.isfinite().all(dim=2, keepdim=True)
                 yhat = torch.where(overflown, fed[:, :, length + h - 1], yhat)
-        outputs.append(yhat)
+        outputs.append(output if laws else yhat)
         if h + 1 == horizon:
             break
         # Outputs are returned with their gradient; what is cut or scaled is the path through the buffer.
@@ -144,6 +156,13 @@ def rollout(
             truth = torch.where(a > 0, future[:, :, h], 0.0)
             fed[:, :, length + h] = blend(a, truth, own)
     return torch.stack(outputs, dim=2), share
+
+
+def _of_parents(state: Any, parents: Tensor) -> Any:
+    """Return a buffer (G, B, ...) or a state of other windows of each group, (G, B)."""
+    if isinstance(state, tuple):
+        return tuple(_of_parents(part, parents) for part in state)
+    return state[torch.arange(len(parents))[:, None], parents] if isinstance(state, Tensor) else state
 
 
 def _detached(state: Any) -> Any:

@@ -34,7 +34,7 @@ from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import Training, training_of
 from tsforce.training.fit import LINEAR, PRESETS, SOLVERS, Fitted, Options, fit_model
 from tsforce.training.history import History
-from tsforce.training.losses import LOSSES
+from tsforce.training.losses import HEAD_LOSSES, LOSSES
 from tsforce.training.missing import seasonal_fill
 from tsforce.training.problem import Problem
 from tsforce.training.solvers import levenberg_marquardt
@@ -103,7 +103,7 @@ def _options(estimator: Any, training: Training, n_validation: Callable[[Any], i
         max_steps=None if steps is None else check_count("max_steps", steps, other="None"),
         batch_size=None if batch == "auto" else check_count("batch_size", batch, other="'auto'"),
         learning_rate=check_number("learning_rate", training.learning_rate, auto=True, above_zero=True),
-        loss=check_choice("loss", estimator.loss, ("auto", *LOSSES)),
+        loss=check_choice("loss", estimator.loss, ("auto", *LOSSES, *HEAD_LOSSES)),
         huber_threshold=check_number("huber_threshold", training.huber_threshold, auto=False, above_zero=True),
         loss_space=check_choice("loss_space", training.loss_space, ("model", "level")),
         n_validation=n_validation(training.validation),
@@ -117,6 +117,8 @@ def _options(estimator: Any, training: Training, n_validation: Callable[[Any], i
 
 def draws(estimator: Any, mode: Any) -> bool:
     """Return whether a fit in a mode draws anything: least squares, where that is the whole of it, does not."""
+    if getattr(estimator, "head", "point") != "point":
+        return True
     kind = FAMILIES.get(estimator.model) if isinstance(estimator.model, str) else estimator.model
     closed = isinstance(kind, Family) and kind.closed_form and training_of(estimator.training).solver == "auto"
     return not (closed and (estimator.mode if mode is None else mode) in ("open_loop", OpenLoop()))
@@ -164,7 +166,7 @@ def with_filled_contexts(problem: Problem, ridge: Any) -> Problem:
         return problem
     _warn_of_sparse_targets(panel)
     seen = replace(panel, filled=seasonal_fill(panel, problem.season_length))
-    start = fit_model(replace(problem, panel=seen), LINEAR, "open_loop", ridge, Options(), History(""))
+    start = fit_model(replace(problem, panel=seen, head=None), LINEAR, "open_loop", ridge, Options(), History(""))
     return replace(problem, panel=Rolling.of(start, problem).fill(seen))
 
 

@@ -31,6 +31,7 @@ from tsforce.forecasting.arguments import (
 from tsforce.forecasting.automatic import is_auto, lags_for, prior_for, scaling_for, scope_for, transforms_for
 from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.goes_on import GoesOn
+from tsforce.forecasting.head_options import check_counts, head_of, settings_of_counts
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
 from tsforce.forecasting.parts import begin_fit, end_fit, season_length_for
 from tsforce.forecasting.rolling import Rolling
@@ -100,6 +101,11 @@ class NARXForecaster(HasTraining, GoesOn):
     window_scaling : "auto", None, "mean_abs", "standard" or "last"
         How each window is scaled from its own context. "auto": None for one model per series and without lags, "last"
         for one model of all.
+    head : "point", "gaussian", "student_t", "negative_binomial", "quantised" or a head of ``tsforce.models``
+        What the model answers with: a value; or a law of the next one, which it learns by gradient and ``sample_paths``
+        draws from (linear maps and networks). "negative_binomial": counts; "quantised": probabilities of bins
+        (``Quantised(n_bins=64)``), whose likeliest futures ``most_likely_paths`` finds. Forecasts are of its mean, in
+        model units.
     context_length : int, optional
         Observed steps that window scaling looks at and a recurrent network's state takes in; the largest lag by
         default, and twice the horizon more for recurrent networks.
@@ -113,13 +119,14 @@ class NARXForecaster(HasTraining, GoesOn):
         from a warm start by least squares. "curriculum": observed targets first, own outputs later. "auto": open loop,
         then the curriculum, and whichever has the lower closed-loop validation error is kept; a linear map with a prior
         learns open loop.
-    loss : "auto", "mae", "mse", "huber" or "smape"
+    loss : "auto", "mae", "mse", "huber", "smape"; of a head "nll" or "crps"
         Of training on own outputs, or by gradient. "auto" is "mae" for AdamW, and "huber" after a start by squares for
         linear maps on moments; Levenberg-Marquardt (``Training(solver=...)``) knows "mse" alone. Least squares, alone
         or as a start, is of squares, or with "huber" robust: errors beyond ``Training(huber_threshold=2)`` robust
         scales count by their size. (Terms of polynomials are chosen by squares all the same.) It keeps squares, and
         says so in ``history_``, where outliers are no accident: if forecasts would be off on average, or more than half
-        of the values of a series are equal. Where it is the whole fit, "mae" and "smape" are refused.
+        of the values of a series are equal. Where it is the whole fit, "mae" and "smape" are refused. A head is trained
+        by its likelihood ("nll", which is "auto"), "gaussian" and "student_t" by CRPS too.
     ridge : "auto" or float
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 3, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local"; 0, 1e-6, .001 or .1
@@ -217,6 +224,7 @@ class NARXForecaster(HasTraining, GoesOn):
         strategy: str = "recursive",
         target_transforms: Any = "auto",
         window_scaling: str | None = "auto",
+        head: Any = "point",
         context_length: int | None = None,
         missing: str = "raise",
         mode: Any = "auto",
@@ -251,6 +259,7 @@ class NARXForecaster(HasTraining, GoesOn):
         self.strategy = strategy
         self.target_transforms = target_transforms
         self.window_scaling = window_scaling
+        self.head = head
         self.context_length = context_length
         self.missing = missing
         self.mode = mode
@@ -341,8 +350,13 @@ class NARXForecaster(HasTraining, GoesOn):
         features = target_features(self.lag_transforms, channels)
         least = max((feature.reach for feature in features), default=0)
         pooled = scope_for(self.scope, asked.kind, self.lags, self.target_transforms, panel, least=least + ahead)
+        head = head_of(self.head)
+        asked_transforms, asked_scaling = self.target_transforms, self.window_scaling
+        if head is not None and head.of_counts:
+            check_counts(head, panel)
+            asked_transforms, asked_scaling = settings_of_counts(head, asked_transforms, asked_scaling)
         transforms = transforms_for(
-            self.target_transforms,
+            asked_transforms,
             asked.kind,
             panel,
             pooled=pooled,
@@ -354,7 +368,7 @@ class NARXForecaster(HasTraining, GoesOn):
             self.lags, horizon, season_length, panel, lost + ahead,
             pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None or bool(features),
         )  # fmt: skip
-        scaling = scaling_for(self.window_scaling, pooled=pooled, has_lags=bool(read or features))
+        scaling = scaling_for(asked_scaling, pooled=pooled, has_lags=bool(read or features))
         layout = LagLayout(read, channels, features, **given)
         furthest = replace(layout, ahead=ahead)
         recursive = self.strategy in ("recursive", "rectify")
@@ -372,8 +386,10 @@ class NARXForecaster(HasTraining, GoesOn):
             asked, layout if recursive else furthest, transforms, scaling, season_length, pooled
         )
         modes = ("open_loop",) if prior is None else ("open_loop", "auto")
-        closed = asked.kind == LINEAR and (direct or asked.mode in modes) and asked.options.solver == "auto"
-        if scaling is None and isinstance(asked.kind, Family) and not closed:
+        closed = (
+            head is None and asked.kind == LINEAR and (direct or asked.mode in modes) and asked.options.solver == "auto"
+        )
+        if scaling is None and isinstance(asked.kind, Family) and not (closed or (head and head.of_counts)):
             # Gradient steps need units of about 1; least squares does not care.
             if not pooled:
                 transforms = (*transforms, Standardize() if np.all(intercept) else MeanScale())
@@ -382,7 +398,7 @@ class NARXForecaster(HasTraining, GoesOn):
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
             asked.device, coder, guard=check_guard(self.guard), huber=asked.options.huber,
-            prior=prior, strategy=self.strategy,
+            prior=prior, strategy=self.strategy, head=head,
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,14 @@ import torch
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.data.path_frame import write_paths
 from tsforce.dynamics.draws import key_of, uniform
+from tsforce.dynamics.heads.headed import Headed
 from tsforce.dynamics.models.corrected import Corrected
 from tsforce.dynamics.models.each_step import EachStep
 from tsforce.errors import ArgumentError
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.error_paths import paths_at_once
 from tsforce.forecasting.parts import check_fitted, horizon_of
-from tsforce.forecasting.path_residuals import RESIDUAL_ROWS, Residuals, one_step_residuals
+from tsforce.forecasting.path_residuals import RESIDUAL_ROWS, one_step_residuals
 from tsforce.forecasting.rolling import Rolling, warn_of_excursions
 from tsforce.forecasting.saving import check_rows_kept
 from tsforce.forecasting.side_by_side import SideBySide
@@ -27,6 +28,8 @@ __all__ = ["DrawsPaths"]
 
 # Bytes of shocks and outputs that are drawn at once, and paths of a series.
 _CHUNK_BYTES, _PATHS = 32 * 2**20, 5000
+# From the id of a series to what its paths are drawn with.
+Drawn = Callable[[Any], FloatArray]
 
 
 class DrawsPaths(SideBySide):
@@ -50,7 +53,8 @@ class DrawsPaths(SideBySide):
 
         An error is drawn from the one-step errors of the training rows in model units, of the series' own where there
         are enough; those of several targets are drawn together. What is fed back is the output with its error; the
-        transforms are inverted after that. Without errors a path is the forecast of ``predict``.
+        transforms are inverted after that. Without errors a path is the forecast of ``predict``. A model with a head
+        (``NARXForecaster(head=...)``) is fed draws of its laws in their place.
 
         Parameters
         ----------
@@ -65,7 +69,7 @@ class DrawsPaths(SideBySide):
             Steps whose errors are drawn as they followed each other, the end of the training rows going on at their
             start (circular blocks: Politis & Romano 1992), at most the horizon. By default the cube root of the number
             of errors (Hall, Horowitz & Jing 1995): errors of a map that a ridge has shrunk lean the same way for a
-            while, and paths of errors drawn one by one spread too little. 1 draws them one by one.
+            while, and paths of errors drawn one by one spread too little. 1 draws them one by one. Not of a head.
 
         Returns
         -------
@@ -114,12 +118,40 @@ class DrawsPaths(SideBySide):
         check_rows_kept(self, "_residual_rows_", "sample_paths")
         steps = horizon_of(self, horizon)
         panel, index, scenarios = self._asked_windows(steps, future_df, history)
-        residuals = self._residuals()
-        if not len(residuals.values):
+        drawn = self._drawn(steps, count, random_state, block)
+        if drawn is None:
             raise ArgumentError("no training row has a one-step error to draw; fit on longer series.")
         whole, windows = self._rolling_.joined(self._rows_, panel, index)
-        values, counts = _draw(self._rolling_, residuals, whole, windows, steps, count, random_state, block)
+        values, counts = _draw(self._rolling_, drawn, whole, windows, steps, count)
         return write_paths(panel, index, values, self.name, counts=counts, scenarios=scenarios)
+
+    def _drawn(self, steps: int, count: int, random_state: int, block: int | None) -> Drawn | None:
+        """Return what paths of each series are drawn with; None without any error to draw.
+
+        Errors of training rows, (P, H, C); of a model with a head uniform numbers, (P, H, C, 2).
+        """
+        model = self._rolling_.model
+        if isinstance(model, Headed):
+            if block is not None:
+                raise ArgumentError(
+                    f"block_length={block}: paths of head={model.head.name!r} are drawn from its laws, step by step, "
+                    f"not in blocks of errors; leave block_length out."
+                )
+            shape = count, steps, len(model.layout.channels), 2
+
+            def numbers(name: Any) -> FloatArray:
+                key = torch.tensor([key_of(random_state, "paths", name)])
+                own: FloatArray = uniform(key, [1], *shape)[0].numpy()
+                return own
+
+            return numbers
+        residuals = one_step_residuals(self._rolling_, self._residual_rows_, self._ridge_of_maps())
+
+        def errors(name: Any) -> FloatArray:
+            own = residuals.of(self._rolling_.position.get(name, -1))
+            return residuals.values[_picked(key_of(random_state, "paths", name), *own, steps, count, block)]
+
+        return errors if len(residuals.values) else None
 
     def _has_maps_of_steps(self) -> bool:
         """Return whether each step has a map of its own, whose errors are not those of one that is fed back."""
@@ -128,18 +160,16 @@ class DrawsPaths(SideBySide):
     def _paths_at(
         self, panel: Panel, index: WindowIndex, yhat: FloatArray, n_paths: int, random_state: int, rows: Panel | None
     ) -> Iterator[tuple[slice, FloatArray]]:
-        residuals = None if self._has_maps_of_steps() else self._residuals()
-        if residuals is None or not len(residuals.values):
+        steps = yhat.shape[1]
+        drawn = None if self._has_maps_of_steps() else self._drawn(steps, n_paths, random_state, None)
+        if drawn is None:
             yield from super()._paths_at(panel, index, yhat, n_paths, random_state, rows)
             return
-        panel, steps = self.read(panel), yhat.shape[1]
+        panel = self.read(panel)
         for part in paths_at_once(len(index), n_paths * steps * panel.n_channels):
             own = WindowIndex(index.series[part], index.rows[part])
             whole, windows = self._rolling_.joined(self._rows_, panel, own)
-            yield part, _draw(self._rolling_, residuals, whole, windows, steps, n_paths, random_state, None)[0]
-
-    def _residuals(self) -> Residuals:
-        return one_step_residuals(self._rolling_, self._residual_rows_, self._ridge_of_maps())
+            yield part, _draw(self._rolling_, drawn, whole, windows, steps, n_paths)[0]
 
     def _keep_residual_rows(self, panel: Panel) -> None:
         """Keep the last rows that were learnt from, for their errors."""
@@ -152,14 +182,7 @@ class DrawsPaths(SideBySide):
 
 
 def _draw(
-    rolling: Rolling,
-    residuals: Residuals,
-    panel: Panel,
-    index: WindowIndex,
-    horizon: int,
-    n_paths: int,
-    random_state: int,
-    block: int | None,
+    rolling: Rolling, drawn: Drawn, panel: Panel, index: WindowIndex, horizon: int, n_paths: int
 ) -> tuple[FloatArray, dict[str, int]]:
     """Return paths (W, P, H, C) in original units, and how many of them were clipped."""
     values = np.empty((len(index), n_paths, horizon, panel.n_channels))
@@ -169,20 +192,14 @@ def _draw(
         place = np.flatnonzero(here)
         for start in range(0, len(place), at_once):
             now = slice(start, start + at_once)
-            ids = [panel.id_list[i] for i in index.series[place[now]]]
-            picked = [
-                _picked(key_of(random_state, "paths", name), *residuals.of(rolling.position.get(name, -1)), horizon,
-                        n_paths, block)
-                for name in ids
-            ]  # fmt: skip
+            shocks = np.stack([drawn(panel.id_list[i]) for i in index.series[place[now]]])
             own = WindowIndex(part.index.series[now], part.index.rows[now])
             for first in range(0, n_paths, _PATHS):
                 paths = slice(first, first + _PATHS)
-                shocks = residuals.values[np.stack(picked)[:, paths]]
                 found, met = forecast_windows(
-                    part.store, rolling.model, part.guard, own, horizon, groups=part.groups, shocks=shocks
+                    part.store, rolling.model, part.guard, own, horizon, groups=part.groups, shocks=shocks[:, paths]
                 )
-                values[place[now], paths] = found.reshape(shocks.shape)
+                values[place[now], paths] = found.reshape(len(own), -1, *found.shape[1:])
                 outside += int(met.outside.any(axis=1).sum())
                 held += int(met.held.any(axis=1).sum())
     rolling.warn_of_contexts(panel, index, 0)

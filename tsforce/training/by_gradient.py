@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tsforce.data.panel import IntArray
 from tsforce.dynamics.draws import key_of
 from tsforce.dynamics.forcing import Forcing
+from tsforce.dynamics.heads.headed import Headed
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.scoring.metrics import error_scale, has_scale
@@ -25,6 +26,7 @@ from tsforce.training.solvers.looks import Lesson, Trained, Watch
 from tsforce.training.solvers.maps import fit_maps
 from tsforce.training.solvers.ridge import choose_ridge
 from tsforce.training.solvers.usable_windows import Cutoffs
+from tsforce.training.with_head import head_start
 
 __all__ = ["GradientFit", "Phase", "Start", "fit_by_gradient", "train_phase", "warm_start"]
 
@@ -206,10 +208,8 @@ def _in_chunks(
     if isinstance(model, Polynomial):
         model = model.join([cast(Polynomial, p.model) for p in parts])
     else:
-        for parameter, pieces in zip(
-            model.parameters(), zip(*(p.model.parameters() for p in parts), strict=True), strict=True
-        ):
-            parameter.data = torch.cat([piece.detach() for piece in pieces])
+        for tensor, *pieces in zip(_tensors(model), *(_tensors(p.model) for p in parts), strict=True):
+            tensor.data = torch.cat([piece.detach() for piece in pieces])
     arrays = {
         name: np.concatenate([getattr(p, name) for p in parts], axis=-1)
         for name in ("steps", "start_error", "best_error", "n_judged")
@@ -217,15 +217,31 @@ def _in_chunks(
     return GradientFit(model, problem.learn(problem.panel.lengths), **arrays)
 
 
-def warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray, before: Any = None) -> Linear:
+def _tensors(model: nn.Module) -> list[Tensor]:
+    """Return all that a model of G groups has of each; G is the leading axis."""
+    return [*model.parameters(), *model.buffers()]
+
+
+def warm_start(problem: Problem, learnt: Learnt, ridge: FloatArray, before: Any = None) -> Linear | Headed:
     """Return the open-loop closed form, of squares or Huber's loss, on the rows that were learnt from; `ridge` is (S,).
 
-    A linear map has no structure to keep of the one `before`.
+    A linear map has no structure to keep of the one `before`. With the problem's head, where it has one.
     """
     del before
     penalty: Any = float(ridge[0]) if problem.pooled else torch.from_numpy(ridge).to(problem.device)
     (model,) = fit_maps(problem, learnt, [penalty])
-    return model
+    if problem.head is None:
+        return model
+    return head_start(problem.head, model, _cutoffs(problem, learnt), problem.horizon)
+
+
+def _cutoffs(problem: Problem, learnt: Learnt) -> Cutoffs:
+    """Return the cutoffs of training windows."""
+    store = learnt.store
+    first = np.full(problem.panel.n_series, store.first + problem.layout.reach - 1)
+    last = learnt.stops - 2
+    members = [problem.by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
+    return Cutoffs(store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops)
 
 
 def _choose(
@@ -286,18 +302,13 @@ def train_phase(
     ridge: FloatArray | None = None,
 ) -> Trained:
     """Train `model` through a phase; `ridge` (S,) is the penalty of its start, which moments want to know."""
-    store, reach = learnt.store, problem.layout.reach
     scale = None
     if not isinstance(phase.settings, moments.Settings) and phase.settings.loss_space == "level":
         panel = problem.panel
         scale = error_scale(panel.values, panel.indptr, problem.season_length, learnt.stops)
         scale = np.where(has_scale(scale), scale, 1.0)
-    first = np.full(problem.panel.n_series, store.first + reach - 1)
-    last = learnt.stops - 2
-    members = [problem.by_id] if problem.pooled else [problem.every[[i]] for i in problem.every]
-    cutoffs = Cutoffs(store, members, [first[m] for m in members], [last[m] for m in members], learnt.stops)
     name = phase.name or type(phase.forcing).__name__
-    lesson = Lesson(cutoffs, problem.horizon, phase.forcing, keys, name, scale)
+    lesson = Lesson(_cutoffs(problem, learnt), problem.horizon, phase.forcing, keys, name, scale)
     if isinstance(phase.settings, levenberg_marquardt.Settings):
         return levenberg_marquardt.train(model, lesson, watch, phase.settings)
     if isinstance(phase.settings, moments.Settings):

@@ -13,12 +13,13 @@ from torch import Tensor
 from tsforce.data.panel import IntArray, WindowIndex
 from tsforce.data.windows import SeriesStore, WindowBatch, WindowInputs
 from tsforce.dynamics.forcing import ClosedLoop, Forcing
+from tsforce.dynamics.heads.headed import Headed
 from tsforce.dynamics.lags import Inputs, known_inputs
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.guard import Guard, missing_steps
 
-__all__ = ["Chunk", "Excursions", "as_dtype", "chunks", "dtype_of", "far_off", "forecast_windows"]
+__all__ = ["Chunk", "Excursions", "as_dtype", "chunks", "dtype_of", "far_off", "forecast_windows", "unit_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -53,6 +54,12 @@ def as_dtype(inputs: Inputs | None, dtype: torch.dtype) -> Inputs | None:
     if inputs is None:
         return None
     return tuple(part.to(dtype) for part in inputs)
+
+
+def unit_of(store: SeriesStore, batch: WindowBatch) -> Tensor:
+    """Return original units in one model unit, (G, B, 1, C), where transforms and scaling do nothing but divide."""
+    # No such transform reads a row.
+    return store.to_levels(torch.ones_like(batch.past[:, :, :1]), batch, np.zeros(batch.series.shape, dtype=np.int64))
 
 
 def far_off(batch: WindowBatch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -93,7 +100,8 @@ def forecast_windows(
         ``ClosedLoop()`` by default. ``OpenLoop()`` gives one-step forecasts of every step, and reads the store's rows
         after the cutoff.
     shocks : (W, P, H, C) float64, optional
-        Added to the output of each step before it is fed back, of P roll-outs of each window; model units. Closed loop.
+        Added to the output of each step before it is fed back, of P roll-outs of each window; model units. Of a model
+        with a head (W, P, H, C, 2), uniform numbers that its laws are drawn by.
 
     Returns
     -------
@@ -110,9 +118,12 @@ def forecast_windows(
 
     def roll(part_model: Any, batch: WindowBatch, bounds: tuple[Tensor, Tensor], added: Tensor | None) -> Any:
         future = None if batch.future is None else batch.future.to(dtype)
+        pick = None
+        if isinstance(part_model, Headed) and added is not None:
+            pick, added = part_model.draws(added, unit_of(store, batch) if part_model.head.of_counts else None), None
         return rollout(
             part_model, batch.past.to(dtype), horizon, forcing, future=future, future_mask=batch.future_mask,
-            bounds=bounds, inputs=as_dtype(batch.inputs, dtype), shocks=added,
+            bounds=bounds, inputs=as_dtype(batch.inputs, dtype), shocks=added, pick=pick,
         )  # fmt: skip
 
     def run(part: Chunk) -> tuple[FloatArray, Tensor | None, Tensor | None]:
@@ -225,7 +236,7 @@ def chunks(
 
 
 def _repeated(batch: WindowBatch, copies: int) -> WindowBatch:
-    """Return a batch with each window so many times, one after the other; without truth."""
+    """Return a batch with each window so many times, one after the other."""
 
     def many(part: Tensor) -> Tensor:
         shape = -1, -1, copies, *(-1 for _ in part.shape[2:])
@@ -233,7 +244,8 @@ def _repeated(batch: WindowBatch, copies: int) -> WindowBatch:
 
     inputs = None if batch.inputs is None else WindowInputs(*map(many, batch.inputs))
     past, mask = many(batch.past), many(batch.past_mask)
-    return WindowBatch(past, mask, None, None, many(batch.series), many(batch.centre), many(batch.scale), inputs)
+    future, known = (None if part is None else many(part) for part in (batch.future, batch.future_mask))
+    return WindowBatch(past, mask, future, known, many(batch.series), many(batch.centre), many(batch.scale), inputs)
 
 
 def _some(batch: WindowBatch, where: Any) -> WindowBatch:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from tsforce.dynamics.forcing import ClosedLoop, Curriculum, Forcing, OpenLoop
+from tsforce.dynamics.heads.base import Head
 from tsforce.dynamics.models.families import FAMILIES, Family, Polynomial
 from tsforce.errors import ArgumentError
 from tsforce.training.by_gradient import GradientFit, Phase, Start, fit_by_gradient, warm_start
@@ -24,6 +25,7 @@ from tsforce.training.solvers.direct import direct_maps, direct_regressors
 from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 from tsforce.training.solvers.terms import select_terms
+from tsforce.training.with_head import check_head, with_head
 
 __all__ = ["LINEAR", "PRESETS", "SOLVERS", "Fitted", "Options", "fit_model"]
 
@@ -46,6 +48,8 @@ _ITERATIONS = 100, 30
 # the last day but one: full ones jump past what is worth having).
 _ON_MOMENTS = 20, 16
 _SHORT = 0.25
+# Steps and rate of AdamW, at least, where a model has a head.
+_OF_LAWS = 300, 1e-3
 
 Settings = gradient.Settings | levenberg_marquardt.Settings | moments.Settings
 
@@ -100,8 +104,8 @@ class Options:
         """Whether Levenberg and Marquardt's solver runs."""
         return self.solver == "levenberg_marquardt"
 
-    def settings(self, family: Family, pooled: bool, forcing: Forcing) -> Settings:
-        """Return the solver's settings for a family and scope under a policy.
+    def settings(self, family: Family, pooled: bool, forcing: Forcing, head: Head | None = None) -> Settings:
+        """Return the solver's settings for a family, scope and head under a policy.
 
         Raises
         ------
@@ -133,11 +137,15 @@ class Options:
                 time_limit=self.time_limit,
             )
         pace = family.pooled if pooled else family.local
+        steps, rate, loss = pace.steps, pace.rate, "mae"
+        if head is not None:
+            # Least squares has no part in what a law is beside its point.
+            steps, rate, loss = max(steps, _OF_LAWS[0]), max(rate, _OF_LAWS[1]), head.losses[0]
         return gradient.Settings(
-            max_steps=self.max_steps or pace.steps,
+            max_steps=self.max_steps or steps,
             batch_size=self.batch_size or pace.windows,
-            learning_rate=self.learning_rate or pace.rate,
-            loss="mae" if self.loss == "auto" else self.loss,
+            learning_rate=self.learning_rate or rate,
+            loss=loss if self.loss == "auto" else self.loss,
             loss_space=self.loss_space,
             huber_threshold=self.huber_threshold,
             time_limit=self.time_limit,
@@ -207,6 +215,7 @@ def fit_model(
     n_groups = 1 if problem.pooled else n_series
     _check_penalty(options)
     _check_initial_outputs(kind, mode, options)
+    check_head(problem, kind, PRESETS.get(mode) if isinstance(mode, str) else mode, options)
     if problem.direct:
         return _direct(problem, kind, mode, ridge, options, history)
     if not isinstance(kind, Family):
@@ -214,7 +223,8 @@ def fit_model(
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
     if forcing is not None:
         _check_policy(kind, options, forcing)
-    if mode == "auto" and forcing is None and kind == LINEAR and problem.prior is not None and options.solver == "auto":
+    plain = kind == LINEAR and problem.head is None and options.solver == "auto"
+    if mode == "auto" and forcing is None and plain and problem.prior is not None:
         # Tried on windows inside the training rows of M3 and M4 groups: of what a prior holds already, own outputs mend
         # nothing, and the lowest of many looks at few windows made it worse.
         forcing = OpenLoop()
@@ -223,7 +233,7 @@ def fit_model(
         )
     start_of = _start_of(kind)
     choice = _ridge_of(problem, ridge, history, start_of)
-    if kind.closed_form and forcing == OpenLoop() and options.solver == "auto":
+    if kind.closed_form and forcing == OpenLoop() and options.solver == "auto" and problem.head is None:
         _check_closed_loss(options)
         history.solver = "least squares" if problem.huber is None else "robust least squares (Huber)"
         learnt = problem.learn(problem.panel.lengths)
@@ -238,8 +248,10 @@ def fit_model(
         return Fitted(model, learnt, history, choice, ["open_loop"] * n_groups)
     options = _on_moments_or_not(problem, kind, mode, options, history)
     history.solver = f"{_NAMES.get(options.solver, 'gradient (AdamW)')}, warm start by least squares"
-    phases, n_trials = _plan(kind, mode, options, pooled=problem.pooled)
+    phases, n_trials = _plan(kind, mode, options, pooled=problem.pooled, head=problem.head)
     build = partial(kind.build, dtype=torch.float64) if options.by_squares else kind.build
+    if problem.head is not None:
+        build = partial(with_head, kind)
     n_validation, n_more = options.windows(problem.pooled, n_series)
     fit = fit_by_gradient(
         problem, choice.ridge, build, phases,
@@ -324,6 +336,7 @@ def _on_moments_or_not(
     if options.solver not in ("auto", "moments"):
         return options
     reasons = {
+        "a head": problem.head is not None,
         f"model={kind.name!r}": kind != LINEAR,
         f"mode={mode!r}": mode not in ("closed_loop", "curriculum", "auto"),
         f"loss={options.loss!r}": options.loss not in ("auto", "mse", "huber"),
@@ -431,11 +444,13 @@ def _by_rounds(problem: Problem, blank: RowModel, mode: str | Forcing, options: 
     return Fitted(fit.model, fit.learnt, history, RidgeChoice.fixed(np.nan, n_series), kept)
 
 
-def _plan(kind: Family, mode: str | Forcing, options: Options, *, pooled: bool) -> tuple[list[Phase], int]:
+def _plan(
+    kind: Family, mode: str | Forcing, options: Options, *, pooled: bool, head: Head | None
+) -> tuple[list[Phase], int]:
     """Return the phases of a mode, and how many of the last ones are alternatives on trial."""
 
     def phase(forcing: Forcing, name: str, share: float = 1.0) -> Phase:
-        settings = options.settings(kind, pooled, forcing)
+        settings = options.settings(kind, pooled, forcing, head)
         return Phase(forcing, settings if share == 1 else settings.with_steps(int(share * settings.max_steps)), name)
 
     if mode != "auto":
@@ -449,7 +464,7 @@ def _plan(kind: Family, mode: str | Forcing, options: Options, *, pooled: bool) 
     # A pooled model has windows enough to judge two trials; of many looks at the few windows of one series, the lowest
     # is low by luck.
     trials = ["curriculum", "closed_loop"] if pooled else ["curriculum"]
-    if kind.closed_form:  # whose start is the open-loop solution
+    if kind.closed_form and head is None:  # whose start is the open-loop solution
         return [phase(PRESETS[name], name) for name in trials], len(trials)
     share = 1.0 if options.by_squares else 0.5
     return [phase(PRESETS[name], name, share) for name in ("open_loop", *trials)], len(trials)

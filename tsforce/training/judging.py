@@ -6,16 +6,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.special import stdtrit
 
 from tsforce.data.panel import IntArray, WindowIndex
+from tsforce.dynamics.draws import key_of, uniform
 from tsforce.dynamics.forcing import ClosedLoop, Forcing, OpenLoop
+from tsforce.dynamics.heads.headed import Headed
+from tsforce.scoring.path_scores import crps
 from tsforce.training.closed_loop import dtype_of, forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
 
 __all__ = ["Judge", "no_better"]
 
 FloatArray = npt.NDArray[np.float64]
+
+# Paths by which laws are judged: the fair estimator needs two, and the numbers are the same at every look.
+_PATHS = 16
 
 
 def no_better(
@@ -55,6 +62,9 @@ def no_better(
 class Judge:
     """From a model to the closed-loop and one-step validation errors of its groups, in seasonal-naive scales.
 
+    Errors are absolute ones; of a model with a head, what they are of distributions: CRPS, of paths drawn by the same
+    numbers at every look.
+
     Attributes
     ----------
     unit : (n,) int64
@@ -67,19 +77,35 @@ class Judge:
         self.blocks = validation.blocks
         series = self.blocks.index.series
         self._windows = ~np.isnan(self.blocks.relative_windows(np.zeros_like(self.blocks.truth)))
+        self._numbers: FloatArray | None = None
         self.unit = np.zeros(int(self._windows.sum()), dtype=np.int64) if problem.pooled else series[self._windows]
 
-    def _forecast(self, model: Any, forcing: Forcing) -> FloatArray:
+    def _errors(self, model: Any, forcing: Forcing) -> FloatArray:
+        """Return the errors of forecasts under a policy, (W, H, C), original units; NaN where there is no truth."""
+        truth = self.validation.truth
+        numbers = self._drawn() if isinstance(model, Headed) else None
         yhat, _ = forecast_windows(
             self.learnt.store, model, self.learnt.guard, self.validation.index, self.validation.horizon,
-            groups=self.problem.groups, forcing=forcing,
+            groups=self.problem.groups, forcing=forcing, shocks=numbers,
         )  # fmt: skip
-        return yhat
+        if numbers is None:
+            return np.abs(yhat - truth)
+        paths = yhat.reshape(*numbers.shape[:4])
+        return np.moveaxis(crps(np.moveaxis(truth, 2, 0), np.moveaxis(paths, 3, 0)), 0, 2)
+
+    def _drawn(self) -> FloatArray:
+        """Return uniform numbers for paths of every window, (W, P, H, C, 2), the same for a series among any others."""
+        if self._numbers is None:
+            index, (_, *steps) = self.validation.index, self.validation.truth.shape
+            ids = self.problem.panel.id_list
+            keys = [key_of("judge", ids[i], int(row)) for i, row in zip(index.series, index.rows, strict=True)]
+            self._numbers = uniform(torch.tensor(keys, dtype=torch.int64), [0], _PATHS, *steps, 2).numpy()
+        return self._numbers
 
     def _one_step(self, model: Any) -> FloatArray:
-        """Return forecasts of every step from the truth before it, (W, H, C)."""
+        """Return the errors of forecasts of every step from the truth before it, (W, H, C)."""
         if self.problem.judged_share is None or not self._is_stateless(model):
-            return self._forecast(model, OpenLoop())
+            return self._errors(model, OpenLoop())
         # Without a state every step of a long window is a window of one step: all side by side, not one by one.
         truth, index = self.validation.truth, self.validation.index
         window, step = np.nonzero(~np.isnan(truth).all(axis=2))
@@ -88,7 +114,7 @@ class Judge:
         yhat[window, step] = forecast_windows(
             self.learnt.store, model, self.learnt.guard, single, 1, groups=self.problem.groups
         )[0][:, 0]
-        return yhat
+        return np.abs(yhat - truth)
 
     def _is_stateless(self, model: Any) -> bool:
         n_groups = 1 if self.problem.pooled else self.problem.panel.n_series
@@ -101,8 +127,8 @@ class Judge:
     def __call__(self, model: Any) -> tuple[FloatArray, FloatArray]:
         """Return closed-loop and one-step errors, (G,) each; NaN for a group without a window or a scale."""
         both = []
-        for yhat in (self._forecast(model, ClosedLoop()), self._one_step(model)):
-            error = self.validation.relative(self.validation.errors(yhat))
+        for sizes in (self._errors(model, ClosedLoop()), self._one_step(model)):
+            error = self.validation.relative(self.validation.series_means(sizes))
             if self.problem.pooled:
                 known = error[~np.isnan(error)]
                 error = np.array([known.mean() if len(known) else np.nan])
@@ -111,5 +137,5 @@ class Judge:
 
     def detail(self, model: Any) -> FloatArray:
         """Return the closed-loop errors of the windows (or of their blocks) that can be judged, (n,)."""
-        yhat = np.repeat(self._forecast(model, ClosedLoop()), self.validation.n_blocks, axis=0)
-        return self.blocks.relative_windows(yhat)[self._windows]
+        sizes = np.repeat(self._errors(model, ClosedLoop()), self.validation.n_blocks, axis=0)
+        return self.blocks.relative_windows(sizes)[self._windows]

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from tsforce.data.panel import IntArray
 
-__all__ = ["LOSSES", "THRESHOLD", "multi_step_loss", "robust_scales"]
+__all__ = ["HEAD_LOSSES", "LOSSES", "THRESHOLD", "multi_step_loss", "robust_scales", "weighted_mean"]
 
 FloatArray = npt.NDArray[np.float64]
 
 LOSSES = ("mae", "mse", "huber", "smape")
+# Of models with a head.
+HEAD_LOSSES = ("nll", "crps")
 # Huber's k, in robust scales.
 THRESHOLD = 2.0
 # Of normally distributed residuals, whose median size is this part of their standard deviation.
@@ -92,6 +94,11 @@ def multi_step_loss(name: str, y: Tensor, yhat: Tensor, weight: Tensor, threshol
     >>> multi_step_loss("mae", y, y + 3, torch.tensor([1.0, 0.0]).view(1, 1, 2, 1)).item()
     3.0
     """
-    terms = torch.where(weight > 0, _elementwise(name, y, yhat, weight > 0, threshold), 0.0) * weight
+    return weighted_mean(_elementwise(name, y, yhat, weight > 0, threshold), weight)
+
+
+def weighted_mean(terms: Tensor, weight: Tensor) -> Tensor:
+    """Return ``sum w l / sum w`` of each group, (G,), of terms and weights (G, B, H, C); 0 where no weight is given."""
+    terms = torch.where(weight > 0, terms, 0.0) * weight
     total = weight.sum(dim=(1, 2, 3))
     return terms.sum(dim=(1, 2, 3)) / total.clamp(min=1e-300 if total.dtype == torch.float64 else 1e-30)

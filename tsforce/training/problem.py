@@ -13,6 +13,7 @@ from tsforce.data.inputs import InputCoder
 from tsforce.data.panel import IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.data.transforms import Chain, Transform
 from tsforce.data.windows import SeriesStore
+from tsforce.dynamics.heads.base import Head
 from tsforce.dynamics.lags import LagLayout
 from tsforce.scoring.metrics import error_scale, has_scale, mean_in_scales, sum_by
 from tsforce.training.guard import GUARD, Guard
@@ -113,23 +114,31 @@ class Validation:
         known: npt.NDArray[np.bool_] = np.logical_or.reduce(has_scale(self.scale), axis=1)
         return known
 
+    def window_means(self, sizes: FloatArray) -> FloatArray:
+        """Return the mean of the errors (W, H, C) of each window and target, (W, C); as `window_errors`."""
+        known = ~np.isnan(self.truth)
+        total = np.where(known, sizes, 0.0).sum(axis=1)
+        count = known.sum(axis=1)
+        error = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return np.where((count > 0) & ~np.isfinite(error), np.inf, error)
+
     def window_errors(self, yhat: FloatArray) -> FloatArray:
         """Return the mean absolute error of each window and target, original units, (W, C).
 
         inf where a forecast is not finite; NaN where no truth was observed.
         """
-        known = ~np.isnan(self.truth)
-        total = np.where(known, np.abs(yhat - self.truth), 0.0).sum(axis=1)
-        count = known.sum(axis=1)
-        error = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        return np.where((count > 0) & ~np.isfinite(error), np.inf, error)
+        return self.window_means(np.abs(yhat - self.truth))
 
     def errors(self, yhat: FloatArray) -> FloatArray:
         """Return the mean absolute error of each series over its windows, original units, (S, C).
 
         inf where a forecast is not finite, NaN without windows.
         """
-        per_window = self.window_errors(yhat)
+        return self.series_means(np.abs(yhat - self.truth))
+
+    def series_means(self, sizes: FloatArray) -> FloatArray:
+        """Return the mean of the errors (W, H, C) of each series over its windows, (S, C); as `errors`."""
+        per_window = self.window_means(sizes)
         known = ~np.isnan(per_window)
         total, count = (
             sum_by(self.index.series, part, len(self.stops)) for part in (np.where(known, per_window, 0.0), known)
@@ -143,9 +152,12 @@ class Validation:
         """
         return mean_in_scales(errors, self.scale)
 
-    def relative_windows(self, yhat: FloatArray) -> FloatArray:
-        """Return the errors of the windows in units of their series' scale, mean over targets, (W,); NaN without."""
-        return mean_in_scales(self.window_errors(yhat), self.scale[self.index.series])
+    def relative_windows(self, sizes: FloatArray) -> FloatArray:
+        """Return the mean errors (W, H, C) of windows in units of their series' scale, over targets too, (W,).
+
+        NaN where there is no truth, or no scale.
+        """
+        return mean_in_scales(self.window_means(sizes), self.scale[self.index.series])
 
     def comparable(self, errors: FloatArray) -> FloatArray:
         """Return errors (..., S, C) as one number by which models of a series are compared, (..., S).
@@ -194,6 +206,8 @@ class Problem:
         to what one recursive map says ("rectify").
     base_ridge : (S,) float64 or None
         Penalty of that recursive map for each series.
+    head : Head or None
+        Law that the model answers with; None: a point.
     """
 
     panel: Panel
@@ -213,6 +227,7 @@ class Problem:
     prior: Prior | None = None
     strategy: str = "recursive"
     base_ridge: FloatArray | None = None
+    head: Head | None = None
 
     @property
     def direct(self) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tsforce.dynamics.lags import LagLayout
 
-__all__ = ["Corrects", "StepModel", "WarmsUp", "some_groups"]
+__all__ = ["Corrects", "Pick", "StepModel", "WarmsUp", "some_groups"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -51,7 +51,7 @@ class StepModel(Protocol):
         Returns
         -------
         output : (G, B, C, P)
-            P head parameters of each channel, model units; P = 1 is a point.
+            P head parameters of each channel, model units; the first is the point, and alone where there is no head.
         state : Any
         """
         ...
@@ -92,6 +92,27 @@ class Corrects(Protocol):
         ----------
         forecasts : (G, B, H, C)
             Of `base`, after the cutoff, model units.
+        """
+        ...
+
+
+class Pick(Protocol):
+    """What a roll-out puts in place of the points that a head says: draws, or the values of a search."""
+
+    def __call__(self, h: int, output: Tensor, /) -> tuple[Tensor, Tensor | None]:
+        """Return the values of step `h` after the cutoff, 0, 1, ..., (G, B, C), model units, and whose they are.
+
+        Parameters
+        ----------
+        h : int
+        output : (G, B, C, P)
+            Of the model.
+
+        Returns
+        -------
+        values : (G, B, C)
+        parents : (G, B) int64 or None
+            The roll-out that each goes on from; None: itself.
         """
         ...
 

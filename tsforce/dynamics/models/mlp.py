@@ -29,11 +29,12 @@ class Perceptron(nn.Module):
     Parameters
     ----------
     layout : LagLayout
-        D columns, C channels.
+        D columns.
     hidden : sequence of int
         Widths of the hidden layers.
     start : Linear
-        Initial linear part; it alone has weights of its own for each group of steps.
+        Initial linear part, to as many outputs as the model is to have: C, or K for each channel where a head reads
+        them. It alone has weights of its own for each group of steps.
     keys : (G,) int64
         Initial weights are drawn by key, not by position.
     dtype : torch.dtype
@@ -62,7 +63,8 @@ class Perceptron(nn.Module):
             drawn = drawn * (ACTIVATIONS[activation][1] / fan_in) ** 0.5
             self.weights.append(nn.Parameter(drawn))
             self.biases.append(nn.Parameter(torch.zeros(len(keys), fan_out, dtype=dtype, device=keys.device)))
-        last = torch.zeros(len(keys), widths[-1], len(layout.channels), dtype=dtype, device=keys.device)
+        n_outputs = self.bias.shape[1] // layout.n_step_groups
+        last = torch.zeros(len(keys), widths[-1], n_outputs, dtype=dtype, device=keys.device)
         self.weights.append(nn.Parameter(last))
 
     def init_state(self, past: Tensor) -> None:

@@ -25,12 +25,13 @@ class Recurrent(nn.Module):
     Parameters
     ----------
     layout : LagLayout
-        D columns, C channels.
+        D columns.
     cell : "gru" or "lstm"
     width : int
         R, units of the state.
     start : Linear
-        Initial linear part; it alone has weights of its own for each group of steps.
+        Initial linear part, to as many outputs as the model is to have: C, or K for each channel where a head reads
+        them. It alone has weights of its own for each group of steps.
     keys : (G,) int64
         Initial weights are drawn by key, not by position.
     dtype : torch.dtype
@@ -47,11 +48,12 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         self.layout = layout
-        groups, columns, channels = len(keys), len(layout.columns), len(layout.channels)
+        groups, columns = len(keys), len(layout.columns)
         self.skip = nn.Parameter(start.weight.detach().to(dtype))
         self.bias = nn.Parameter(start.bias.detach().to(dtype))
+        n_outputs = self.bias.shape[1] // layout.n_step_groups
         self.cell = Cell(cell, columns, width, keys, 0, dtype)
-        self.readout = nn.Parameter(torch.zeros(groups, width, channels, dtype=dtype, device=keys.device))
+        self.readout = nn.Parameter(torch.zeros(groups, width, n_outputs, dtype=dtype, device=keys.device))
 
     def init_state(self, past: Tensor) -> State:
         """Return a state of zeros, (G, B, R) for each of its parts."""

@@ -21,14 +21,15 @@ from tsforce.data.panel import IntArray
 from tsforce.data.windows import WindowBatch
 from tsforce.dynamics.capabilities import CAPABILITIES, Offer
 from tsforce.dynamics.draws import uniform
-from tsforce.dynamics.forcing import Moment
+from tsforce.dynamics.forcing import Moment, OpenLoop
 from tsforce.dynamics.gain import feedback_gain
+from tsforce.dynamics.heads.headed import Headed
 from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.parallel import parallel_rollout
 from tsforce.dynamics.rollout import rollout
-from tsforce.training.closed_loop import as_dtype
-from tsforce.training.losses import THRESHOLD, multi_step_loss
+from tsforce.training.closed_loop import as_dtype, unit_of
+from tsforce.training.losses import THRESHOLD, multi_step_loss, weighted_mean
 from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.professor import Professor
 
@@ -50,6 +51,7 @@ class Settings:
     learning_rate : float
         The peak, after a linear warm-up over the first 5 % of steps; it then falls along a cosine to 0.
     loss : str
+        Of a model with a head "nll" or "crps".
     huber_threshold : float
         Of a loss "huber", in robust scales of a step's own errors.
     loss_space : "model" or "level"
@@ -228,6 +230,15 @@ class _Descent:
         """Return the loss of each group, (G,)."""
         forcing, horizon = self.lesson.forcing, self.lesson.horizon
         series, rows, steps, batch, past, future, known, inputs = windows
+        counts = known.to(past.dtype)
+        weights = forcing.weights(horizon, moment)
+        if weights is not None:
+            counts = counts * weights.to(counts)[:, None, :steps, None]
+        if isinstance(self.model, Headed):
+            yhat, terms = self._of_head(self.model, windows, moment)
+            extra = None if self.professor is None else self.professor.term(self.step_model, past, yhat, known, inputs)
+            loss = weighted_mean(terms, counts)
+            return loss if extra is None else loss + loss.detach().abs() * extra
         yhat, fed = self.roll(
             self.step_model, past, steps, forcing, future=future, future_mask=known, moment=moment, inputs=inputs
         )
@@ -238,13 +249,34 @@ class _Descent:
             unit = torch.from_numpy(self.lesson.scale[series]).to(self.device)[:, :, None]
             yhat = store.to_levels(yhat.double(), batch, rows, None if fed is None else fed.double()) / unit
             future = torch.where(known, store.levels(series, rows + steps, steps)[0], 0.0) / unit
-        counts = known.to(yhat.dtype)
-        weights = forcing.weights(horizon, moment)
-        if weights is not None:
-            counts = counts * weights.to(counts)[:, None, :steps, None]
-        loss = multi_step_loss(self.settings.loss, future, yhat, counts, self.settings.huber_threshold)
+        loss = multi_step_loss(self.settings.loss, future, yhat, counts.to(yhat), self.settings.huber_threshold)
         # In units of the loss, so that its weight means the same on any scale.
         return loss if extra is None else loss + loss.detach() * extra
+
+    def _of_head(self, model: Headed, windows: _Windows, moment: Moment) -> tuple[Tensor, Tensor]:
+        """Return the points of a model with a head, and the loss of its laws, (G, B, h, C) each.
+
+        Minus the log-likelihood of each step's law, given what was fed: observed values, or points. Or CRPS: of that
+        law too where truth alone is fed; else of the law that paths have at a step, each fed its own draws, from two
+        of them: ``(|x - y| + |x' - y| - |x - x'|) / 2``, whose mean it is (Gneiting & Raftery 2007). A likelihood knows
+        no such mean: given a draw, what was observed after another past is not what is to be expected (Huszar 2015,
+        "How (not) to train your generative model").
+        """
+        _, _, steps, batch, past, y, known, inputs = windows
+        head, forcing = model.head, self.lesson.forcing
+        roll = partial(
+            rollout, model, past, steps, forcing, future=y, future_mask=known, moment=moment, inputs=inputs
+        )  # fmt: skip
+        if self.settings.loss == "crps" and forcing != OpenLoop():
+            shape = (2, past.shape[1], steps, past.shape[3], 2)
+            numbers = uniform(self.keys, (12, moment.step), *shape, dtype=past.dtype)
+            one, two = (roll(pick=model.draws(numbers[:, i]))[0] for i in (0, 1))
+            return one, 0.5 * ((one - y).abs() + (two - y).abs() - (one - two).abs())
+        laws, _ = roll(laws=True)
+        if self.settings.loss == "crps":
+            return laws[..., 0], head.crps(laws, y)
+        unit = unit_of(self.lesson.cutoffs.store, batch).to(past.dtype) if head.of_counts else None
+        return laws[..., 0], head.nll(laws, y, model.table[:, None, None], unit)
 
     def _descend(self, step: int, loss: Tensor) -> None:
         """Move the weights of active groups down the loss (G,), and their average after them."""
