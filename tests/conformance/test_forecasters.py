@@ -45,6 +45,7 @@ INSTANCES = {
         lambda: NARXForecaster(
             H, 3, scope="local", lag_transforms={1: [ExponentiallyWeightedMean(0.3), RollingStd(5)]}, mode="open_loop"
         ),
+        lambda: NARXForecaster(H, 3, scope="local", head="student_t", max_steps=2, mode="open_loop"),
         lambda: NARXForecaster(H, 3, strategy="direct", scope="local"),
         lambda: NARXForecaster(H, 3, strategy="dirrec", scope="local"),
         lambda: NARXForecaster(H, 3, strategy="rectify", scope="local"),
@@ -322,4 +323,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (27, 27 * 25)
+    assert (len(CHECKS), len(CASES)) == (27, 27 * 26)

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 
 from tests.forecasting.test_sample_paths import ar_panel
 from tests.makers import as_it_stands, grouped, make_frame
-from tsforce import ClosedLoop, Curriculum, Difference, Log, MeanScale, NARXForecaster
+from tsforce import ClosedLoop, Curriculum, Difference, Log, MeanScale, NARXForecaster, load
 from tsforce.errors import ArgumentError
 from tsforce.forcing import Annealed, GeneralizedTeacherForcing, ParallelSampling, RollOutLength
 from tsforce.models import GRU, MLP, Gaussian, Quantised
@@ -219,3 +219,12 @@ def test_paths_of_laws_have_no_blocks():
     model = build(head="gaussian").fit(make_frame((60,)))
     with pytest.raises(ArgumentError, match="leave block_length out"):
         model.sample_paths(5, block_length=3)
+
+
+def test_a_saved_law_draws_the_same_paths_and_is_not_exported(tmp_path):
+    for settings in ({"head": "gaussian"}, {"head": Quantised(8), "model": GRU(3), "scope": "global"}):
+        model = build(**settings).fit(make_frame((60, 50)))
+        model.save(tmp_path / "model.zip")
+        pd.testing.assert_frame_equal(load(tmp_path / "model.zip").sample_paths(5), model.sample_paths(5))
+        with pytest.raises(ArgumentError, match="fit with head='point'"):
+            model.export(tmp_path / "model.c")

@@ -17,6 +17,7 @@ from tsforce.data.panel import Columns, Panel, WindowIndex
 from tsforce.data.transforms import BoxCox, Chain, Difference, Log, MeanScale, Standardize
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.far_out import stays_near
+from tsforce.dynamics.heads.headed import Headed
 from tsforce.dynamics.lags import LagLayout, known_inputs
 from tsforce.dynamics.models.each_step import EachStep
 from tsforce.dynamics.models.linear import Linear
@@ -227,6 +228,10 @@ def _check_parts(model: Any, rolling: Rolling) -> None:
         raise ArgumentError(
             f"strategy={model.strategy!r} has a map for each step, which has no closed loop to export; fit with "
             f"strategy='recursive'."
+        )
+    if isinstance(step, Headed):
+        raise ArgumentError(
+            f"head={step.head.name!r} cannot be exported: a law is none of a value; fit with head='point'."
         )
     if not isinstance(step, _MAPS):
         raise ArgumentError(f"model={model.model!r} cannot be exported: {_CAN}. Fit one of these.")

@@ -115,7 +115,8 @@ class DrawsPaths(SideBySide):
                 count, horizon=horizon, future_df=future_df, history=history, random_state=random_state,
                 block_length=block,
             )  # fmt: skip
-        check_rows_kept(self, "_residual_rows_", "sample_paths")
+        if not isinstance(self._rolling_.model, Headed):
+            check_rows_kept(self, "_residual_rows_", "sample_paths")
         steps = horizon_of(self, horizon)
         panel, index, scenarios = self._asked_windows(steps, future_df, history)
         drawn = self._drawn(steps, count, random_state, block)

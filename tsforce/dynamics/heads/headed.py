@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tsforce.dynamics.heads.base import Head
 from tsforce.dynamics.models.base import StepModel, WarmsUp
 
-__all__ = ["Draws", "Headed", "headed"]
+__all__ = ["Draws", "Headed", "HeadedWithContext", "headed"]
 
 
 class Headed(nn.Module):
@@ -51,7 +51,7 @@ class Headed(nn.Module):
         return Draws(self, numbers, unit)
 
 
-class _WarmsUp(Headed):
+class HeadedWithContext(Headed):
     """One whose body takes in the context."""
 
     def warm_up(self, x: Tensor, state: Any) -> Any:
@@ -61,7 +61,7 @@ class _WarmsUp(Headed):
 
 def headed(body: StepModel, head: Head, table: Tensor) -> Headed:
     """Return a step model of a body and a head."""
-    return (_WarmsUp if isinstance(body, WarmsUp) else Headed)(body, head, table)
+    return (HeadedWithContext if isinstance(body, WarmsUp) else Headed)(body, head, table)
 
 
 @dataclass(frozen=True, eq=False)
