@@ -132,9 +132,7 @@ def rollout(
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
         if pick is not None:
-            yhat, parents = pick(h, output)
-            if parents is not None:
-                fed, state = _of_parents(fed, parents), _of_parents(state, parents)
+            yhat = pick(h, output)
         if shocks is not None:
             yhat = yhat + shocks[:, :, h]
         if bounds is not None:
@@ -156,13 +154,6 @@ def rollout(
             truth = torch.where(a > 0, future[:, :, h], 0.0)
             fed[:, :, length + h] = blend(a, truth, own)
     return torch.stack(outputs, dim=2), share
-
-
-def _of_parents(state: Any, parents: Tensor) -> Any:
-    """Return a buffer (G, B, ...) or a state of other windows of each group, (G, B)."""
-    if isinstance(state, tuple):
-        return tuple(_of_parents(part, parents) for part in state)
-    return state[torch.arange(len(parents))[:, None], parents] if isinstance(state, Tensor) else state
 
 
 def _detached(state: Any) -> Any:

@@ -104,8 +104,7 @@ class NARXForecaster(HasTraining, GoesOn):
     head : "point", "gaussian", "student_t", "negative_binomial", "quantised" or a head of ``tsforce.models``
         What the model answers with: a value; or a law of the next one, which it learns by gradient and ``sample_paths``
         draws from (linear maps and networks). "negative_binomial": counts; "quantised": probabilities of bins
-        (``Quantised(n_bins=64)``), whose likeliest futures ``most_likely_paths`` finds. Forecasts are of its mean, in
-        model units.
+        (``Quantised(n_bins=64)``). Forecasts are of its mean, in model units.
     context_length : int, optional
         Observed steps that window scaling looks at and a recurrent network's state takes in; the largest lag by
         default, and twice the horizon more for recurrent networks.

@@ -81,7 +81,7 @@ class Draws:
     numbers: Tensor
     unit: Tensor | None = None
 
-    def __call__(self, h: int, law: Tensor) -> tuple[Tensor, None]:
+    def __call__(self, h: int, law: Tensor) -> Tensor:
         """Return the values (G, B, C) of a step after the cutoff, from its laws."""
         unit = None if self.unit is None else self.unit[:, :, 0]
-        return self.model.head.draw(law, self.numbers[:, :, h], self.model.table[:, None], unit), None
+        return self.model.head.draw(law, self.numbers[:, :, h], self.model.table[:, None], unit)

@@ -97,23 +97,10 @@ class Corrects(Protocol):
 
 
 class Pick(Protocol):
-    """What a roll-out puts in place of the points that a head says: draws, or the values of a search."""
+    """What a roll-out puts in place of the points that a head says: draws, say."""
 
-    def __call__(self, h: int, output: Tensor, /) -> tuple[Tensor, Tensor | None]:
-        """Return the values of step `h` after the cutoff, 0, 1, ..., (G, B, C), model units, and whose they are.
-
-        Parameters
-        ----------
-        h : int
-        output : (G, B, C, P)
-            Of the model.
-
-        Returns
-        -------
-        values : (G, B, C)
-        parents : (G, B) int64 or None
-            The roll-out that each goes on from; None: itself.
-        """
+    def __call__(self, h: int, output: Tensor, /) -> Tensor:
+        """Return the values (G, B, C) of step `h` = 0, 1, ... after the cutoff, model units, from a model's output."""
         ...
 
 
