@@ -75,7 +75,7 @@ def test_mutations_of_files_of_other_kinds_are_refused_or_forecast_the_same(tmp_
     for model in models:
         model.fit(df).save(tmp_path / "good")
         data = (tmp_path / "good").read_bytes()
-        for number in range(300):
+        for number in range(120):
             is_refused(mutated(data, number, sealed=False), tmp_path, model)
             is_refused(mutated(data, number, sealed=True), tmp_path)
 

@@ -447,7 +447,6 @@ def test_another_process_and_other_threads_come_to_the_same(tmp_path):
     df = make_frame((120, 110, 100), freq="D")
     models = {
         "linear": NARXForecaster(6, 14, scope="local"),
-        "curriculum": NARXForecaster(6, 7, scope="local", mode="curriculum"),
         "gru": NARXForecaster(6, 7, model="gru", max_steps=4, training=Training(batch_size=8)),
         "auto": AutoNARX(6, budget="fast"),
     }
