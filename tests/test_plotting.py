@@ -66,6 +66,9 @@ def test_intervals_are_bands_from_bound_to_bound_the_widest_behind(df):
     (ax,) = figure.axes
     assert list(drawn(ax)) == ["observed", "cutoff", "naive"]
     assert [band.get_label() for band in ax.collections] == ["naive, 80 %", "naive, 50 %"]
+    # In the legend each shade stands by itself.
+    wide, narrow = (band.get_facecolor()[0, 3] for band in ax.collections)
+    assert narrow > 2 * wide
     own = fan[fan["unique_id"] == "s0"]
     for band, level in zip(ax.collections, (80, 50), strict=True):
         heights = band.get_paths()[0].vertices[:, 1]

@@ -47,10 +47,12 @@ def _draw_bounds(ax: Any, ahead: Any, time_col: str, model: Any, number: int) ->
     """Draw the intervals of a model, the widest first, all in its colour: the more certain, the darker."""
     found = (_BOUND.fullmatch(str(name)) for name in ahead.columns)
     levels = sorted({float(match[3]) for match in found if match and match[1] == str(model)}, reverse=True)
-    for level in levels:
+    for order, level in enumerate(levels):
+        # Each has a shade of its own in the legend, where they do not lie on each other.
+        shade = min(0.15 + 0.2 * order, 0.6)
         low, high = (ahead[f"{model}-{side}-{level:g}"] for side in ("lo", "hi"))
         label = f"{model}, {level:g} %"
-        ax.fill_between(ahead[time_col], low, high, color=f"C{number % 10}", alpha=0.2, linewidth=0, label=label)
+        ax.fill_between(ahead[time_col], low, high, color=f"C{number % 10}", alpha=shade, linewidth=0, label=label)
 
 
 def rows_of(frame: Any, id_col: str, name: Any) -> Any:
