@@ -1,6 +1,6 @@
 """How often intervals hold: coverage in each third of the horizon, width and MSIS, beside other libraries'.
 
-    .venv/bin/python benchmarks/intervals.py [--series 2000] [--alone 50] [--only "walk 60"] [--envs FOLDER]
+    .venv/bin/python benchmarks/intervals.py [--series 2000] [--alone 20] [--only "walk 60"] [--envs FOLDER]
 
 Writes benchmarks/results/intervals.csv. Series are drawn (benchmarks/drawn_series.py), 12 steps are forecast, intervals
 are at 80 and 95 %, and as a band for whole paths at 90 %. tsforce: `NARXForecaster(12, 12, scope="local")` with Log()
@@ -48,7 +48,7 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--series", type=int, default=2000, help="of one panel")
-    arguments.add_argument("--alone", type=int, default=50, help="each fitted by itself")
+    arguments.add_argument("--alone", type=int, default=20, help="each fitted by itself")
     arguments.add_argument("--only", default="", help="rows in whose kind, length and library all these words stand")
     arguments.add_argument("--envs", type=Path, help="folder that benchmarks/peers/environments.sh has filled")
     given = arguments.parse_args()
