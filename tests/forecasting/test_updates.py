@@ -153,6 +153,15 @@ def test_a_network_takes_some_steps_from_where_it_is_and_the_same_ones_each_time
     assert first.train_end_["cutoff"].tolist() == list(LENGTHS)
 
 
+def test_a_model_with_a_head_takes_steps_by_its_own_loss():
+    old, new = split(frame())
+    model = NARXForecaster(H, 5, scope="local", head="gaussian", max_steps=4).fit(old)
+    told = model.update(new, steps=3)
+    assert told.way == "steps"
+    assert 0 < told.change < 0.1
+    assert np.isfinite(model.sample_paths(5)["NARXForecaster"]).all()
+
+
 def test_what_kept_open_loop_is_solved_anew_where_others_take_steps():
     old, new = split(frame())
     model = NARXForecaster(H, 7, scope="local", ridge=10.0, mode="closed_loop", max_steps=3).fit(old)

@@ -17,6 +17,7 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError, SeriesTooShortError, UnseenSeriesError, abbreviate
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import check_count, check_guard, check_number, windows_held_out
+from tsforce.forecasting.head_options import head_of
 from tsforce.forecasting.learning import Asked, resolve
 from tsforce.forecasting.parts import check_fitted, end_fit, horizon_of, later_rows_of
 from tsforce.forecasting.rolling import Rolling
@@ -41,6 +42,7 @@ class GoesOn(DrawsPaths):
     """What takes later rows in."""
 
     horizon: int
+    head: Any
     ridge_: Any
     _intercept_: Any
     _moments_: Growing | None
@@ -130,7 +132,8 @@ class GoesOn(DrawsPaths):
     def _take(self, now: Grown, new: _Rows, asked: Asked, share: float, steps: int) -> Update:
         way, before, moments = "fitted again", float("nan"), None
         kept = self._kept_modes()
-        squares = is_least_squares(asked.kind, asked.mode, kept)
+        head = head_of(self.head)
+        squares = head is None and is_least_squares(asked.kind, asked.mode, kept)
         if share < 1 and not (squares and self._grows(asked, now)):
             raise ArgumentError(
                 f"forget={share}: only linear maps that are least squares of lags and known inputs, without missing "
@@ -145,7 +148,7 @@ class GoesOn(DrawsPaths):
             problem, learnt = self._whole(asked, now, new)
             ridge = np.resize(self.ridge_["ridge"].to_numpy(), now.panel.n_series)
             model, way = self._rolling_.model, "least squares" if squares else "steps"
-            if asked.kind.closed_form and "open_loop" in kept:
+            if head is None and asked.kind.closed_form and "open_loop" in kept:
                 model = _in_groups(model, same_choices(problem, learnt, asked.kind, ridge, model), kept)
             if not squares:
                 model = few_steps(problem, learnt, asked.kind, model, asked.mode, kept, asked.options, steps)
@@ -284,7 +287,7 @@ class GoesOn(DrawsPaths):
         problem = Problem(
             panel, self.target_transforms_, rolling.scaling, rolling.context_length, layout, self.horizon,
             self.season_length_, rolling.pooled, intercept, asked.device, rolling.coder, guard=check_guard(self.guard),
-            huber=asked.options.huber, prior=self._prior_again(rolling),
+            huber=asked.options.huber, prior=self._prior_again(rolling), head=head_of(self.head),
         )  # fmt: skip
         store = rolling.store_of(panel)
         return problem, Learnt(rolling.chain, store, rolling.guard, panel.lengths, rolling.coder)

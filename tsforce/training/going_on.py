@@ -69,7 +69,7 @@ def few_steps(
     options : Options
     steps : int
     """
-    still = kind.closed_form and not isinstance(mode, Forcing)
+    still = kind.closed_form and problem.head is None and not isinstance(mode, Forcing)
     learns = np.array([not (still and name == "open_loop") for name in kept])
     forcing: Forcing = mode if isinstance(mode, Forcing) else OpenLoop()
     if not isinstance(mode, Forcing) and any(name != "open_loop" for name in kept):
@@ -78,7 +78,7 @@ def few_steps(
     pace = kind.pooled if problem.pooled else kind.local
     rate = _RATE * (options.learning_rate or pace.rate)
     options = replace(options, solver="adamw", max_steps=steps, learning_rate=rate, penalty=0.0)
-    settings = options.settings(kind, problem.pooled, forcing)
+    settings = options.settings(kind, problem.pooled, forcing, problem.head)
     ids = ["all"] if problem.pooled else [str(name) for name in problem.panel.id_list]
     # New draws at each number of rows: windows are not those of the fit again.
     rows = int(problem.panel.lengths.sum())
