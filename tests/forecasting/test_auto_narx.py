@@ -11,7 +11,7 @@ import torch
 from scipy.stats import trim_mean
 
 from tests.makers import make_frame, wreck_after
-from tsforce import AutoNARX, Baseline, Forecaster, backtest
+from tsforce import AutoNARX, Baseline, Forecaster, NARXForecaster, backtest
 from tsforce.data.panel import WindowIndex
 from tsforce.errors import (
     ArgumentError,
@@ -25,7 +25,7 @@ from tsforce.forecasting.auto import auto_narx, trials
 from tsforce.forecasting.auto.candidates import Candidate, candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import relative_errors, shrunk, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
-from tsforce.forecasting.auto.trials import TrialWindows, is_intermittent, run_trial
+from tsforce.forecasting.auto.trials import TrialWindows, fit_quietly, is_intermittent, learnt_from, run_trial
 
 H = 4
 
@@ -525,3 +525,39 @@ def test_windows_of_other_panels_stay_their_own(df, model):
     found = model._ahead(turned, index, H)[0][:, :, 0]
     expected = model.predict_at(df, pd.DataFrame({"unique_id": ["s0", "s2"], "cutoff": [61, 71]}))["AutoNARX"]
     np.testing.assert_allclose(found[::-1].ravel(), expected, rtol=1e-9)
+
+
+def test_what_was_chosen_from_nearly_all_rows_of_the_same_series_is_not_chosen_again():
+    df = series_frame(*(10 + np.random.default_rng(i).normal(size=120).cumsum() for i in range(2)))
+    model = NARXForecaster(H, 4, scope="local", season_length=1)
+    panel = model.read(df)
+    ridge = {panel.id_list[0]: 3.0}
+    again = fit_quietly(model, panel, "open_loop", (ridge, 100.0))
+    assert again.ridge_["ridge"].tolist() == [3.0, 100.0]
+    for name, penalty in zip(panel.id_list, (3.0, 100.0), strict=True):
+        given = model.clone_unfitted().set_params(ridge=penalty, prior="auto")
+        own = given.fit(df[df["unique_id"] == name], mode="open_loop").predict()
+        mine = again.predict()
+        mine = mine[mine["unique_id"] == name]
+        # A prior looks at all series.
+        assert np.corrcoef(own["NARXForecaster"], mine["NARXForecaster"])[0, 1] > 0.9
+
+
+def test_smoothing_parameters_settled_on_trial_are_kept_and_states_go_on():
+    df = series_frame(np.random.default_rng(0).normal(size=60).cumsum())
+    method = Baseline("theta", horizon=H, season_length=1)
+    panel = method.read(df)
+    tried = method.clone_unfitted().fit(panel.head(np.array([54])))
+    again = fit_quietly(method, panel, None, tried._settled())
+    np.testing.assert_array_equal(again.predict()["theta"], tried.predict(history=panel)["theta"])
+
+
+def test_a_map_for_all_of_many_rows_learns_from_series_spread_evenly(monkeypatch):
+    panel = Baseline("naive").read(series_frame(*(np.arange(30.0) + i for i in range(10))))
+    monkeypatch.setattr(trials, "_ENOUGH_ROWS", 100)
+    few, all_of_them = (Candidate("c", "c", Baseline("naive"), None, 1.0, from_some=some) for some in (True, False))
+    taught = learnt_from(few, panel)
+    assert taught.n_series == 3
+    assert set(taught.id_list) < set(panel.id_list)
+    assert taught.lengths.tolist() == [30, 30, 30]
+    assert learnt_from(all_of_them, panel) is panel

@@ -284,3 +284,16 @@ def test_series_are_counted_on_stderr_when_asked(capsys, monkeypatch):
 def test_nothing_is_written_otherwise(settings, capsys):
     Baseline(**settings, horizon=2).fit(make_frame((20,))).predict()
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("method", ["ets_combined", "ces"])
+def test_what_lies_more_than_a_thousand_rows_back_is_neither_learnt_from_nor_read_by_forecasts(method):
+    rng = np.random.default_rng(0)
+    season = np.r_[np.tile([0.0, 30.0, 0.0, -30.0], 100), np.tile([5.0, 0.0, -5.0, 0.0], 250)]
+    y = 100 + season + rng.normal(size=1400)
+    whole, end = ({"unique_id": "a", "ds": np.arange(1400)[-n:], "y": y[-n:]} for n in (1400, 1000))
+    forecasts = [
+        Baseline(method, horizon=6, season_length=4).fit(pd.DataFrame(rows)).predict()[method].to_numpy()
+        for rows in (whole, end)
+    ]
+    np.testing.assert_allclose(forecasts[0], forecasts[1], rtol=1e-12)

@@ -107,8 +107,8 @@ def fit_ces(
     Parameters by least squares of one-step errors: the best point of a grid, then some steps of Levenberg's and
     Marquardt's method. The states before the first row are cast back: read by rule (``recursion.initial_states``),
     smoothed over 100 rows or three seasons, and back to the first.
-    A form needs four rows more than it has parameters; one with a season two of them. Series of more than 3,000 rows
-    are learnt from their last 3,000.
+    A form needs four rows more than it has parameters; one with a season two of them. Series of more than 1,000 rows
+    are learnt from, and forecast by, their last 1,000.
 
     Parameters
     ----------
@@ -174,6 +174,7 @@ def ces_forecasts(
     (S, H) float64, original units, steps after the cutoff
         NaN of a series without a form, or with too few rows for it.
     """
+    values, indptr = last_rows(values, indptr)
     yhat = np.full((len(indptr) - 1, horizon), np.nan)
     lengths = np.diff(indptr)
     for i, shape in enumerate(shapes):

@@ -128,7 +128,7 @@ def fit_ets(
     Parameters by maximum likelihood given the initial states, which follow from the first rows by rule
     (``recursion.initial_states``): the best point of a grid, then some steps of Levenberg's and Marquardt's method. A
     form needs more rows than what AICc counts; one with a season two of them; one with a factor only values above 0.
-    Series of more than 3,000 rows are learnt from their last 3,000.
+    Series of more than 1,000 rows are learnt from, and forecast by, their last 1,000.
 
     Parameters
     ----------
@@ -227,6 +227,7 @@ def ets_forecasts(
     (S, H) float64, original units, steps after the cutoff
         The weighted mean of those forms for which there are rows enough to read first states from; NaN without any.
     """
+    values, indptr = last_rows(values, indptr)
     yhat, weights = np.zeros((len(indptr) - 1, horizon)), np.zeros((len(indptr) - 1, 1))
     lengths = np.diff(indptr)
     for i, form in enumerate(forms or FORMS):

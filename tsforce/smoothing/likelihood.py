@@ -10,12 +10,14 @@ __all__ = ["aicc", "last_rows", "log_likelihood"]
 
 # Mean squares of errors, over the mean absolute value, that are nothing but rounding.
 _ROUNDING = 1e-24
-# More of the past says little of how to smooth, and costs half a second per thousand rows however few series there are.
-_MOST_ROWS = 3000
+# More of the past says little of how to smooth, and costs half a second per thousand rows however few series there are
+# (M4 Weekly, held-out ends: OWA .804 by 1,000 rows and .809 by 3,000). States go on from the same rows: those of a
+# first season long gone would be smoothed by parameters that never saw it (1.03).
+_MOST_ROWS = 1000
 
 
 def last_rows(values: Floats, indptr: Positions) -> tuple[Floats, Positions]:
-    """Return the panel of the rows that are learnt from: the last 3,000 of each series."""
+    """Return the panel of the rows that are learnt from: the last 1,000 of each series."""
     lengths = np.diff(indptr)
     to_end = np.repeat(indptr[1:], lengths) - np.arange(len(values))
     return values[to_end <= _MOST_ROWS], np.concatenate([[0], np.cumsum(np.minimum(lengths, _MOST_ROWS))])

@@ -27,7 +27,15 @@ from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, leaderboard
 from tsforce.forecasting.auto.moving_weights import MovesWeights
-from tsforce.forecasting.auto.trials import Trial, TrialWindows, fit_quietly, is_constant, rows_read, run_trial
+from tsforce.forecasting.auto.trials import (
+    Trial,
+    TrialWindows,
+    fit_quietly,
+    is_constant,
+    learnt_from,
+    rows_read,
+    run_trial,
+)
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
 from tsforce.forecasting.saving import check_rows_kept
@@ -250,14 +258,14 @@ class AutoNARX(MovesWeights):
         members: dict[str, Forecaster] = {}
         heard = []
         # Penalties and smoothing parameters that were chosen from nearly all rows of the same series stay.
-        stays = len(windows.learnt.values) >= _NEARLY_ALL * len(some.values)
+        stays = len(windows.learnt.values) >= _NEARLY_ALL * len(panel.values)
         for done, i in enumerate(order):
             candidate = trials[i].candidate
             if len(members) > 1 and not clock.allows_again(trials[i].seconds):
                 continue
             clock.show(f"{candidate.name}, on all rows", done + 1, len(order))
-            rows = some if candidate.from_some else panel
-            settled = trials[i].settled if stays and rows.n_series == some.n_series else None
+            rows = learnt_from(candidate, some) if candidate.from_some else panel
+            settled = trials[i].settled if stays else None
             members[candidate.name] = fit_quietly(candidate.model, rows, candidate.mode, settled)
             heard.append(i)
         self.members_ = members

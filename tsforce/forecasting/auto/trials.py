@@ -14,7 +14,7 @@ from tsforce.errors import TsforceError
 from tsforce.forecasting.auto.candidates import Candidate
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.side_by_side import forecasts_at, left_out
-from tsforce.scoring.cutoffs import few_rows, rows_to_learn
+from tsforce.scoring.cutoffs import even_draw, few_rows, rows_to_learn
 from tsforce.scoring.metrics import (
     abs_error,
     error_scale,
@@ -31,6 +31,7 @@ __all__ = [
     "fit_quietly",
     "is_constant",
     "is_intermittent",
+    "learnt_from",
     "rows_read",
     "run_trial",
     "scale_of",
@@ -41,6 +42,9 @@ _MOST_WINDOWS = 3
 # A series is intermittent where demand comes less often than every 1.32 steps (Syntetos, Boylan & Croston 2005, On the
 # categorization of demand patterns, Journal of the Operational Research Society 56).
 _INTERVAL = 1.32
+# Rows that the few weights of one map for all series are learnt from, where series have more; of each row all steps of
+# the horizon are read.
+_ENOUGH_ROWS = 100_000
 # Errors beyond so many scales count as that many: a roll-out that ran away is out of the question either way.
 _FAR = 1e3
 
@@ -208,13 +212,21 @@ def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Tria
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            model = fit_quietly(candidate.model, windows.learnt, candidate.mode)
+            model = fit_quietly(candidate.model, learnt_from(candidate, windows.learnt), candidate.mode)
             fits, yhat = _forecasts(model, windows, horizon)
             settled = model._settled()
         except (TsforceError, np.linalg.LinAlgError) as error:
             failure = str(error)
     errors = windows.errors_of(yhat)
     return Trial(candidate, yhat, errors, fits, time.process_time() - cpu, time.perf_counter() - wall, failure, settled)
+
+
+def learnt_from(candidate: Candidate, panel: Panel) -> Panel:
+    """Return the series that a candidate learns from: all, or for few weights some, spread evenly, of rows enough."""
+    n_series = max(1, int(_ENOUGH_ROWS / len(panel.values) * panel.n_series))
+    if not candidate.from_some or n_series >= panel.n_series:
+        return panel
+    return panel.take(even_draw(panel.n_series, n_series))
 
 
 def _forecasts(model: Forecaster, windows: TrialWindows, horizon: int) -> tuple[Any, FloatArray]:
