@@ -22,6 +22,7 @@ from tsforce.forecasting.learning import Asked, resolve
 from tsforce.forecasting.parts import check_fitted, end_fit, horizon_of, later_rows_of
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.sample_paths import DrawsPaths
+from tsforce.forecasting.shrinkage import prior_of
 from tsforce.forecasting.streaming import Stream
 from tsforce.forecasting.update import Update, error_at_new_rows, in_scales
 from tsforce.training.going_on import STEPS, few_steps, is_least_squares, same_choices
@@ -269,9 +270,15 @@ class GoesOn(DrawsPaths):
 
     def _prior_again(self, rolling: Rolling) -> Any:
         asked = resolve(self, check_model(self.model), self.mode_, windows_held_out)
-        return self._resolve_prior(
-            asked, rolling.model.layout, self.target_transforms_, rolling.scaling, self.season_length_, rolling.pooled
-        )
+        return prior_of(
+            self,
+            asked,
+            rolling.model.layout,
+            self.target_transforms_,
+            rolling.scaling,
+            self.season_length_,
+            rolling.pooled,
+        )  # fmt: skip
 
     # ---- from the rows
 

@@ -10,9 +10,9 @@ import numpy as np
 from tsforce.data.common_scale import CommonScale
 from tsforce.data.frame import series_frame
 from tsforce.data.panel import FloatArray, Panel, WindowIndex
-from tsforce.data.transforms import Difference, MeanScale, Standardize, Transform
+from tsforce.data.transforms import MeanScale, Standardize
 from tsforce.dynamics.lags import LagLayout
-from tsforce.dynamics.models.families import Family, Polynomial
+from tsforce.dynamics.models.families import Family
 from tsforce.dynamics.target_features import target_features
 from tsforce.errors import (
     ArgumentError,
@@ -22,13 +22,12 @@ from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import (
     check_count,
     check_guard,
-    is_penalty,
     long_enough,
     output_lags_of,
     resolve_inputs,
     windows_held_out,
 )
-from tsforce.forecasting.automatic import is_auto, lags_for, prior_for, scaling_for, scope_for, transforms_for
+from tsforce.forecasting.automatic import is_auto, lags_for, scaling_for, scope_for, transforms_for
 from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.goes_on import GoesOn
 from tsforce.forecasting.head_options import check_counts, head_of, settings_of_counts
@@ -36,12 +35,11 @@ from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, wi
 from tsforce.forecasting.parts import begin_fit, end_fit, season_length_for
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.saving import check_context
+from tsforce.forecasting.shrinkage import intercept_of, prior_of
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
-from tsforce.training.constant import grows
 from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.guard import GUARD
 from tsforce.training.problem import STRATEGIES, Problem
-from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 
 __all__ = ["NARXForecaster"]
@@ -380,10 +378,8 @@ class NARXForecaster(HasTraining, GoesOn):
         drop = self.short_series == "drop"
         series = long_enough(panel, furthest, lost, pooled=pooled, drop=drop, strategy=self.strategy)
         kept = panel if len(series) == panel.n_series else panel.take(series)
-        intercept = self._resolve_intercept(kept, transforms, pooled)
-        prior = self._resolve_prior(
-            asked, layout if recursive else furthest, transforms, scaling, season_length, pooled
-        )
+        intercept = intercept_of(self, kept, transforms, pooled)
+        prior = prior_of(self, asked, layout if recursive else furthest, transforms, scaling, season_length, pooled)
         modes = ("open_loop",) if prior is None else ("open_loop", "auto")
         closed = (
             head is None and asked.kind == LINEAR and (direct or asked.mode in modes) and asked.options.solver == "auto"
@@ -400,42 +396,6 @@ class NARXForecaster(HasTraining, GoesOn):
             prior=prior, strategy=self.strategy, head=head,
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
-
-    def _resolve_intercept(self, panel: Panel, transforms: tuple[Transform, ...], pooled: bool) -> Any:
-        """Return whether least squares fits an intercept: for all, or for each series where each has its own model."""
-        asked = self.intercept
-        if isinstance(asked, (bool, np.bool_)):
-            return bool(asked)
-        if is_penalty(asked):
-            return True
-        check_choice("intercept", asked, ("auto",))
-        # Seasonal differences have mean zero but for growth, and a drift for nothing costs more than it gives.
-        if not any(isinstance(t, Difference) and t.lag >= 2 for t in transforms):
-            return True
-        found = grows(panel, transforms)
-        return bool(found.mean() >= 0.5) if pooled else found
-
-    def _resolve_prior(
-        self,
-        asked: Asked,
-        layout: LagLayout,
-        transforms: tuple[Transform, ...],
-        scaling: str | None,
-        season: int,
-        pooled: bool,
-    ) -> Prior | None:
-        kind = prior_for(self.prior, asked.kind, layout, transforms, pooled=pooled, ridge=asked.ridge)
-        held: float | None = float(self.intercept) if is_penalty(self.intercept) else 0.0
-        if kind == "auto" and is_auto(self.intercept):
-            held = None
-        if kind == "zero" and not held:
-            return None
-        if not isinstance(asked.kind, Family) or isinstance(asked.kind, Polynomial):
-            raise ArgumentError(
-                f"prior={kind!r}, intercept={self.intercept!r}: a prior and a penalised intercept are for linear maps, "
-                f"alone or as the start of a network; leave prior='zero', intercept='auto'."
-            )
-        return Prior.of(kind, layout.of_one_group, season, transforms, scaling, held)
 
     def _resolve_context(self, least: int, default: int) -> int:
         if self.context_length is None:
