@@ -322,6 +322,7 @@ def test_a_table_torn_within_its_header_is_begun_anew(tmp_path):
     assert len(written(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_table_that_a_rerun_completes(tmp_path):
     program = f"""
         import os, signal, sys

@@ -96,7 +96,7 @@ def naive():
 ESTIMATORS = {
     "NARXForecaster": (
         lambda: NARXForecaster(2, 3, scope="local", mode="open_loop"),
-        FORECASTER | SETTINGS | {"stream"},
+        FORECASTER | SETTINGS | {"most_likely_paths", "stream"},
         LEARNT | OF_A_MAP | {"window_scaling_", "scope_", "prior_", "target_transforms_"},
     ),
     "Baseline": (naive, FORECASTER | SETTINGS, LEARNT),

@@ -233,6 +233,7 @@ def test_an_input_that_is_no_number_gives_no_number(tmp_path):
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_a_model_that_was_saved_and_loaded_exports_the_same_code(tmp_path):
     model = fitted("linear", "inputs")
     model.save(tmp_path / "model.tsforce")

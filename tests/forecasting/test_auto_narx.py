@@ -106,6 +106,7 @@ def test_a_backtest_chooses_and_learns_from_rows_up_to_the_first_cutoff_alone(df
     pd.testing.assert_series_equal(*found, check_exact=True)
 
 
+@pytest.mark.slow
 def test_it_beats_seasonal_naive_on_series_with_a_season():
     df = make_frame((100, 100, 100, 100), seed=5)
     scores = {
@@ -214,6 +215,7 @@ def test_a_clock_counts_what_is_learnt_again_by_rows_and_by_how_many_are_heard(m
     assert not clock.allows_again(6.1)
 
 
+@pytest.mark.slow
 def test_work_is_about_the_seconds_that_a_trial_takes():
     df = make_frame((200,) * 50)
     model = AutoNARX(14, season_length=7, budget="fast").fit(df)
@@ -298,6 +300,7 @@ def test_who_is_better_on_trial_is_heard_more(df):
     assert weigh([*tried, better], windows)[-1].min() > 0.99
 
 
+@pytest.mark.slow
 def test_a_large_panel_is_tried_on_some_series_and_has_one_choice(monkeypatch):
     df = make_frame((60,) * 6, seed=2)
     monkeypatch.setitem(auto_narx._MOST_SERIES, "fast", 3)
@@ -314,6 +317,7 @@ def test_a_large_panel_is_tried_on_some_series_and_has_one_choice(monkeypatch):
 # ---- seasons
 
 
+@pytest.mark.slow
 def test_a_season_is_found_where_the_frequency_says_none():
     df = make_frame((100, 90, 110), season=9)
     assert fast(season_length=None).fit(df).season_lengths_[0] == 9
@@ -398,6 +402,7 @@ def test_inputs_known_over_the_horizon_are_used_and_asked_for():
     assert (second.to_numpy() > first.to_numpy() + 1).all()
 
 
+@pytest.mark.slow
 def test_columns_that_never_change_cost_no_map_per_series():
     df = make_frame((60, 60), seed=1).assign(kind=lambda d: d["unique_id"].map({"s0": "a", "s1": "b"}))
     board = fast(static=["kind"]).fit(df).leaderboard_
@@ -442,6 +447,7 @@ def test_missing_values_are_refused_until_they_are_allowed():
     assert np.isfinite(fast(missing="own_output").fit(df).predict()["AutoNARX"]).all()
 
 
+@pytest.mark.slow
 def test_several_targets_are_forecast_together():
     df = make_frame((80, 90))
     df["z"] = 100 - df["y"]

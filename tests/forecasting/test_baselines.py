@@ -271,7 +271,8 @@ def test_two_processes_give_the_bits_of_one(method):
 
 
 def test_series_are_counted_on_stderr_when_asked(capsys, monkeypatch):
-    monkeypatch.setattr(learnt_baselines, "_SERIES", 3)
+    theta = learnt_baselines.LEARNT["theta"]._replace(at_once=3)
+    monkeypatch.setitem(learnt_baselines.LEARNT, "theta", theta)
     Baseline("theta", horizon=2, season_length=1, verbose=True).fit(make_frame((30, 20, 20, 10))).predict()
     shown = capsys.readouterr()
     assert shown.err.replace("\x1b[K", "").strip().split("\r")[-1] == "theta: 4 of 4 series"

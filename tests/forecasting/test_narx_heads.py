@@ -46,6 +46,7 @@ def count_frame(rows=200, seed=0, ids=("a", "b")):
         {"model": GRU(3), "scope": "global", "window_scaling": "last", "target_transforms": [Log(), Difference(7)]},
     ],
 )
+@pytest.mark.slow
 def test_draws_spread_about_the_forecast_in_every_family_and_mode(head, settings):
     df = make_frame()
     for mode in ("closed_loop", Curriculum(), RollOutLength(ClosedLoop())):
@@ -110,6 +111,7 @@ def test_bins_have_two_peaks_where_the_noise_has():
     assert 0.35 < (step > 0).mean() < 0.65
 
 
+@pytest.mark.slow
 def test_counts_are_whole_and_have_the_mean_and_the_spread_of_the_process():
     df = count_frame()
     model = build(lags=1, head="negative_binomial", target_transforms="auto", max_steps=60).fit(df)
@@ -166,6 +168,7 @@ def test_paths_are_blind_after_the_cutoff():
         pd.testing.assert_frame_equal(wild.sample_paths(10, history=seen), paths, check_exact=True)
 
 
+@pytest.mark.slow
 def test_own_draws_are_learnt_from_by_crps_and_judged_by_it():
     # A map that is held too small: its paths have too little of the level, which closed-loop training mends.
     df = ar_panel(12, 100, phi=0.95)

@@ -180,6 +180,7 @@ def test_both_estimators_hold_out_by_default_what_they_did():
 # ---- searches
 
 
+@pytest.mark.slow
 def test_a_grid_search_reaches_inside_and_over_the_loss():
     model = NARXForecaster(
         4, 3, mode="closed_loop", max_steps=30, training=Training(time_limit=60, solver="adamw"), **as_it_stands()
@@ -195,6 +196,7 @@ def test_a_grid_search_reaches_inside_and_over_the_loss():
     assert model.training == Training(time_limit=60, solver="adamw")
 
 
+@pytest.mark.slow
 def test_a_search_over_a_regressor_reaches_inside():
     X, y = record()
     grid = {"training__learning_rate": [1e-6, 0.05], "loss": ["mae", "mse"]}
@@ -312,6 +314,7 @@ def poles(seed, **training):
     return model.model_.weight[0, :2, 0].numpy()
 
 
+@pytest.mark.slow
 def test_free_initial_outputs_find_a_noisy_system_that_a_forecaster_misses_from_measured_ones():
     found = {starts: np.mean([poles(s, initial_outputs=starts) for s in range(3)], axis=0) for starts in
              ("measured", "free")}  # fmt: skip

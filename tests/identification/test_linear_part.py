@@ -100,6 +100,7 @@ def test_names_of_columns_are_kept():
 
 
 @pytest.mark.parametrize("kind", [DecisionTreeRegressor(max_depth=3), "gru"])
+@pytest.mark.slow
 def test_a_model_without_a_linear_part_says_so(kind):
     _, u, y = bent("linear")
     settings = {"max_steps": 2} if kind == "gru" else {}

@@ -362,6 +362,7 @@ def test_score_starts_from_as_many_rows_as_the_largest_lag_and_scores_the_rest()
 # ---- what a fit does
 
 
+@pytest.mark.slow
 def test_training_on_own_outputs_simulates_better_where_outputs_were_measured_with_noise():
     X, y = system(300, noise=1.0)
     Xt, yt = system(300, seed=9, noise=0.0)
@@ -544,7 +545,7 @@ def test_metadata_routing_passes_sessions_and_starts():
     np.testing.assert_allclose(scored, by_hand, rtol=1e-12)
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
 def test_searches_in_parallel(backend):
     X, y = system(150)
     search = GridSearchCV(NARXRegressor(mode="open_loop"), {"output_lags": [1, 2]}, cv=TimeSeriesSplit(2), n_jobs=2)

@@ -121,6 +121,7 @@ def test_each_group_is_fed_by_its_own_errors():
 
 
 @pytest.mark.parametrize(("build", "rise"), [(linear, 0.0), (mlp, 0.1)])
+@pytest.mark.slow
 def test_series_together_equal_each_alone_the_one_that_cannot_be_judged_included(build, rise):
     p = problem((60, 45, 80, 11), ids=["a", "b", "c", "short"])
     forcing = Curriculum(Adaptive(rise=rise))

@@ -157,6 +157,7 @@ def test_training_is_kept_where_it_clearly_helps():
     assert (result.best_error <= result.start_error).all()
 
 
+@pytest.mark.slow
 def test_of_two_trials_a_group_takes_the_better_one_from_the_same_start():
     def spoilt(start, keys):
         return Linear(LAYOUT, start.weight * 0.2, start.bias)

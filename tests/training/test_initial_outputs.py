@@ -310,6 +310,7 @@ def soft_spring(seed, rows=600, noise=0.3):
 
 
 @pytest.mark.parametrize("model", [Polynomial(3, n_terms=6), MLP((2,), "tanh")], ids=["polynomial", "mlp"])
+@pytest.mark.slow
 def test_free_starts_simulate_a_nonlinear_system_better_under_noise(model):
     errors = {"measured": [], "free": []}
     for seed in range(2):

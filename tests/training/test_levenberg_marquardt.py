@@ -295,6 +295,7 @@ def test_past_inputs_are_learnt_as_they_are_read_over_the_horizon():
 
 
 @pytest.mark.parametrize("family", [Linear(), MLP((1,), "tanh")], ids=["linear", "mlp"])
+@pytest.mark.slow
 def test_roll_outs_end_at_the_optimum_that_scipy_finds(family):
     """A walk between two wells: enough of it that the network's weights are determined."""
     rng, y = np.random.default_rng(0), np.zeros(400)
@@ -627,6 +628,7 @@ def test_networks_take_one_step_first_and_linear_maps_start_from_least_squares(d
     assert frame.loc[frame["run"] == "choose", "mode"].unique().tolist() == phases
 
 
+@pytest.mark.slow
 def test_squares_of_a_driven_nonlinear_system_fall_far_below_what_a_linear_map_leaves():
     rng = np.random.default_rng(0)
     u = rng.uniform(-1, 1, 400)

@@ -209,6 +209,7 @@ def test_of_two_outputs_both_must_have_settled():
 
 
 @pytest.mark.parametrize("test", ["step", "ring-down"])
+@pytest.mark.slow
 def test_auto_keeps_what_simulates_a_step_test_and_a_ring_down_best(test):
     roots = np.array([2 * 0.97 * np.cos(0.4), -(0.97**2)])
     u = np.where(np.arange(500) < 20, 0.0, 1.0) if test == "step" else np.zeros(500)

@@ -220,6 +220,7 @@ def test_a_discriminator_that_is_never_heard_is_open_loop_to_the_bit():
 
 
 @pytest.mark.parametrize("space", ["model", "level"])
+@pytest.mark.slow
 def test_series_together_equal_each_alone_and_runs_repeat(space):
     p, forcing = problem(), ProfessorForcing(low=0.4)
     settings = Settings(max_steps=20, batch_size=6, learning_rate=0.01, looks=5, loss_space=space)
@@ -240,6 +241,7 @@ def test_it_goes_on_inside_another_policy(around):
     assert any(note.startswith("professor forcing, run 'choose'") for note in history.notes)
 
 
+@pytest.mark.slow
 def test_the_adversary_alone_teaches_a_damped_oscillator_to_go_on():
     """No one-step loss at all: what is fed truth swings on, free running dies away, until the two look alike."""
     layout = LagLayout((1, 2))

@@ -19,7 +19,7 @@ def negative_binomial_draw(mean: Tensor, shape: Tensor, numbers: Tensor) -> Tens
     --------
     >>> u = torch.tensor([[0.5, 0.5], [0.9, 0.99]], dtype=torch.float64)
     >>> negative_binomial_draw(torch.tensor(4.0).double(), torch.tensor(0.5).double(), u).tolist()
-    [3.0, 14.0]
+    [3.0, 15.0]
     """
     size = 1 / shape
     rate = gamma_quantile(size.expand(numbers.shape[:-1]), numbers[..., 0]) * mean * shape
@@ -47,8 +47,8 @@ def gamma_quantile(size: Tensor, u: Tensor) -> Tensor:
         low, high = torch.where(gap < 0, x, low), torch.where(gap < 0, high, x)
         slope = torch.exp(size * x - value - torch.lgamma(size))
         ahead = x - gap / slope
-        # Newton's step where it stays between what is known, else half the way.
-        x = torch.where((ahead > low) & (ahead < high), ahead, 0.5 * (low + high))
+        # Newton's step where it stays between what is known (at the end it stays where it is), else half the way.
+        x = torch.where((ahead >= low) & (ahead <= high), ahead, 0.5 * (low + high))
         if bool(((high - low < _EPS) | (gap.abs() < _EPS * u)).all()):
             break
     return x.exp()

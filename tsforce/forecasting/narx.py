@@ -32,6 +32,7 @@ from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.goes_on import GoesOn
 from tsforce.forecasting.head_options import check_counts, head_of, settings_of_counts
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
+from tsforce.forecasting.likely_paths import HasLikelyPaths
 from tsforce.forecasting.parts import begin_fit, end_fit, season_length_for
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.saving import check_context
@@ -45,7 +46,7 @@ from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 __all__ = ["NARXForecaster"]
 
 
-class NARXForecaster(HasTraining, GoesOn):
+class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
     """Forecasts from a one-step map of the target's own past, run on its own outputs.
 
     Parameters
