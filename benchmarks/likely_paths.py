@@ -64,8 +64,8 @@ def main() -> None:
         truth = df[df["ds"] >= ROWS]["y"].to_numpy().reshape(SERIES, H)
         start = time.process_time()
         model = NARXForecaster(
-            H, [1], model=MLP(hidden=(32, 32)), scope="global", head=Quantised(n_bins=len(levels)), target_transforms=[],
-            window_scaling=None, max_steps=400, mode="open_loop", alias="yhat",
+            H, [1], model=MLP(hidden=(32, 32)), scope="global", head=Quantised(n_bins=len(levels)),
+            target_transforms=[], window_scaling=None, max_steps=400, mode="open_loop", alias="yhat",
         ).fit(train)  # fmt: skip
         fitted = time.process_time() - start
         paths = model.sample_paths(400, random_state=SEED)
