@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import tsforce
+from tests.export.families import FAMILIES
 from tests.makers import make_frame, sysid_record
 from tsforce import Baseline, BoxCox, Difference, Ensemble, Log, MeanScale, NARXForecaster, NARXRegressor, Standardize
 from tsforce.errors import ArgumentError, ArgumentTypeError, ExportError, ExportWarning
@@ -20,21 +21,10 @@ from tsforce.export import c_replay, exporting
 from tsforce.export.c_source import c_source
 from tsforce.export.loop import loop_of
 from tsforce.lag_transforms import RollingMean
-from tsforce.models import GRU, LSTM, MLP, EncoderDecoder
 
 needs_compiler = pytest.mark.skipif(
     c_replay.compiler() is None, reason="NOT TESTED: no C compiler (cc, gcc or clang) to compile exported code with"
 )
-FAMILIES = {
-    "linear": "linear",
-    "polynomial": "polynomial",
-    "relu": MLP((6, 5)),
-    "tanh": MLP((6,), "tanh"),
-    "gru": GRU(4),
-    "lstm": LSTM(4),
-    "encoder_decoder": EncoderDecoder(4),
-    "encoder_decoder_lstm": EncoderDecoder(3, cell="lstm"),
-}
 SETTINGS = {
     "plain": {},
     "log_season": {"target_transforms": [Log(), Difference(7)]},

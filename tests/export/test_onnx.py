@@ -9,22 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.export.families import FAMILIES
 from tests.makers import make_frame, sysid_record
 from tsforce import BoxCox, Difference, Log, NARXForecaster, NARXRegressor
 from tsforce.errors import ArgumentError, ExportError, MissingExtraError
 from tsforce.export import c_replay, onnx_files
 from tsforce.export.loop import loop_of
-from tsforce.models import GRU, LSTM, MLP, EncoderDecoder
 
-FAMILIES = {
-    "linear": "linear",
-    "polynomial": "polynomial",
-    "relu": MLP((6, 5)),
-    "tanh": MLP((6,), "tanh"),
-    "gru": GRU(4),
-    "lstm": LSTM(4),
-    "encoder_decoder": EncoderDecoder(4),
-}
 SETTINGS = {
     "plain": {},
     "log_season": {"target_transforms": [Log(), Difference(7)]},

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from tsforce.data.convert import in_kind
-from tsforce.data.panel import WindowIndex
 from tsforce.data.path_frame import write_paths
 from tsforce.dynamics.beam import likeliest
 from tsforce.dynamics.heads.headed import Headed
@@ -18,7 +17,7 @@ from tsforce.errors import ArgumentError
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.parts import check_fitted, horizon_of
 from tsforce.forecasting.rolling import Part
-from tsforce.training.closed_loop import as_dtype, dtype_of
+from tsforce.training.closed_loop import as_dtype, dtype_of, repeated_windows
 
 __all__ = ["HasLikelyPaths"]
 
@@ -116,12 +115,15 @@ def _of_window(model: Headed, part: Part, place: int, steps: int, n_paths: int, 
     dtype = dtype_of(model)
 
     def inputs_of(ahead: int) -> Any:
+        if not model.layout.has_inputs and not model.layout.n_memory:
+            return None
         return as_dtype(part.store.batch(series, rows, ahead, truth=False).inputs, dtype)
 
     with torch.inference_mode():
         batch = part.store.batch(series, rows, steps, truth=False)
         z, logs = likeliest(own, batch.past.to(dtype), inputs_of, steps, n_paths, width)
-        many = WindowIndex(np.repeat(series[0], len(z)), np.repeat(rows[0], len(z)))
-        copies = part.store.batch(many.series[None], many.rows[None], steps, truth=False)
-        levels = part.store.to_levels(z.double()[None, :, :, None], copies, many.rows[None])
+        copies = len(z)
+        levels = part.store.to_levels(
+            z.double()[None, :, :, None], repeated_windows(batch, copies), np.repeat(rows, copies, axis=1)
+        )
     return levels[0, :, :, 0].cpu().numpy(), logs.numpy()

@@ -19,7 +19,17 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.guard import Guard, missing_steps
 
-__all__ = ["Chunk", "Excursions", "as_dtype", "chunks", "dtype_of", "far_off", "forecast_windows", "unit_of"]
+__all__ = [
+    "Chunk",
+    "Excursions",
+    "as_dtype",
+    "chunks",
+    "dtype_of",
+    "far_off",
+    "forecast_windows",
+    "repeated_windows",
+    "unit_of",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -135,7 +145,7 @@ def forecast_windows(
         else:
             once, batch, series, rows = (
                 batch,
-                _repeated(batch, copies),
+                repeated_windows(batch, copies),
                 *(np.repeat(x, copies, 1) for x in (series, rows)),
             )
             added = torch.from_numpy(shocks[part.where]).to(once.past.device, dtype).flatten(1, 2)
@@ -235,7 +245,7 @@ def chunks(
         yield Chunk(part_model, index.series[where], index.rows[where], where, real)
 
 
-def _repeated(batch: WindowBatch, copies: int) -> WindowBatch:
+def repeated_windows(batch: WindowBatch, copies: int) -> WindowBatch:
     """Return a batch with each window so many times, one after the other."""
 
     def many(part: Tensor) -> Tensor:
