@@ -51,6 +51,7 @@ def test_a_column_that_has_a_part_already_is_not_taken(tmp_path):
         (["date,sold,price", "2024-01-01,7,2"], "'date' like a time, 'sold', 'price' like numbers"),
         (["date,shipped,sold", "2024-01-01,2024-01-03,7"], "'date', 'shipped' like a time, 'sold' like numbers"),
         (["shop,date,sold", "a,2024-01-01,7"], "'date' like a time, 'sold' like numbers, 'shop' like text"),
+        (["shop,date,sold", "s0,2024-01-01,7", "s1,Jan 2024,7"], "'date' like a time, 'sold' like numbers, 'shop'"),
         (["year,sold", "2023,7", "2024,8"], "'year', 'sold' like numbers"),
         (["shop,sold", "a,7"], "'sold' like numbers, 'shop' like text"),
         (["ds,shop,sold", "1,a,7"], "'sold' like numbers, 'shop' like text"),

@@ -24,6 +24,8 @@ __all__ = ["find_columns"]
 _ROWS = 200
 _NUMBER = re.compile("|".join(number_pattern(*style) for style in STYLES))
 _DAY = re.compile("(?:1[89]|2[01])[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
+# A year, or two numbers with something between; "store 7" names a series.
+_TIME = re.compile("[0-9]{4}|[0-9][^0-9]+[0-9]")
 
 
 def find_columns(path: Path, columns: Columns, form: TextForm, *, time: bool, target: bool) -> Columns:
@@ -113,7 +115,7 @@ def _look(cells: Sequence[str], form: TextForm) -> str:
         return "a time"
     if there and all(map(_NUMBER.fullmatch, there)):
         return "numbers"
-    return "a time" if there and all(re.search("[0-9]", cell) for cell in there) else "text"
+    return "a time" if there and all(map(_TIME.search, there)) else "text"
 
 
 def _said(looks: Mapping[str, str]) -> str:
