@@ -32,7 +32,14 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 MODULES = [m.name for m in pkgutil.walk_packages(tsforce.__path__, "tsforce.")]
+# What a newcomer types first runs at each change; the others that train for seconds run with the slow tests.
+LONG = {"modes.md", "backtesting.md", "matlab.md", "sysid.md", "sysidentpy.md", "heads.md", "compare_modes.py"}
 SIGNS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def timed(paths):
+    """Return the files as parameters, the long ones marked as slow."""
+    return [pytest.param(p, marks=[pytest.mark.slow] if p.name in LONG else [], id=p.name) for p in paths]
 
 
 def run_commands(block):
@@ -44,7 +51,7 @@ def run_commands(block):
             main(words[1:], standalone_mode=False)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", timed(PAGES))
 def test_the_code_of_a_page_runs_in_order_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     if "cc -std=c99" in page.read_text() and shutil.which("cc") is None:
         pytest.skip("NOT TESTED: no C compiler for the program of this page")
@@ -110,7 +117,7 @@ def test_scores_that_are_reported_stand_in_the_results():
         assert f"| {mae} | {row.mase:.3f} |".replace("| 0.", "| .") in text, (row.set, row.model, row.inputs)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.name)
+@pytest.mark.parametrize("example", timed(EXAMPLES))
 def test_an_example_is_short_runs_and_ends_by_asserting_its_claim(example, monkeypatch):
     text = example.read_text()
     assert len(text.splitlines()) <= 80

@@ -423,6 +423,7 @@ def test_seeds_are_different_whole_numbers(task, tmp_path, seeds):
 # ---- summary
 
 
+@pytest.mark.slow
 def test_a_summary_is_medians_ranges_and_tests_over_windows_and_seeds(task, tmp_path):
     rows = run_chaos(task, {"own": linear(solver="adamw", learning_rate=0.05)}, TWO, tmp_path, range(3))
     assert rows.groupby("mode").size().tolist() == [3, 3]

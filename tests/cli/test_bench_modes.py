@@ -28,6 +28,7 @@ def folder(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_there_is_a_row_per_mode_and_an_error_per_series_of_which_owa_is_the_mean(folder):
     rows = pd.read_csv(folder / "modes.csv")
     assert rows["mode"].tolist() == ["open_loop", "closed_loop"]
@@ -39,6 +40,7 @@ def test_there_is_a_row_per_mode_and_an_error_per_series_of_which_owa_is_the_mea
     assert rows["command"].str.startswith("tsforce bench modes --sets m3-other --models linear-global").all()
 
 
+@pytest.mark.slow
 def test_the_rows_are_those_of_the_public_classes_and_the_metrics_of_the_competition(folder):
     from tsforce import Baseline, NARXForecaster, Training
     from tsforce.datasets import load_competition
@@ -63,6 +65,7 @@ def test_the_rows_are_those_of_the_public_classes_and_the_metrics_of_the_competi
     assert row["owa"] == pytest.approx(0.5 * (own[0] / naive2[0] + own[1] / naive2[1]))
 
 
+@pytest.mark.slow
 def test_the_table_tests_each_mode_against_open_loop_series_by_series(folder):
     tests = pd.read_csv(folder / "modes-tests.csv").set_index("mode")
     errors = pd.read_parquet(folder / "modes-errors.parquet").set_index("run")["error"].astype(float)
@@ -76,6 +79,7 @@ def test_the_table_tests_each_mode_against_open_loop_series_by_series(folder):
     assert "| m3 other, linear-global (1) | adamw mse |" in shown.output
 
 
+@pytest.mark.slow
 def test_every_mode_of_a_block_has_the_same_solver_loss_steps_and_validation(folder):
     rows = pd.read_csv(folder / "modes.csv")
     alike = ["solver", "loss", "steps", "held_out"]
@@ -90,6 +94,7 @@ def test_every_mode_of_a_block_has_the_same_solver_loss_steps_and_validation(fol
         assert told[0] == told[1] == told[2], name
 
 
+@pytest.mark.slow
 def test_finished_rows_are_not_made_again_and_missing_ones_are(folder, tmp_path):
     folder = shutil.copytree(folder, tmp_path / "modes")
     before = (folder / "modes.csv").read_bytes()

@@ -65,7 +65,9 @@ def against_dop853(system, n_windows):
     return np.mean(total)
 
 
-@pytest.mark.parametrize("system", FLOWS)
+@pytest.mark.parametrize(
+    "system", [pytest.param(s, marks=[pytest.mark.slow] if s == "hyperroessler" else []) for s in FLOWS]
+)
 def test_trajectories_over_the_horizon_are_those_of_another_integrator(system):
     assert against_dop853(system, 2 if system == "lorenz96" else 4) < 2e-6
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from tests.makers import as_it_stands, make_frame
+from tests.pairs import pairs
 from tsforce import Baseline, Difference, Ensemble, Log, NARXForecaster, Standardize
 from tsforce.errors import ContextWarning, SeriesTooShortError
 
@@ -116,8 +117,9 @@ def test_before_a_young_series_stands_the_mean_of_what_it_has():
     pd.testing.assert_frame_equal(forecast, model.predict(history=grown), rtol=1e-9)
 
 
-@pytest.mark.parametrize("scaling", [None, "mean_abs", "standard", "last"])
-@pytest.mark.parametrize("model", ["linear", "polynomial", "mlp", "gru"])
+@pytest.mark.parametrize(
+    ("model", "scaling"), pairs(["linear", "polynomial", "mlp", "gru"], [None, "mean_abs", "standard", "last"])
+)
 def test_a_young_series_is_forecast_near_its_level_by_a_pooled_model(model, scaling):
     rng = np.random.default_rng(0)
     week = 1 + 0.1 * np.sin(np.arange(100) * 2 * np.pi / 7)
