@@ -42,6 +42,12 @@ Over all windows and series. width: original units
 MSIS   width, and 2 / (1 - level) times what a truth lies outside by, over
        mean |y[t] - y[t-m]| up to the first cutoff; lower is better"""
 
+LEVELS = """\
+coverage: share of test values within their bounds. width, and
+MSIS   width, and 2 / (1 - level) times what a value lies outside by: means
+       over series, in units of the MASE scale; lower is better
+level: CPU seconds of calibration and bounds"""
+
 # Column of the frame, its heading, and how a number is written.
 _COLUMNS = (
     ("model", "model", ""),
@@ -56,6 +62,8 @@ _COLUMNS = (
     ("predict_cpu_s", "predict", ".2f"),
     ("peak_mb", "MB", ".0f"),
 )
+# Of each level.
+_BOUNDS = (("coverage", "coverage", ".3f"), ("width", "width", ".3f"), ("msis", "MSIS", ".3f"))
 _SCORES = (
     ("model", "model", ""),
     ("smape", "sMAPE", ".3f"),
@@ -147,10 +155,13 @@ def leaderboard(frame: Any, title: str) -> Table:
     (1, 'm3 other')
     """
     ordered = frame.sort_values("owa", kind="stable", na_position="last").to_dict("records")
+    levels = [name.partition("-")[2] for name in frame.columns if name.startswith("coverage-")]
+    bounds = [(f"{name}-{one}", f"{one} %\n{heading}", form) for one in levels for name, heading, form in _BOUNDS]
+    spent = [("level_cpu_s", "level", ".2f")] if levels else []
     notes = [f"{row['model']} {row['mode']}".strip() + f": {row['status']}" for row in ordered if row["status"] != "ok"]
     shown = [column for column in _COLUMNS if column[0] != "seed" or frame["seed"].notna().any()]
-    table = _table(ordered, shown)
-    table.title, table.caption = Text(title), Text("\n".join([*notes, METRICS]))
+    table = _table(ordered, [*shown, *bounds, *spent])
+    table.title, table.caption = Text(title), Text("\n".join([*notes, METRICS, *([LEVELS] if levels else [])]))
     return table
 
 

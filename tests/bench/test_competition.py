@@ -14,7 +14,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from tests.makers import make_frame
-from tsforce import Baseline, Difference, Ensemble, Log, NARXForecaster
+from tsforce import Baseline, Difference, Ensemble, Log, NARXForecaster, backtest
 from tsforce.bench import COMPETITION_COLUMNS, Entry, get_threads, run, set_threads
 from tsforce.datasets import Competition, load_competition
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError
@@ -241,6 +241,69 @@ def test_a_function_that_returns_a_forecaster_serves_as_one():
     assert_frame_equal(made.drop(columns=TIMES), run(toy(), [("linear", linear())]).drop(columns=TIMES))
 
 
+# ---- intervals
+
+
+class Bounded(Baseline):
+    """Naive, with bounds 1 below and above, but none of some series."""
+
+    def __init__(self, without=()):
+        super().__init__("naive")
+        self.without = without
+
+    def predict(self, horizon=None, *, level=None, **given):
+        forecast = super().predict(horizon, **given)
+        there = ~forecast["unique_id"].isin(self.without)
+        for one in [] if level is None else level.levels:
+            for side, sign in (("lo", -1), ("hi", 1)):
+                forecast[f"naive-{side}-{one:g}"] = (forecast["naive"] + sign).where(there)
+        return forecast
+
+
+def test_scores_of_intervals_worked_by_hand():
+    # a: 4 - 1, 4 + 1 for truths 5 and 7, scale 1.5; b: 10 - 1, 10 + 1 for truths 10 and 5, scale 2. Of 80 % a miss
+    # costs 10 times its distance: a (2 + 2 + 10 * 2) / 2 = 12, b (2 + 2 + 10 * 4) / 2 = 22.
+    rows = run(by_hand(), [("both", Bounded()), ("one", Bounded(["b"])), ("none", Bounded(["a", "b"]))], level=80)
+    assert rows.columns[-5:].to_list() == ["coverage-80", "width-80", "msis-80", "level_cpu_s", "status"]
+    assert rows["coverage-80"].to_list()[:2] == [0.5, 0.5]
+    assert rows["width-80"].to_list()[:2] == pytest.approx([(2 / 1.5 + 2 / 2) / 2, 2 / 1.5])
+    assert rows["msis-80"].to_list()[:2] == pytest.approx([(12 / 1.5 + 22 / 2) / 2, 12 / 1.5])
+    assert rows.loc[2, ["coverage-80", "width-80", "msis-80"]].isna().all()
+    assert rows["status"].to_list() == [
+        "ok", "ok, 1 series without 80 % bounds", "ok, 2 series without 80 % bounds",
+    ]  # fmt: skip
+    assert rows["owa"].to_list() == [1.0] * 3
+
+
+def test_scores_of_intervals_are_those_of_a_backtest_of_one_window():
+    data, model = toy(), linear()
+    row = run(data, [("it", model)], level=[80, 95]).iloc[0]
+    joined = pd.concat([data.train, data.test])
+    judged = backtest(model, joined, horizon=6, n_windows=1, season_length=7, level=[80, 95]).scores().iloc[0]
+    for figure in ("coverage-80", "msis-80", "coverage-95", "msis-95"):
+        assert row[figure] == pytest.approx(judged[figure], rel=1e-9)
+    assert row["level_cpu_s"] > 0
+
+
+def test_series_that_are_left_out_have_no_bounds():
+    data = toy(lengths=(90, 14, 120))
+    long_lags = NARXForecaster(6, 20, season_length=7, scope="local", ridge=1.0, short_series="drop", mode="open_loop")
+    row = run(data, [("linear", long_lags)], level=80).iloc[0]
+    assert row["status"] == "ok, 1 series by naive2, 1 series without 80 % bounds"
+    assert np.isfinite(row["msis-80"])
+
+
+def test_a_folder_holds_rows_of_the_same_levels(tmp_path):
+    first = run(toy(), THREE[:1], tmp_path, level=[95, 80])
+    started = []
+    again = run(toy(), THREE[:1], tmp_path, level=[80, 95], on_start=lambda *given: started.append(given))
+    assert started == []
+    assert_frame_equal(first, again)
+    for level in (None, 80):
+        with pytest.raises(ArgumentError, match="made with other levels"):
+            run(toy(), THREE[:1], tmp_path, level=level)
+
+
 # ---- the ledger
 
 
@@ -340,6 +403,13 @@ def test_a_killed_process_leaves_a_table_that_a_rerun_completes(tmp_path):
     assert [row["model"] for row in written(tmp_path)] == ["naive", "seasonal"]
     rows = run(toy(), THREE, tmp_path)
     assert_frame_equal(without_times(rows), without_times(run(toy(), THREE)), check_exact=False)
+
+
+def test_a_row_without_one_step_errors_is_not_finished_for_a_run_that_measures_them(tmp_path):
+    run(toy(), THREE[:1], tmp_path, one_step=False)
+    rows = run(toy(), THREE[:1], tmp_path)
+    assert_frame_equal(without_times(rows), without_times(run(toy(), THREE[:1])))
+    assert np.isnan(run(toy(), THREE[:1], tmp_path, one_step=False)["one_step"].iloc[0])
 
 
 @pytest.mark.parametrize("what", ["data", "parameters", "nested parameters", "threads", "mode"])

@@ -97,6 +97,17 @@ def test_no_figure_is_cropped_however_narrow_the_terminal(monkeypatch, columns):
     assert "…" not in result.stdout
 
 
+def test_levels_are_scored_shown_and_kept_in_a_folder_of_their_own():
+    result = invoke(*M3, "--models", "naive", "--level", "95,80")
+    assert result.exit_code == 0, result.stderr
+    for row in written("build/bench/m3-other-level-80-95"):
+        assert 0.75 < float(row["coverage-80"]) < 0.85
+        for figure in ("width-80", "msis-95", "coverage-95"):
+            assert f"{float(row[figure]):.3f}" in result.stdout
+    assert "MSIS   width, and 2 / (1 - level)" in result.stdout
+    assert "MSIS" not in invoke(*M3, "--models", "naive").stdout
+
+
 def test_a_rerun_prints_the_same_table_and_runs_nothing():
     first, second = (invoke(*M3, "--models", "naive", "--out", "out") for _ in range(2))
     assert first.stdout == second.stdout
@@ -152,6 +163,8 @@ def test_version_is_shown():
         ([*M3, "--seeds", "0"], "Invalid value for '--seeds'"),
         ([*M3, "--threads", "none"], "Invalid value for '--threads'"),
         (["bench", "m3", "--group", "montly"], "Did you mean 'monthly'?"),
+        ([*M3, "--level", "95%"], "expected percents, such as --level 80,95"),
+        ([*M3, "--level", "101"], "expected percents between 0 and 100"),
         ([*M3, "--models", "naive3"], "models='naive3' is not known; accepted: 'naive', 'seasonal_naive'"),
         ([*M3, "--models", "lineal"], "Did you mean 'linear'?"),
         ([*M3, "--models", ""], "models='' is not known"),

@@ -7,6 +7,7 @@ import importlib.metadata
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsforce.bench.bound_figures import bound_columns, bound_figures
 from tsforce.bench.ledger import Layout, Ledger, Recipe, check_seeds, describe, label, status_of_error
 from tsforce.data.datasets import Competition
 from tsforce.data.frame import read_panel
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.dynamics.threads import get_threads
-from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, abbreviate
+from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, IntervalWarning, abbreviate
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.intervals import Intervals, check_levels
 from tsforce.scoring.metrics import abs_error, owa, seasonal_naive_scale, smape
 from tsforce.scoring.naive import naive2
 
@@ -43,12 +46,27 @@ class _Key(NamedTuple):
     seed: int | None
 
 
-_LAYOUT = Layout(
-    COMPETITION_COLUMNS,
-    _Key,
-    ("n_series", "threads"),
-    ("smape", "mase", "owa", "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb"),
-)
+_REAL = ("smape", "mase", "owa", "one_step", "gap", "fit_cpu_s", "predict_cpu_s", "peak_mb")
+
+
+class _Asked(NamedTuple):
+    """What a run measures beside the errors of its forecasts."""
+
+    one_step: bool
+    levels: Intervals | None
+
+    @property
+    def layout(self) -> Layout:
+        more = bound_columns(self.levels)
+        *first, status = COMPETITION_COLUMNS
+        return Layout((*first, *more, status), _Key, ("n_series", "threads"), (*_REAL, *more))
+
+    @property
+    def recipe(self) -> Row:
+        """What is other than by default, so that rows of older versions stay as they were made."""
+        return ({} if self.one_step else {"one_step": False}) | (
+            {} if self.levels is None else {"level": describe(self.levels)}
+        )
 
 
 class Entry(NamedTuple):
@@ -79,6 +97,7 @@ def run(
     on_row: Callable[[Row], None] | None = None,
     command: str | None = None,
     one_step: bool = True,
+    level: Any = None,
 ) -> Any:
     """Return the scores of some forecasters on one group of a competition, one row each.
 
@@ -109,12 +128,17 @@ def run(
     one_step : bool
         Whether the one-step error is measured, which takes a forecast before every test row: of a slow forecaster more
         than all else. Without it `one_step` and `gap` are empty.
+    level : float, sequence of float or Intervals, optional
+        Levels of prediction intervals in percent, such as ``[80, 95]``, which are scored too. A folder holds rows of
+        the same levels.
 
     Returns
     -------
     DataFrame
-        Columns as `COMPETITION_COLUMNS`, rows in the order of `entries`, then seeds. A forecaster that raises has a row
-        whose status is "failed: <error>: <message>".
+        Columns as `COMPETITION_COLUMNS`; with `level`, before ``status``, of each: ``coverage-95`` (the share of test
+        values within their bounds), ``width-95`` and ``msis-95`` (M4's mean scaled interval score), both in units of
+        the MASE scale; and ``level_cpu_s``, what calibration and bounds cost beside the forecasts. Rows in the order of
+        `entries`, then seeds. A forecaster that raises has a row whose status is "failed: <error>: <message>".
 
         ``fit_cpu_s`` runs from the training frame to the fitted model, ``predict_cpu_s`` to the frame of forecasts;
         both count all threads of the process. ``peak_mb`` is the largest memory of the process so far, not of one row.
@@ -122,7 +146,7 @@ def run(
     Raises
     ------
     ArgumentError, ArgumentTypeError
-        If an entry, seed or folder is not accepted.
+        If an entry, seed, level or folder is not accepted.
     FrameError
         If the frames of the competition break the contract.
 
@@ -135,16 +159,17 @@ def run(
     >>> rows[["model", "n_series", "owa", "status"]].to_numpy().tolist()
     [['naive', 174, 1.0, 'ok']]
     """
+    asked = _Asked(bool(one_step), check_levels(level))
     jobs = _plan(competition, entries, seeds)
     task = _Task.read(competition)
-    ledger = Ledger(None if out is None else Path(out), _LAYOUT)
+    ledger = Ledger(None if out is None else Path(out), asked.layout)
     ledger.begin(
-        {job.key: _recipe(job, task) for job in jobs},
+        {job.key: _recipe(job, task, asked) for job in jobs},
         {f"{competition.name} {competition.group}": {"sha256": task.sha256, "n_series": task.train.n_series}},
         [int(seed) for seed in seeds],
         command,
     )
-    return ledger.fill(jobs, lambda job: [_make_row(job, task, one_step)], on_start, on_row)
+    return ledger.fill(jobs, lambda job: [_make_row(job, task, asked)], on_start, on_row)
 
 
 class _Job(NamedTuple):
@@ -262,15 +287,15 @@ class _Task:
         return WindowIndex(np.repeat(series, horizon), rows.ravel())
 
 
-def _make_row(job: _Job, task: _Task, one_step: bool) -> Row:
+def _make_row(job: _Job, task: _Task, asked: _Asked) -> Row:
     """Return the finished row of one job, whatever becomes of it."""
-    row: Row = dict.fromkeys(COMPETITION_COLUMNS)
+    row: Row = dict.fromkeys(asked.layout.columns)
     row |= job.key._asdict()
     row |= {"n_series": task.train.n_series, "threads": get_threads(), "version": importlib.metadata.version("tsforce")}
     # A clone, so that the fitted models of a long table are not all kept.
     model = job.model.clone_unfitted()
     try:
-        row |= _figures(model, job.mode, task, one_step)
+        row |= _figures(model, job.mode, task, asked)
     except Exception as error:
         # Whatever a model does, the other rows of the table are made; Ctrl-C is no Exception and ends the run.
         row["status"] = status_of_error(error)
@@ -279,7 +304,7 @@ def _make_row(job: _Job, task: _Task, one_step: bool) -> Row:
     return row
 
 
-def _figures(model: Forecaster, mode: Any, task: _Task, one_step: bool) -> Row:
+def _figures(model: Forecaster, mode: Any, task: _Task, asked: _Asked) -> Row:
     horizon = task.competition.horizon
     started = time.process_time()
     model.fit(task.competition.train, mode=mode)
@@ -291,15 +316,17 @@ def _figures(model: Forecaster, mode: Any, task: _Task, one_step: bool) -> Row:
     mine = np.array([task.train.position[name] for name in ids], dtype=np.int64)
     yhat = task.reference.copy()
     yhat[mine] = forecasts[model.name].to_numpy(dtype=np.float64).reshape(-1, horizon)
+    bounds, unbounded = _bounds(model, task, mine, asked.levels)
     mine.sort()
     others = np.setdiff1d(np.arange(task.train.n_series), mine)
-    one = task.scaled(_one_step(model, task, mine, others)) if one_step else math.nan
+    one = task.scaled(_one_step(model, task, mine, others)) if asked.one_step else math.nan
     errors = float(smape(task.truth, yhat).mean()), task.scaled(yhat)
     reference = float(smape(task.truth, task.reference).mean()), task.scaled(task.reference)
     notes = {
         "by naive2": len(others),
         "not finite": int((~np.isfinite(yhat).all(axis=1)).sum()),
         "without a MASE scale": int((~(task.scale > 0)).sum()),
+        **unbounded,
     }
     return {
         "smape": errors[0],
@@ -309,8 +336,24 @@ def _figures(model: Forecaster, mode: Any, task: _Task, one_step: bool) -> Row:
         "gap": errors[1] / one if one else math.nan,
         "fit_cpu_s": round(fitted - started, 4),
         "predict_cpu_s": round(predicted - fitted, 4),
+        **bounds,
         "status": ", ".join(["ok", *(f"{count} series {what}" for what, count in notes.items() if count)]),
     }
+
+
+def _bounds(model: Forecaster, task: _Task, mine: Any, levels: Intervals | None) -> tuple[Row, dict[str, int]]:
+    """Return the figures of each level, and how many series have no bounds, those that were left out among them."""
+    if levels is None:
+        return {}, {}
+    started = time.process_time()
+    with warnings.catch_warnings():
+        # What is without bounds is counted.
+        warnings.simplefilter("ignore", IntervalWarning)
+        forecasts = model.predict(task.competition.horizon, level=levels)
+    seconds = time.process_time() - started
+    figures, missing = bound_figures(forecasts, model.name, levels, task.truth[mine], task.scale[mine])
+    others = task.train.n_series - len(mine)
+    return {**figures, "level_cpu_s": round(seconds, 4)}, {what: count + others for what, count in missing.items()}
 
 
 def _one_step(model: Forecaster, task: _Task, mine: Any, others: Any) -> Any:
@@ -351,6 +394,6 @@ def _peak_mb() -> float | None:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def _recipe(job: _Job, task: _Task) -> Recipe:
-    parameters = {"model": describe(job.model), "mode": describe(job.mode)}
+def _recipe(job: _Job, task: _Task, asked: _Asked) -> Recipe:
+    parameters = {"model": describe(job.model), "mode": describe(job.mode), **asked.recipe}
     return Recipe.of(task.sha256, parameters, job.key)

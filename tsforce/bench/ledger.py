@@ -237,8 +237,8 @@ class Ledger:
             return
         if not lines or lines[0] != header:
             raise ArgumentError(
-                f"{self._results} has other columns than this version of tsforce writes; give another folder with out= "
-                f"(command line: --out DIR), or move the file away."
+                f"{self._results} has other columns than this run writes; it was made with other levels, or by another "
+                f"version of tsforce. Give another folder with out= (command line: --out DIR), or move the file away."
             )
         for line in lines[1:]:
             row = self._parse(line)

@@ -15,6 +15,7 @@ from tsforce.cli.bench_modes import modes
 from tsforce.cli.bench_options import data_option, names, names_option, out_option, seeds_option, threads_option
 from tsforce.cli.bench_running import Progress, command_line, exit_with
 from tsforce.cli.bench_sysid import sysid
+from tsforce.cli.options import levels
 
 __all__ = ["bench"]
 
@@ -28,11 +29,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             ),
             names_option("--modes", default="auto", help="How models are trained, joined by commas."),
             seeds_option(1),
+            click.option("--level", callback=levels, help="Score prediction intervals too, in percent, such as 80,95."),
             threads_option,
             out_option(
                 None,
                 "Folder for results.csv and manifest.json; finished rows in it are not made again. "
-                "[default: build/bench/<dataset>-<group>]",
+                "[default: build/bench/<dataset>-<group>, with --level 95 <dataset>-<group>-level-95]",
             ),
         )
     ):
@@ -98,6 +100,7 @@ def _run(
     models: str | None,
     modes: str,
     seeds: int,
+    level: list[float] | None,
     threads: int,
     out: Path | None,
 ) -> None:
@@ -105,12 +108,15 @@ def _run(
     from tsforce.cli.model_names import entries, usual_names
     from tsforce.data.datasets import COMPETITIONS
     from tsforce.datasets import load_competition
+    from tsforce.forecasting.intervals import check_levels
     from tsforce.report import leaderboard, show
 
+    asked = check_levels(level)
     set_threads(threads)
     loaded = load_competition(competition, group, data)
     chosen = entries(names(models, usual_names()), names(modes, ()), loaded)
-    folder = out or Path("build") / "bench" / f"{competition}-{group}"
+    words = [competition, group, *(["level", *(f"{one:g}" for one in asked.levels)] if asked else [])]
+    folder = out or Path("build") / "bench" / "-".join(words)
     with Progress() as progress:
         frame = run(
             loaded,
@@ -120,6 +126,7 @@ def _run(
             on_start=progress.start,
             on_row=progress.advance,
             command=command_line(),
+            level=asked,
         )
     fixed = COMPETITIONS[competition][group]
     there, whole = int(frame["n_series"].iloc[0]), fixed.n_series
