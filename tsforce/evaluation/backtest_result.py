@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tsforce.data.convert import as_pandas_long, in_kind
+from tsforce.data.convert import in_kind
 from tsforce.data.frame import forecast_columns, write_forecasts
 from tsforce.data.panel import IntArray, Panel
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.evaluation.backtest_windows import Plan, truth_after
 from tsforce.evaluation.forcing_response import MOST_WINDOWS, RATIOS, Measured
 from tsforce.evaluation.judged import Judged
-from tsforce.evaluation.narrow_table import narrow_table, wrapped
+from tsforce.evaluation.looks_of_results import CanBeLookedAt
 from tsforce.evaluation.paired import pairs_of, rank, say_winner
 from tsforce.evaluation.score_terms import OF_ERRORS, OF_WINDOWS, POOLED, interval_rows, score_terms
 from tsforce.forecasting.arguments import check_count
@@ -29,15 +29,9 @@ __all__ = ["BacktestResult"]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-# What print shows of `scores`.
-_SHOWN = {
-    "model": "model", "mase": "MASE", "smape": "sMAPE", "mae": "MAE", "rmse": "RMSE", "n_series": "series",
-    "n_windows": "windows",
-}  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False)
-class BacktestResult:
+class BacktestResult(CanBeLookedAt):
     """Closed-loop forecasts of past windows, and their scores.
 
     Attributes
@@ -128,16 +122,6 @@ class BacktestResult:
             known,
             scale,
         )
-
-    def __repr__(self) -> str:
-        n_series = len(np.unique(self._plan.index.series))
-        head = (
-            f"BacktestResult: {abbreviate(self._models)}, closed loop, horizon {self.horizon}, "
-            f"{len(self._plan.index)} windows of {n_series} series, aligned by {self.align}"
-        )
-        said = [self.verdict] if len(self._models) > 1 else []
-        table = narrow_table(self.scores(), _SHOWN)
-        return "\n".join([wrapped(head), table, *map(wrapped, [*said, *self.notes])])
 
     # ---- scores
 
@@ -424,57 +408,6 @@ class BacktestResult:
         naive: at step 1 and 6 its closed-loop error is 2.072 and 3.921 in units of the seasonal-naive scale; ...
         """
         return "\n\n".join(self._measured.words(name) for name in self._chosen(baselines))
-
-    # ---- pictures
-
-    def plot(self, kind: str = "horizon", *, series: Any = None, baselines: bool = False, ax: Any = None) -> Any:
-        """Return a figure of the errors at each step, or of the forecasts themselves (extra ``plot``).
-
-        Parameters
-        ----------
-        kind : "horizon", "windows", "exposure", "coverage" or "pit"
-            "horizon": ``exposure()``, closed-loop and one-step errors at each step after the cutoff, repeating the last
-            value beside them; MASE at each step where there is nothing but reference methods. "windows": truth and
-            forecasts of each window of one series. "exposure": the first, and ``forcing_response()`` beside it.
-            "coverage": share of truths within the bounds at each step. "pit": ``pit()``.
-        series : optional
-            For "windows": the series' id; by default the first.
-        baselines : bool
-            Not for "windows": whether to include reference methods; their one-step errors cost a forecast per row.
-        ax : matplotlib Axes, optional
-            Two of them for "exposure".
-
-        Raises
-        ------
-        ArgumentError
-            If the kind or the series is not known.
-        """
-        from tsforce.plotting import plot_backtest, plot_coverage, plot_exposure, plot_horizon, plot_pit
-
-        if check_choice("kind", kind, ("horizon", "windows", "exposure", "coverage", "pit")) == "windows":
-            columns = self._panel.columns
-            return plot_backtest(
-                as_pandas_long(self.frame, columns.id, columns.time, columns.targets[0])[0],
-                series=series,
-                ax=ax,
-                id_col=columns.id,
-                time_col=columns.time,
-                target_col=columns.targets[0],
-            )
-        if series is not None:
-            raise ArgumentError(
-                f"series={series!r}: errors at each step are pooled over all series; for one series' forecasts say "
-                f"plot(kind='windows', series=...)."
-            )
-        if kind in ("coverage", "pit"):
-            return plot_coverage(self.by_horizon(), ax=ax) if kind == "coverage" else plot_pit(self.pit(), ax=ax)
-        nothing_else = all(judged.is_baseline for judged in self._models.values())
-        if kind == "exposure":
-            shown = baselines or nothing_else
-            return plot_exposure(self.exposure(baselines=shown), self.forcing_response(baselines=shown), ax=ax)
-        if not baselines and nothing_else:
-            return plot_horizon(self.by_horizon(), ax=ax)
-        return plot_horizon(self.exposure(baselines=baselines), ax=ax)
 
 
 def _ratio(total: Any, count: Any) -> FloatArray:

@@ -24,6 +24,7 @@ from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.intervals import Intervals, bounds_at, check_levels
 from tsforce.forecasting.parts import horizon_of, values_of
 from tsforce.forecasting.side_by_side import forecasts_at
+from tsforce.notebook import card, paragraphs, table
 
 __all__ = ["BlindnessCheck", "check_blind"]
 
@@ -88,8 +89,12 @@ class BlindnessCheck:
         return f"{self.name} is not blind after the cutoff{reads}. What moves: {'; '.join(said)}."
 
     def __repr__(self) -> str:
-        table = "" if self.is_blind else f"\n{narrow_table(self.leaks, _SHOWN)}"
-        return "\n".join(wrapped(text) for text in (self.verdict, *self.notes)) + table
+        rows = "" if self.is_blind else f"\n{narrow_table(self.leaks, _SHOWN)}"
+        return "\n".join(wrapped(text) for text in (self.verdict, *self.notes)) + rows
+
+    def _repr_html_(self) -> str:
+        leaks = "" if self.is_blind else table(self.leaks.to_dict("records"), _SHOWN)
+        return card(f"check_blind: {self.name}", paragraphs([self.verdict, *self.notes]), leaks)
 
 
 def check_blind(

@@ -23,6 +23,7 @@ from tsforce.forecasting.arguments import check_count, check_mode
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import horizon_of, score_season_length
 from tsforce.forecasting.training_options import training_of
+from tsforce.notebook import card, table
 
 __all__ = ["ModeComparison", "compare_modes"]
 
@@ -30,7 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _OPEN = ("open_loop", OpenLoop())
 
-# What print shows of `summary`.
+# What is shown of `summary`.
 _SHOWN = {
     "mode": "mode", "mase_mean": "MASE", "mase_min": "lowest", "mase_max": "highest", "one_step": "one-step",
     "gap": "gap", "diverged_share": "diverged", "share_better": "better", "p_holm": "p",
@@ -77,6 +78,10 @@ class ModeComparison:
 
     def __repr__(self) -> str:
         return f"ModeComparison against {self.reference!r}\n{narrow_table(self.summary(), _SHOWN)}"
+
+    def _repr_html_(self) -> str:
+        shown = table(self.summary().to_dict("records"), _SHOWN)
+        return card(f"ModeComparison against {self.reference!r}", shown)
 
     def plot(self, ax: Any = None) -> Any:
         """Return a figure of the closed-loop error at each step for each mode (extra ``plot``).

@@ -18,6 +18,7 @@ from tsforce.evaluation.backtest import backtest
 from tsforce.evaluation.compare import common_horizon, named_models
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.base import Forecaster
+from tsforce.notebook import card, table
 
 __all__ = ["Tuning", "tune"]
 
@@ -56,6 +57,10 @@ class Tuning:
         found = ", ".join(f"{name}={value!r}" for name, value in self.best_params_.items()) or "the model as it is"
         who = f"{self.best_name_}, " if "forecaster" in self.trials_ else ""
         return f"Tuning: {self.metric} {self.best_score_:.4g} with {who}{found} ({len(self.trials_)} candidates)"
+
+    def _repr_html_(self) -> str:
+        best = self.trials_.sort_values(self.metric, kind="stable").head(5).dropna(axis="columns", how="all")
+        return card(repr(self), table(best.to_dict("records"), {name: str(name) for name in best}))
 
 
 def tune(

@@ -28,6 +28,7 @@ from tsforce.forecasting.arguments import check_columns, check_count
 from tsforce.forecasting.error_paths import ErrorPaths
 from tsforce.forecasting.exportable import CanExport
 from tsforce.forecasting.feedback import SeesFeedback
+from tsforce.forecasting.in_notebooks import InNotebooks
 from tsforce.forecasting.intervals import bounds_at, check_levels
 from tsforce.forecasting.parts import (
     INPUT_KINDS,
@@ -45,7 +46,7 @@ from tsforce.scoring.metrics import error_scale, mean_in_scales, sum_by
 __all__ = ["Forecaster"]
 
 
-class Forecaster(CanBeSaved, CanExport, ErrorPaths, SeesFeedback, BaseEstimator):
+class Forecaster(InNotebooks, CanBeSaved, CanExport, ErrorPaths, SeesFeedback, BaseEstimator):
     """Base of every forecaster.
 
     A subclass implements ``fit`` and ``predict``; that is all it needs to be backtested, compared and combined. It may

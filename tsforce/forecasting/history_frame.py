@@ -8,11 +8,16 @@ from typing import Any
 
 import pandas as pd
 
+from tsforce.notebook import card, paragraphs, table
 from tsforce.training.history import History, Record
 
 __all__ = ["ProgressLine", "TrainingHistory"]
 
 _COLUMNS = list(Record.__annotations__)
+_RUNS = {
+    "run": "run", "mode": "mode", "steps": "steps", "closed_loop": "closed-loop error", "at_step": "at step",
+    "ended": "ended",
+}  # fmt: skip
 
 
 class TrainingHistory:
@@ -56,13 +61,19 @@ class TrainingHistory:
 
         return plot_history(self.frame, ax=ax)
 
+    def _said_last(self) -> list[str]:
+        final = "The final run learns from all rows, those held out too: nothing is left to validate it on."
+        return [final] if "final" in self.runs["run"].tolist() else []
+
     def __repr__(self) -> str:
         lines = [f"TrainingHistory: {self.solver}", *self.notes]
         if len(self.runs):
             lines.append(self.runs.to_string(index=False, na_rep="-"))
-        if "final" in self.runs["run"].tolist():
-            lines.append("The final run learns from all rows, those held out too: nothing is left to validate it on.")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._said_last()])
+
+    def _repr_html_(self) -> str:
+        runs = table(self.runs.to_dict("records"), _RUNS) if len(self.runs) else ""
+        return card(f"TrainingHistory: {self.solver}", paragraphs(self.notes), runs, paragraphs(self._said_last()))
 
 
 def _run_of(looks: Any, ends: dict[str, int]) -> dict[str, Any]:

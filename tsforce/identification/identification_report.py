@@ -15,6 +15,7 @@ from tsforce.forecasting.arguments import is_whole
 from tsforce.identification.gaps_in_records import check_no_gaps
 from tsforce.identification.residual_tests import INPUT, LATER_INPUT, OWN_PAST, judge_residuals
 from tsforce.identification.sessions import Given
+from tsforce.notebook import card, paragraphs, side_by_side, table
 from tsforce.scoring.simulation import fit_percent, nrmse, simulation_rmse
 
 __all__ = ["IdentificationReport", "default_names", "identification_report", "of_pipeline"]
@@ -28,6 +29,9 @@ _SMALL_GAP = 1.5
 _DIVERGED = 10
 # Fewest rows of a record that are scored.
 _LAGS, _FEWEST = 25, 8
+# What notebooks show.
+_SCORES = {"output": "output", "rmse": "RMSE", "fit_percent": "fit %", "one_step_rmse": "one-step", "gap": "gap"}
+_TESTS = {"output": "output", "test": "residuals against", "input": "input", "p": "p", "passed": "passed"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +91,12 @@ class IdentificationReport:
 
     def __repr__(self) -> str:
         return self.words()
+
+    def _repr_html_(self) -> str:
+        both = side_by_side(
+            table(self.scores.to_dict("records"), _SCORES), table(self.tests.to_dict("records"), _TESTS)
+        )
+        return card(f"identification_report: {self.name}", both, paragraphs(map(self._words, self._outputs)))
 
     def words(self) -> str:
         """Return one paragraph for each output: errors, tests, and what may help."""

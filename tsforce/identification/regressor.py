@@ -17,6 +17,7 @@ from tsforce.errors import ArgumentError, SeriesTooShortError, check_choice
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import check_count, check_guard, resolve_inputs
 from tsforce.forecasting.exportable import CanExport
+from tsforce.forecasting.in_notebooks import InNotebooks
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, solver_of, store
 from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
@@ -58,7 +59,7 @@ _MLP = MLP((16,), "tanh")
 _SHOWN = 24
 
 
-class NARXRegressor(CanBeSaved, CanExport, RegressorMixin, HasTraining, HasUpdate, HasFormulas):
+class NARXRegressor(InNotebooks, CanBeSaved, CanExport, RegressorMixin, HasTraining, HasUpdate, HasFormulas):
     """A model of a dynamic system: each output from earlier outputs and from inputs, simulated by ``predict``.
 
     Rows of X (inputs) and y (outputs) are in time order, one time step apart. ``predict(X)`` simulates: it feeds the

@@ -40,6 +40,7 @@ from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
 from tsforce.forecasting.saving import check_rows_kept
 from tsforce.forecasting.side_by_side import stacked
+from tsforce.notebook import paragraphs, table
 from tsforce.scoring.cutoffs import even_draw
 
 __all__ = ["AutoNARX"]
@@ -52,6 +53,9 @@ _MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
 _NEARLY_ALL = 0.75
 # Ranges of a series beyond what it has shown from which its forecast is called wild, as in the guard of roll-outs.
 _FAR_OUT = 10.0
+# What a notebook shows of the table of candidates.
+_SHOWN = {"candidate": "candidate", "error": "error", "weight": "weight", "status": "status"}
+_SHOWN_FIRST = 5
 
 
 class AutoNARX(MovesWeights):
@@ -324,6 +328,10 @@ class AutoNARX(MovesWeights):
             )
         on_trial = self._windows_.panel.position.get(unique_id)
         return Explanation(unique_id, self._trials_, self._windows_, on_trial, self._shares_[:, place])
+
+    def _shown_below(self) -> tuple[str, ...]:
+        first = self.leaderboard_.head(_SHOWN_FIRST).to_dict("records")
+        return (paragraphs(["the first of leaderboard_"]), table(first, _SHOWN))
 
     @property
     def _takes_copies(self) -> bool:  # type: ignore[override]

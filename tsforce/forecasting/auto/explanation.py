@@ -11,9 +11,14 @@ import pandas as pd
 from tsforce.data.panel import FloatArray
 from tsforce.forecasting.auto.candidates import Candidate
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
+from tsforce.notebook import card, paragraphs, table
 from tsforce.scoring.metrics import mean_of_known
 
 __all__ = ["Explanation", "in_percent", "leaderboard", "relative_to"]
+
+
+# What notebooks show of a candidate.
+_SHOWN = {"candidate": "candidate", "family": "family", "error": "error", "weight": "weight"}
 
 
 def relative_to(errors: FloatArray, reference: FloatArray) -> float:
@@ -118,8 +123,11 @@ class Explanation:
         )
         self.frame: Any = frame.sort_values(["weight", "error"], ascending=[False, True]).reset_index(drop=True)
 
-    def __str__(self) -> str:
-        heard = self.frame[self.frame["weight"] > 0]
+    def _heard(self) -> Any:
+        return self.frame[self.frame["weight"] > 0]
+
+    def _said(self) -> list[str]:
+        heard = self._heard()
         families = heard.groupby("family")["weight"].sum().sort_values(ascending=False)
         lines = [
             f"Series {self.unique_id}: {len(heard)} of {len(self.frame)} candidates are heard, of "
@@ -137,10 +145,17 @@ class Explanation:
                     f"At {many} inside its rows their errors were {weighed:.2f} of {self._reference}'s on average; the "
                     f"lowest was that of {best['candidate']}, {best['error']:.2f}."
                 )
-        lines.append(heard.head(8).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
-        return "\n".join(lines)
+        return lines
+
+    def __str__(self) -> str:
+        shown = self._heard().head(8).to_string(index=False, float_format=lambda value: f"{value:.2f}")
+        return "\n".join([*self._said(), shown])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        shown = table(self._heard().head(8).to_dict("records"), _SHOWN)
+        return card(f"Series {self.unique_id}", paragraphs(self._said()), shown)
 
     def plot(self, ax: Any = None) -> Any:
         """Return a figure of each candidate's error and share (extra ``plot``).

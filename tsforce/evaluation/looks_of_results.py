@@ -1,0 +1,90 @@
+"""How the result of a backtest is looked at: printed, in a notebook, as pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tsforce.data.convert import as_pandas_long
+from tsforce.errors import ArgumentError, abbreviate, check_choice
+from tsforce.evaluation.narrow_table import narrow_table, wrapped
+from tsforce.notebook import card, paragraphs, table
+
+__all__ = ["CanBeLookedAt"]
+
+# What is shown of `scores`.
+_SHOWN = {
+    "model": "model", "mase": "MASE", "smape": "sMAPE", "mae": "MAE", "rmse": "RMSE", "n_series": "series",
+    "n_windows": "windows",
+}  # fmt: skip
+
+
+class CanBeLookedAt:
+    """The part of ``BacktestResult`` that shows what the rest computes."""
+
+    def _said(self: Any) -> tuple[str, list[str]]:
+        """Return in words what was forecast, and what there is to say of it."""
+        n_series = len(np.unique(self._plan.index.series))
+        head = (
+            f"BacktestResult: {abbreviate(self._models)}, closed loop, horizon {self.horizon}, "
+            f"{len(self._plan.index)} windows of {n_series} series, aligned by {self.align}"
+        )
+        return head, [*([self.verdict] if len(self._models) > 1 else []), *self.notes]
+
+    def __repr__(self: Any) -> str:
+        head, said = self._said()
+        return "\n".join([wrapped(head), narrow_table(self.scores(), _SHOWN), *map(wrapped, said)])
+
+    def _repr_html_(self: Any) -> str:
+        head, said = self._said()
+        return card(head, table(self.scores().to_dict("records"), _SHOWN), paragraphs(said))
+
+    def plot(self: Any, kind: str = "horizon", *, series: Any = None, baselines: bool = False, ax: Any = None) -> Any:
+        """Return a figure of the errors at each step, or of the forecasts themselves (extra ``plot``).
+
+        Parameters
+        ----------
+        kind : "horizon", "windows", "exposure", "coverage" or "pit"
+            "horizon": ``exposure()``, closed-loop and one-step errors at each step after the cutoff, repeating the last
+            value beside them; MASE at each step where there is nothing but reference methods. "windows": truth and
+            forecasts of each window of one series. "exposure": the first, and ``forcing_response()`` beside it.
+            "coverage": share of truths within the bounds at each step. "pit": ``pit()``.
+        series : optional
+            For "windows": the series' id; by default the first.
+        baselines : bool
+            Not for "windows": whether to include reference methods; their one-step errors cost a forecast per row.
+        ax : matplotlib Axes, optional
+            Two of them for "exposure".
+
+        Raises
+        ------
+        ArgumentError
+            If the kind or the series is not known.
+        """
+        from tsforce.plotting import plot_backtest, plot_coverage, plot_exposure, plot_horizon, plot_pit
+
+        if check_choice("kind", kind, ("horizon", "windows", "exposure", "coverage", "pit")) == "windows":
+            columns = self._panel.columns
+            return plot_backtest(
+                as_pandas_long(self.frame, columns.id, columns.time, columns.targets[0])[0],
+                series=series,
+                ax=ax,
+                id_col=columns.id,
+                time_col=columns.time,
+                target_col=columns.targets[0],
+            )
+        if series is not None:
+            raise ArgumentError(
+                f"series={series!r}: errors at each step are pooled over all series; for one series' forecasts say "
+                f"plot(kind='windows', series=...)."
+            )
+        if kind in ("coverage", "pit"):
+            return plot_coverage(self.by_horizon(), ax=ax) if kind == "coverage" else plot_pit(self.pit(), ax=ax)
+        nothing_else = all(judged.is_baseline for judged in self._models.values())
+        if kind == "exposure":
+            shown = baselines or nothing_else
+            return plot_exposure(self.exposure(baselines=shown), self.forcing_response(baselines=shown), ax=ax)
+        if not baselines and nothing_else:
+            return plot_horizon(self.by_horizon(), ax=ax)
+        return plot_horizon(self.exposure(baselines=baselines), ax=ax)
