@@ -146,6 +146,7 @@ def test_scikit_learns_option_for_text_is_heard(df):
 
 def test_results_show_their_scores_and_words_with_ids_and_names_as_text(df):
     result = compare({EVIL: Baseline("naive"), "b": Baseline("drift")}, df, horizon=H, n_windows=2, season_length=7)
+    assert repr(result).startswith("BacktestResult: ")
     page = checked(result._repr_html_())
     scores = result.scores()
     row = page.text.index(EVIL)

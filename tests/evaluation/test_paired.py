@@ -11,7 +11,7 @@ from tests.makers import make_frame
 from tsforce import Baseline, NARXForecaster, backtest, compare, compare_modes
 from tsforce.data.panel import WindowIndex
 from tsforce.errors import ArgumentError
-from tsforce.evaluation.paired import pairs_of, rank, say_winner
+from tsforce.evaluation.paired import likely_differences, pairs_of, rank, say_winner
 
 METHODS = [Baseline(name, season_length=7) for name in ("naive", "seasonal_naive", "drift")]
 
@@ -29,9 +29,26 @@ def test_models_are_ranked_by_their_error_and_tested_series_by_series():
     np.testing.assert_allclose(table["p"][1:], ps)
     np.testing.assert_allclose(table["p_holm"][1:], [2 * min(ps), max(2 * min(ps), max(ps))])
     assert np.isnan(table["p"][0])
+    for row in table.iloc[1:].itertuples():
+        difference = (each[row.model] - each[best]).to_numpy()
+        means = np.sort([(a + b) / 2 for i, a in enumerate(difference) for b in difference[i:]])
+        # Of 8 pairs, the fourth means from both ends: P(rank sum <= 3) = 5 / 256.
+        np.testing.assert_allclose([row.low, row.high], means[[3, -4]], rtol=1e-9)
     assert bt.ranking("rmse").columns[1] == "rmse"
     with pytest.raises(ArgumentError, match="'mase', 'smape'"):
         bt.ranking("owa")
+
+
+@pytest.mark.parametrize("n", [6, 8, 23, 50, 51, 80])
+def test_the_interval_of_differences_holds_the_shifts_that_the_test_does_not_reject(n):
+    differences = np.random.default_rng(n).standard_t(3, n) + 0.2
+    low, high = likely_differences(differences)
+    step = 1e-6
+    for inside, outside in ((low + step, low - step), (high - step, high + step)):
+        assert wilcoxon(differences - inside).pvalue > 0.05
+        assert wilcoxon(differences - outside).pvalue < 0.05
+    assert likely_differences(np.append(differences, np.nan)) == (low, high)
+    assert np.isnan(likely_differences(differences[:5])).all()
 
 
 def test_windows_are_compared_where_series_are_few_none_of_them_overlapping():

@@ -30,7 +30,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BacktestResult(CanBeLookedAt):
     """Closed-loop forecasts of past windows, and their scores.
 
@@ -276,7 +276,8 @@ class BacktestResult(CanBeLookedAt):
         """Return the models, lowest error first, and whether each differs from the first by more than chance.
 
         Columns: model, the metric, and those of the paired test against the first model: median_difference (this model
-        minus the first), share_better, p, p_holm (Wilcoxon's signed-rank test, two-sided; Holm 1979).
+        minus the first), low, high (95 % interval of the typical difference, each model by itself: Hodges & Lehmann),
+        share_better, p, p_holm (Wilcoxon's signed-rank test, two-sided; Holm 1979).
 
         Parameters
         ----------
