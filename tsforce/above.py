@@ -7,7 +7,10 @@ from typing import Any
 
 __all__ = ["from_above"]
 
-_ABOVE = {"export": "tsforce.export.exporting:export"}
+_ABOVE = {
+    "export": "tsforce.export.exporting:export",
+    "fit_partitions": "tsforce.distributed.fitting:fit_partitions",
+}
 
 
 def from_above(key: str) -> Any:

@@ -12,6 +12,7 @@
     ├── MissingTruthError      (ValueError)        a forcing wants observed targets where there are none
     ├── NumericalError         (ArithmeticError)   a fit met numbers it cannot compute with
     ├── PersistenceError       (ValueError)        a model that cannot be saved, or a file that is no saved model
+    ├── PartitionError         (RuntimeError)      some partitions of the data failed; the others are done
     ├── ExportError            (RuntimeError)      an exported model does not say what the model itself does
     ├── MissingExtraError      (ImportError)       an optional dependency is not installed
     └── DatasetNotFoundError   (FileNotFoundError) a data set's files are not where they were looked for
@@ -25,6 +26,7 @@
     ├── ValidationWarning      records are too short to hold out what training is chosen by
     ├── InterruptionWarning    Ctrl-C ended a search: what was tried before it is used
     ├── OffsetWarning          a logarithm of series with negative values: an offset was added first
+    ├── PartitionWarning       some partitions of the data cannot be read
     ├── ExportWarning          an exported model was not compiled and compared with the model itself
     ├── IntervalWarning        past errors are too few for the level of an interval
     └── HorizonWarning         a forecast goes past the horizon that was trained
@@ -58,6 +60,8 @@ __all__ = [
     "MissingTruthError",
     "NumericalError",
     "OffsetWarning",
+    "PartitionError",
+    "PartitionWarning",
     "PersistenceError",
     "SeriesTooShortError",
     "TsforceError",
@@ -132,6 +136,24 @@ class ExportError(TsforceError, RuntimeError):
     """An exported model does not say what the model itself does."""
 
 
+class PartitionError(TsforceError, RuntimeError):
+    """Some partitions of the data failed, while the others are done.
+
+    Parameters
+    ----------
+    message : str
+    failed : dict of int -> TsforceError
+        Why, by the number of the partition.
+    """
+
+    def __init__(self, message: str, failed: dict[int, TsforceError]) -> None:
+        self.failed = failed
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type, tuple[str, dict[int, TsforceError]]]:
+        return type(self), (str(self), self.failed)
+
+
 class MissingExtraError(TsforceError, ImportError):
     """An optional dependency is not installed."""
 
@@ -174,6 +196,10 @@ class InterruptionWarning(TsforceWarning):
 
 class OffsetWarning(TsforceWarning):
     """A logarithm was to be taken of a series with negative values, and an offset was added to it first."""
+
+
+class PartitionWarning(TsforceWarning):
+    """Some partitions of the data cannot be read; the others go on without them."""
 
 
 class ExportWarning(TsforceWarning):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tsforce.cli.folders import first_file, forecast_folder
 from tsforce.cli.options import data_options, forecasters, levels, model_options
 from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, with_columns, write
 from tsforce.errors import ArgumentError, abbreviate
@@ -22,6 +23,7 @@ Examples:
       --future weather.csv --calendar hour,dayofweek --out forecast.parquet
   tsforce forecast german.csv --horizon 12 --sep ';' --decimal , \\
       --time-format '%d.%m.%Y' --fill-gaps interpolate
+  tsforce forecast sales/ --horizon 28 --model narx --out forecasts/
 """
 
 
@@ -35,7 +37,9 @@ Examples:
 )
 @click.option("--future", type=click.Path(path_type=Path), help="File with the --future-exog columns of the horizon.")
 @click.option("--level", callback=levels, help="Prediction intervals in percent, such as 80,95: bounds for each step.")
-@click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file.  [default: csv on stdout]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="A .csv or .parquet file, or a folder.  [default: csv on stdout]"
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="A picture of the first four series: .png, .pdf, .svg.")
 @data_options
 @model_options
@@ -51,6 +55,9 @@ def forecast(
 ) -> None:
     """Forecast each series of FILE, csv or parquet in long form: one row per series and time.
 
+    FILE may be a folder of Parquet files, more than memory holds: --out then names a folder too. A command that was cut
+    short goes on where it stopped.
+
     The result has the columns of the series and the time, horizon (1 to H) and one named after the model; with --level
     the bounds of its intervals too, such as narx-lo-95 and narx-hi-95.
     """
@@ -58,8 +65,12 @@ def forecast(
         raise ArgumentError(
             "--future is given, and --future-exog names none of its columns; name them, or leave it out."
         )
-    check_targets([path for path in (file, future) if path], [out], plot)
-    options = with_columns(file, options)
+    in_parts = file.is_dir()
+    if in_parts:
+        options = with_columns(first_file(file), options)
+    else:
+        check_targets([path for path in (file, future) if path], [out], plot)
+        options = with_columns(file, options)
 
     from tsforce.data.future import read_future
     from tsforce.dynamics.threads import set_threads
@@ -68,6 +79,10 @@ def forecast(
     check_levels(level)
     (forecaster,) = forecasters(() if model is None else (model,), horizon, options).values()
     set_threads(options["threads"])
+    if in_parts:
+        given = {"--future": future, "--plot": plot, "--fill-gaps": options["fill_gaps"], "--tz": options["tz"]}
+        forecast_folder(file, forecaster, level, out, given)
+        return
     with shown_warnings():
         frame, has_lines = read(file, options)
         here = {
@@ -78,17 +93,17 @@ def forecast(
         with blamed_on(file, **here):
             panel = forecaster.read(frame)
         notice(f"{file}: {describe(panel)}")
-        given: dict[str, Any] = {}
+        known: dict[str, Any] = {}
         if options["future_exog"]:
             rows, in_lines = (None, False) if future is None else read(future, options, inputs_only=True)
             rows = None if rows is None else _same_ids(rows, frame, options["id_col"])
             # Before anything is fitted, which may take long.
             with blamed_on(future or file, has_lines=in_lines):
                 read_future(panel, rows, horizon)
-            given = {"future_df": rows}
+            known = {"future_df": rows}
         with blamed_on(file, **here):
             forecaster.fit(panel)
-            ahead = forecaster.predict(**given, level=level)
+            ahead = forecaster.predict(**known, level=level)
     _tell(forecaster, ahead)
     if out is None:
         click.echo(ahead.to_csv(index=False), nl=False)

@@ -25,6 +25,7 @@ from tsforce.errors import (
     warn,
 )
 from tsforce.forecasting.arguments import check_columns, check_count
+from tsforce.forecasting.by_partition import fits_partitions, predicts_partitions
 from tsforce.forecasting.error_paths import ErrorPaths
 from tsforce.forecasting.exportable import CanExport
 from tsforce.forecasting.feedback import SeesFeedback
@@ -238,7 +239,7 @@ class Forecaster(InNotebooks, CanBeSaved, CanExport, ErrorPaths, SeesFeedback, B
     @property
     def is_fitted(self) -> bool:
         """Whether the last call of `fit` succeeded."""
-        return hasattr(self, "train_end_")
+        return hasattr(self, "train_end_") or hasattr(self, "partitions_")
 
     def __sklearn_is_fitted__(self) -> bool:
         return self.is_fitted
@@ -323,12 +324,18 @@ class Forecaster(InNotebooks, CanBeSaved, CanExport, ErrorPaths, SeesFeedback, B
 
     #: Whether `predict_at` takes a Panel that holds a series more than once: many windows of it at once.
     _takes_copies: bool = False
+    #: Whether each series is learnt from its own rows alone, whatever others there are.
+    _series_apart: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = vars(cls).get("predict")
-        if own is not None and "level" not in inspect.signature(own).parameters:
-            cls.predict = with_level(own)  # type: ignore[method-assign]
+        if own is not None:
+            own = own if "level" in inspect.signature(own).parameters else with_level(own)
+            cls.predict = predicts_partitions(own)  # type: ignore[method-assign]
+        own = vars(cls).get("fit")
+        if own is not None:
+            cls.fit = fits_partitions(own)  # type: ignore[method-assign]
 
     def _numbers(self, panel: Panel, index: WindowIndex, horizon: int) -> FloatArray:
         """Return the numbers of `predict_at`, (W, H, C), original units."""

@@ -79,6 +79,7 @@ class Baseline(SideBySide):
     """
 
     is_baseline = True
+    _series_apart = True
 
     def __init__(
         self,

@@ -13,34 +13,29 @@ from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.data.transforms import MeanScale, Standardize
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family
-from tsforce.dynamics.target_features import target_features
-from tsforce.errors import (
-    ArgumentError,
-    check_choice,
-)
+from tsforce.errors import ArgumentError
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import (
     check_count,
     check_guard,
     long_enough,
-    output_lags_of,
     resolve_inputs,
     windows_held_out,
 )
-from tsforce.forecasting.automatic import is_auto, lags_for, scaling_for, scope_for, transforms_for
 from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.goes_on import GoesOn
-from tsforce.forecasting.head_options import check_counts, head_of, settings_of_counts
+from tsforce.forecasting.head_options import check_counts
 from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
 from tsforce.forecasting.likely_paths import HasLikelyPaths
-from tsforce.forecasting.parts import begin_fit, end_fit, season_length_for
+from tsforce.forecasting.parts import begin_fit, end_fit
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.saving import check_context
+from tsforce.forecasting.settings import settings_for
 from tsforce.forecasting.shrinkage import intercept_of, prior_of
 from tsforce.forecasting.training_options import HasTraining, takes_old_names
 from tsforce.training.fit import LINEAR, Fitted
 from tsforce.training.guard import GUARD
-from tsforce.training.problem import STRATEGIES, Problem
+from tsforce.training.problem import Problem
 from tsforce.training.solvers.ridge import CANDIDATES, RIDGES, RidgeChoice
 
 __all__ = ["NARXForecaster"]
@@ -337,37 +332,15 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
 
     def _build(self, df: Any, asked: Asked) -> tuple[Panel, Problem]:
         """Return the panel of a frame, and what is to be learnt from the series of it that are long enough."""
-        horizon = check_count("horizon", self.horizon)
-        check_choice("short_series", self.short_series, ("raise", "drop"))
-        direct = check_choice("strategy", self.strategy, STRATEGIES) != "recursive"
-        ahead = horizon - 1 if direct else 0
         panel = self.read(df)
-        season_length = season_length_for(self, panel)
-        # The only target's columns are called y, whatever the user calls it.
-        channels = panel.columns.targets if panel.n_channels > 1 else ("y",)
-        features = target_features(self.lag_transforms, channels)
-        least = max((feature.reach for feature in features), default=0)
-        pooled = scope_for(self.scope, asked.kind, self.lags, self.target_transforms, panel, least=least + ahead)
-        head = head_of(self.head)
-        asked_transforms, asked_scaling = self.target_transforms, self.window_scaling
+        told = settings_for(self, panel, asked)
+        horizon, season_length, pooled, head = told.horizon, told.season_length, told.pooled, told.head
+        transforms, scaling, ahead, lost = told.transforms, told.scaling, told.ahead, told.rows_lost
         if head is not None and head.of_counts:
             check_counts(head, panel)
-            asked_transforms, asked_scaling = settings_of_counts(head, asked_transforms, asked_scaling)
-        transforms = transforms_for(
-            asked_transforms,
-            asked.kind,
-            panel,
-            pooled=pooled,
-            has_lags=is_auto(self.lags) or bool(output_lags_of(self.lags)) or bool(features),
-        )
-        lost = sum(t.rows_lost for t in transforms)
         coder, given = resolve_inputs(panel, self.exog_lags, self.calendar, pooled=pooled)
-        read = lags_for(
-            self.lags, horizon, season_length, panel, lost + ahead,
-            pooled=pooled, drop=self.short_series == "drop", has_inputs=coder is not None or bool(features),
-        )  # fmt: skip
-        scaling = scaling_for(asked_scaling, pooled=pooled, has_lags=bool(read or features))
-        layout = LagLayout(read, channels, features, **given)
+        layout = LagLayout(told.lags, told.channels, told.features, **given)
+        direct = self.strategy != "recursive"
         furthest = replace(layout, ahead=ahead)
         recursive = self.strategy in ("recursive", "rectify")
         layout = layout.by_known_steps(horizon) if recursive else layout

@@ -135,7 +135,18 @@ def forget(estimator: Any) -> None:
 
 
 def check_fitted(model: Forecaster) -> None:
-    """Raise scikit-learn's NotFittedError unless `fit` has succeeded."""
+    """Raise scikit-learn's NotFittedError unless `fit` has succeeded.
+
+    Raises
+    ------
+    ArgumentError
+        If it was fitted to partitions, and is no model in memory.
+    """
+    if hasattr(model, "partitions_"):
+        raise ArgumentError(
+            f"this {type(model).__name__} was fitted to partitions, and only predict() goes on from all of them; ask "
+            f"that of one partition, such as model.partitions_[0], for anything else."
+        )
     if not model.is_fitted:
         raise NotFittedError(f"this {type(model).__name__} is not fitted; call fit(df) first.")
 

@@ -1,0 +1,6 @@
+"""Data that no memory holds at once: partitions in, what all of them must know, forecasts out."""
+
+from tsforce.distributed.parquet_folder import ParquetFolder
+from tsforce.distributed.partitions import Frames, Partitions
+
+__all__ = ["Frames", "ParquetFolder", "Partitions"]

@@ -1,0 +1,103 @@
+"""One pass over partitions: how long series are and by which clock they go, and what cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsforce.data.panel import Columns, IntArray, Panel
+from tsforce.distributed.partitions import Partitions
+from tsforce.errors import TsforceError
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.parts import INPUT_KINDS, reader_of
+
+__all__ = ["Survey", "columns_read", "survey"]
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What is known of all series once each partition was read.
+
+    Attributes
+    ----------
+    lengths : dict of int -> (S,) int64
+        Rows of the series of each partition that could be read.
+    clock : Clock
+        Of the series with most rows.
+    columns : Columns
+    failed : dict of int -> TsforceError
+        Why the others could not.
+    """
+
+    lengths: dict[int, IntArray]
+    clock: Any
+    columns: Columns
+    failed: dict[int, TsforceError]
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Return a panel of all series whose values are not there: for what looks at their lengths alone."""
+        lengths = np.concatenate(list(self.lengths.values()))
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        values = np.broadcast_to(np.nan, (int(indptr[-1]), len(self.columns.targets)))
+        start = np.zeros(len(lengths), dtype=np.int64)
+        return Panel(pd.RangeIndex(len(lengths)), values, indptr, start, self.clock, self.columns)
+
+
+def columns_read(model: Forecaster) -> Columns:
+    """Return the columns that a forecaster reads of a frame."""
+    reader = reader_of([model])
+    inputs = {kind: model._inputs()[kind] for kind in INPUT_KINDS}
+    return Columns(reader.id_col, reader.time_col, reader._targets(), **inputs)
+
+
+def survey(model: Forecaster, data: Partitions) -> Survey:
+    """Return what one pass over partitions tells.
+
+    Where partitions go by different clocks it is that of the series with most rows, and the others are read again by
+    it: what is wrong with them is then told by it.
+
+    Raises
+    ------
+    TsforceError
+        If no partition can be read: that of the first.
+    """
+    columns = columns_read(model)
+    data.look_at(columns)
+    reader = reader_of([model])
+    found: dict[int, tuple[IntArray, Any]] = {}
+    failed: dict[int, TsforceError] = {}
+    for k in range(len(data)):
+        _read(reader, model, data, k, found, failed)
+    if not found:
+        raise next(iter(failed.values()))
+    longest = max(found, key=lambda k: (int(found[k][0].max()), -k))
+    clock = found[longest][1]
+    again = [k for k, (_, own) in found.items() if own.freq != clock.freq] + list(failed)
+    if again and model_freq(model) == "infer":
+        other = reader.clone_unfitted().set_params(freq=clock.freq)
+        for k in sorted(again):
+            found.pop(k, None)
+            failed.pop(k, None)
+            _read(other, model, data, k, found, failed)
+    return Survey({k: found[k][0] for k in sorted(found)}, clock, columns, dict(sorted(failed.items())))
+
+
+def model_freq(model: Forecaster) -> Any:
+    """Return the frequency that a forecaster was given."""
+    return reader_of([model]).freq
+
+
+def _read(
+    reader: Forecaster, model: Forecaster, data: Partitions, k: int, found: dict[int, Any], failed: dict[int, Any]
+) -> None:
+    try:
+        panel = reader._read(data.frame(k), model._inputs())
+    except TsforceError as error:
+        failed[k] = error
+    else:
+        found[k] = panel.lengths, panel.clock
