@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slow check format bench bench-m4 bench-modes bench-inputs
+.PHONY: setup demo test test-slow browser check format bench bench-m4 bench-modes bench-inputs
 
 setup: $(READY)
 
@@ -21,6 +21,11 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
+
+# Debian's Chromium and its driver, as root: what the slow tests of pages drive.
+browser:
+	apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		chromium chromium-driver fonts-dejavu-core
 
 check: $(READY)
 	$(BIN)/ruff format --check .

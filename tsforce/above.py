@@ -10,6 +10,7 @@ __all__ = ["from_above"]
 _ABOVE = {
     "export": "tsforce.export.exporting:export",
     "fit_partitions": "tsforce.distributed.fitting:fit_partitions",
+    "report_backtest": "tsforce.report.backtest_page:report_backtest",
 }
 
 

@@ -17,7 +17,7 @@ _LINE = "1px solid rgba(128,128,128,.35)"
 # A name that is written from right to left turns no other around.
 _CELL = f"padding:.15em .8em .15em 0;border-bottom:{_LINE};vertical-align:top;unicode-bidi:isolate;background:none;"
 _NUMBER = "text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;"
-_WORDS = "text-align:left;overflow-wrap:anywhere;"
+_WORDS = "text-align:left;overflow-wrap:break-word;"
 _TABLE = "border-collapse:collapse;border:0;margin:.3em 0;color:inherit;font-size:.9em;"
 _CARD = "color:inherit;max-width:60em;overflow-x:auto;line-height:1.4;"
 
@@ -70,7 +70,7 @@ def facts(title: str, pairs: Mapping[str, str]) -> str:
     """Return names and what they stand for, one below the other."""
     rows = "".join(
         f'<tr><td style="{_CELL}{_WORDS}opacity:.75;white-space:nowrap">{escape(name)}</td>'
-        f'<td style="{_CELL}{_WORDS}">{escape(value)}</td></tr>'
+        f'<td style="{_CELL}{_WORDS}overflow-wrap:anywhere;min-width:9em">{escape(value)}</td></tr>'
         for name, value in pairs.items()
     )
     head = f'<caption style="caption-side:top;text-align:left;color:inherit;opacity:.75">{escape(title)}</caption>'

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tsforce.above import from_above
 from tsforce.data.convert import as_pandas_long
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.evaluation.narrow_table import narrow_table, wrapped
+from tsforce.evaluation.seen_series import SeenSeries, see_series
 from tsforce.notebook import card, paragraphs, table
 
 __all__ = ["CanBeLookedAt"]
@@ -39,6 +42,49 @@ class CanBeLookedAt:
     def _repr_html_(self: Any) -> str:
         head, said = self._said()
         return card(head, table(self.scores().to_dict("records"), _SHOWN), paragraphs(said))
+
+    def _seen(self: Any, metric: str, first: str, target: Any, most: int, room: int) -> SeenSeries:
+        """Return the series as a page shows them, by the error of the model `first`; see ``see_series``."""
+        channel = self._panel.columns.targets.index(target)
+        each = self._only(channel).scores(by="unique_id")
+        errors = np.stack([each.loc[each["model"] == name, metric].to_numpy() for name in self._models])
+        order = errors[list(self._models).index(first)]
+        return see_series(
+            self._panel, self._plan.index, list(self._models.values()), errors,
+            channel=channel, order=order, most=most, room=room, horizon=self.horizon,
+        )  # fmt: skip
+
+    def report(self: Any, path: Any, *, title: str | None = None, target: str | None = None) -> Path:
+        """Write a page for the browser, one file that needs no other: scores, errors by step and cutoff, every series.
+
+        Extra ``report``. Series stand in order of their errors, the worst first, and can be searched; of more than
+        1,000 (fewer if they are long) some are shown, spread evenly over all errors.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where to; ends in .html. A file that is there is replaced.
+        title : str, optional
+            Heading of the page.
+        target : str, optional
+            Which of several targets is shown series by series; the first by default.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        ArgumentError
+            If the path does not end in .html, or there is no such folder or target.
+        MissingExtraError
+            If plotly is not installed.
+        """
+        targets = self._panel.columns.targets
+        chosen = targets[0] if target is None else check_choice("target", target, targets)
+        written: Path = from_above("report_backtest")(self, path, title=title, target=chosen)
+        return written
 
     def plot(self: Any, kind: str = "horizon", *, series: Any = None, baselines: bool = False, ax: Any = None) -> Any:
         """Return a figure of the errors at each step, or of the forecasts themselves (extra ``plot``).

@@ -1,0 +1,15 @@
+"""What people look at: tables on the terminal, and pages for the browser."""
+
+from tsforce.report.printed import (
+    METRICS,
+    chaos_table,
+    horizons,
+    intervals,
+    leaderboard,
+    scores,
+    show,
+    sysid_table,
+    tell,
+)
+
+__all__ = ["METRICS", "chaos_table", "horizons", "intervals", "leaderboard", "scores", "show", "sysid_table", "tell"]
