@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from tsforce.persistence.saved_file import _seal
+from tsforce.persistence.container import _seal
 
 _STRANGE = [
     None, True, -1, 0, 1, 7, 2**31, 2**62, 2**200, -(2**62), 0.5, 1e308, "", "x", "../x", "linear", [],

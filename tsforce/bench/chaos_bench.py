@@ -20,7 +20,6 @@ from tsforce.bench.ledger import (
     Ledger,
     Recipe,
     check_seeds,
-    describe,
     label,
     seeds_better,
     status_of_error,
@@ -31,6 +30,7 @@ from tsforce.dynamics.threads import get_threads
 from tsforce.evaluation.paired import paired_test
 from tsforce.forecasting.arguments import check_number
 from tsforce.forecasting.base import Forecaster
+from tsforce.persistence.describing import describe
 
 __all__ = ["CHAOS_COLUMNS", "run_chaos", "summarise_chaos", "write_chaos_summary"]
 

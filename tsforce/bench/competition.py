@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tsforce.bench.bound_figures import bound_columns, bound_figures
-from tsforce.bench.ledger import Layout, Ledger, Recipe, check_seeds, describe, label, status_of_error
+from tsforce.bench.ledger import Layout, Ledger, Recipe, check_seeds, label, status_of_error
 from tsforce.data.datasets import Competition
 from tsforce.data.frame import read_panel
 from tsforce.data.panel import Panel, WindowIndex
@@ -25,6 +25,7 @@ from tsforce.dynamics.threads import get_threads
 from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, IntervalWarning, abbreviate
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.intervals import Intervals, check_levels
+from tsforce.persistence.describing import describe
 from tsforce.scoring.metrics import abs_error, owa, seasonal_naive_scale, smape
 from tsforce.scoring.naive import naive2
 

@@ -22,7 +22,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from tsforce.dynamics.threads import get_threads
@@ -36,7 +35,6 @@ __all__ = [
     "Ledger",
     "Recipe",
     "check_seeds",
-    "describe",
     "label",
     "seeds_better",
     "status_of_error",
@@ -146,22 +144,6 @@ def label(*words: str, seed: int | None) -> str:
     'lorenz mlp seed 3'
     """
     return " ".join(word for word in (*words, "" if seed is None else f"seed {seed}") if word)
-
-
-def describe(value: Any) -> Any:
-    """Return a parameter as JSON: equal for equal settings, different wherever the repr is."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): describe(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple, range)):
-        return [describe(one) for one in value]
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        own = {name: describe(one) for name, one in value.get_params(deep=False).items()}
-        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **own}
-    if isinstance(value, np.ndarray):
-        return {"array": list(value.shape), "sha256": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}
-    return repr(value)
 
 
 def seeds_better(rows: pd.DataFrame, modes: Iterable[str], error: str) -> pd.Series:

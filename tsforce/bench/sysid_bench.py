@@ -18,7 +18,6 @@ from tsforce.bench.ledger import (
     Ledger,
     Recipe,
     check_seeds,
-    describe,
     label,
     seeds_better,
     status_of_error,
@@ -29,6 +28,7 @@ from tsforce.bench.sysid_recipes import SysidModel
 from tsforce.bench.sysid_task import Simulator, SysidTask, largest_root
 from tsforce.dynamics.threads import get_threads
 from tsforce.forecasting.arguments import check_number
+from tsforce.persistence.describing import describe
 
 __all__ = ["SYSID_COLUMNS", "run_sysid", "summarise_sysid", "write_sysid_summary"]
 

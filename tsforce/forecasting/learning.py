@@ -32,6 +32,7 @@ from tsforce.forecasting.arguments import check_count, check_device, check_mode,
 from tsforce.forecasting.history_frame import ProgressLine, TrainingHistory
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import Training, training_of
+from tsforce.persistence.checkpoints import Checkpoint, checkpoint_in
 from tsforce.training.fit import LINEAR, PRESETS, SOLVERS, Fitted, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import HEAD_LOSSES, LOSSES
@@ -40,7 +41,7 @@ from tsforce.training.problem import Problem
 from tsforce.training.solvers import levenberg_marquardt
 from tsforce.training.solvers.levenberg_marquardt import INITIAL_OUTPUTS
 
-__all__ = ["Asked", "draws", "learn", "resolve", "solver_of", "store", "with_filled_contexts"]
+__all__ = ["Asked", "draws", "learn", "place_of", "resolve", "solver_of", "store", "with_filled_contexts"]
 
 # Weights up to which the matrix of all pairs of them is cheap to make and to factorise.
 _SMALL = 2000
@@ -115,6 +116,15 @@ def _options(estimator: Any, training: Training, n_validation: Callable[[Any], i
     )
 
 
+def place_of(estimator: Any, checkpoint: Any, asked: Asked, panel: Panel) -> Checkpoint | None:
+    """Return the place of a folder for checkpoints of a fit on a panel; None where none is asked for."""
+    settings = estimator.get_params(deep=False)
+    settings |= {"mode": asked.mode, "training": training_of(estimator.training)}
+    # The same rows are learnt from in whatever order, and of whatever library, they came.
+    panel = replace(panel, was_unsorted=False, kind="")
+    return checkpoint_in(checkpoint, type(estimator).__name__, settings, panel)
+
+
 def draws(estimator: Any, mode: Any) -> bool:
     """Return whether a fit in a mode draws anything: least squares, where that is the whole of it, does not."""
     if getattr(estimator, "head", "point") != "point":
@@ -184,7 +194,7 @@ def _warn_of_sparse_targets(panel: Panel) -> None:
         )
 
 
-def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted:
+def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool, checkpoint: Checkpoint | None = None) -> Fitted:
     """Return a model of a family, or of a regressor, trained as asked.
 
     Parameters
@@ -195,6 +205,8 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted
         Of whoever is fitted, for the line of progress.
     verbose : bool
         Show that line on stderr, and under it what the history notes.
+    checkpoint : Checkpoint, optional
+        Where training by gradient keeps how far it has got, and goes on from.
 
     Raises
     ------
@@ -225,7 +237,7 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool) -> Fitted
             )
         kind = RegressorModel(problem.layout, kind, asked.options.random_state)
     history = History("", on_record=ProgressLine(name) if verbose else None)
-    fitted = fit_model(problem, kind, asked.mode, asked.ridge, asked.options, history)
+    fitted = fit_model(problem, kind, asked.mode, asked.ridge, asked.options, history, checkpoint)
     if verbose:
         history.on_record = None
         sys.stderr.write("".join(f"\n{note}" for note in history.notes) + "\n")

@@ -25,7 +25,7 @@ from tsforce.forecasting.arguments import (
 from tsforce.forecasting.error_growth import companion_of
 from tsforce.forecasting.goes_on import GoesOn
 from tsforce.forecasting.head_options import check_counts
-from tsforce.forecasting.learning import Asked, draws, learn, resolve, store, with_filled_contexts
+from tsforce.forecasting.learning import Asked, draws, learn, place_of, resolve, store, with_filled_contexts
 from tsforce.forecasting.likely_paths import HasLikelyPaths
 from tsforce.forecasting.parts import begin_fit, end_fit
 from tsforce.forecasting.rolling import Rolling
@@ -278,7 +278,7 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
 
     # ---- fit
 
-    def fit(self, df: Any, y: None = None, *, mode: Any = None) -> Self:
+    def fit(self, df: Any, y: None = None, *, mode: Any = None, checkpoint: Any = None) -> Self:
         """Learn from a long frame.
 
         Parameters
@@ -289,6 +289,9 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
             scikit-learn's slot; the target is a column of `df`.
         mode : str or Forcing, optional
             Wins over the constructor's for this fit and is remembered in ``mode_``.
+        checkpoint : path-like, optional
+            Folder in which training by gradient keeps how far it has got. The same call goes on from there where its
+            process was killed, and ends with the same weights. Least squares and regressors keep nothing.
 
         Returns
         -------
@@ -303,6 +306,8 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
             With every fault of the frame.
         SeriesTooShortError
             If a series has too few rows and ``short_series="raise"``, or all have.
+        PersistenceError
+            If `checkpoint` holds something else: another model, other data, other versions; says which.
 
         Warns
         -----
@@ -310,7 +315,7 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
             If more than half of the values of a target are missing.
         """
         begin_fit(self, y)
-        return self._fit_on(df, mode, None)
+        return self._fit_on(df, mode, None, checkpoint)
 
     def _settled(self) -> Any:
         """Return the penalties by series and a typical one for all others, where they are all that is chosen."""
@@ -320,13 +325,14 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
         typical = float(np.quantile(chosen, 0.5, method="lower"))
         return dict(zip(self.ridge_[self.id_col], chosen.tolist(), strict=True)), typical
 
-    def _fit_on(self, panel: Any, mode: Any, settled: Any) -> Self:
+    def _fit_on(self, panel: Any, mode: Any, settled: Any, checkpoint: Any = None) -> Self:
         asked = resolve(self, check_model(self.model), mode, windows_held_out)
         panel, problem = self._build(panel, asked)
         if settled is not None:
             ridge, typical = settled
             asked = replace(asked, ridge=np.array([ridge.get(name, typical) for name in problem.panel.id_list]))
-        fitted = learn(problem, asked, name=self.name, verbose=self.verbose)
+        place = place_of(self, checkpoint, asked, problem.panel)
+        fitted = learn(problem, asked, name=self.name, verbose=self.verbose, checkpoint=place)
         self._store(panel, problem, asked, fitted)
         return self
 

@@ -18,7 +18,7 @@ from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import check_count, check_guard, resolve_inputs
 from tsforce.forecasting.exportable import CanExport
 from tsforce.forecasting.in_notebooks import InNotebooks
-from tsforce.forecasting.learning import Asked, draws, learn, resolve, solver_of, store
+from tsforce.forecasting.learning import Asked, draws, learn, place_of, resolve, solver_of, store
 from tsforce.forecasting.parts import forget
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.saving import CanBeSaved, check_context
@@ -208,7 +208,10 @@ class NARXRegressor(InNotebooks, CanBeSaved, CanExport, RegressorMixin, HasTrain
 
     # ---- fit
 
-    def fit(self, X: Any, y: Any, session_sizes: Any = None, *, sessions: Any = None, mode: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, session_sizes: Any = None, *, sessions: Any = None, mode: Any = None,
+        checkpoint: Any = None,
+    ) -> Self:  # fmt: skip
         """Learn from one record, or from several: one below the other, or a list of them.
 
         Parameters
@@ -224,6 +227,9 @@ class NARXRegressor(InNotebooks, CanBeSaved, CanExport, RegressorMixin, HasTrain
             they cut X.
         mode : str or Forcing, optional
             Wins over the constructor's for this fit and is remembered in ``mode_``.
+        checkpoint : path-like, optional
+            Folder in which training by gradient keeps how far it has got. The same call goes on from there where its
+            process was killed, and ends with the same weights. Least squares and regressors keep nothing.
 
         Returns
         -------
@@ -232,6 +238,8 @@ class NARXRegressor(InNotebooks, CanBeSaved, CanExport, RegressorMixin, HasTrain
 
         Raises
         ------
+        PersistenceError
+            If `checkpoint` holds something else: another model, other data, other versions; says which.
         ArgumentError
             If a parameter is not accepted, a value is NaN or infinite (`tsforce.sysid.without_gaps` cuts records
             there), records or their sizes do not fit together, columns of X and y share a name, or an index says that
@@ -253,7 +261,8 @@ class NARXRegressor(InNotebooks, CanBeSaved, CanExport, RegressorMixin, HasTrain
         asked = resolve(self, kind, mode, n_held_out)
         problem = self._build(Given.of(X, y, session_sizes, sessions), asked)
         asked = replace(asked, options=replace(asked.options, solver=solver_of(asked, problem.layout)))
-        fitted = learn(problem, asked, name=type(self).__name__, verbose=self.verbose)
+        place = place_of(self, checkpoint, asked, problem.panel)
+        fitted = learn(problem, asked, name=type(self).__name__, verbose=self.verbose, checkpoint=place)
         self._store(problem, asked, fitted)
         return self
 

@@ -113,6 +113,11 @@ class Reader:
             self._made[node["id"]] = made
         return made
 
+    def end(self) -> None:
+        """Raise a PersistenceError if there is an array that no node has read."""
+        if self.arrays:
+            raise PersistenceError(f"nothing reads the array {next(iter(self.arrays))!r}.")
+
     def _list_of(self, node: Any, path: str) -> list[Any]:
         found = self.of(node, path)
         if not isinstance(found, list):

@@ -22,6 +22,7 @@ from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt, moments
+from tsforce.training.solvers.keeping import Keeper, put_back
 from tsforce.training.solvers.looks import Lesson, Trained, Watch
 from tsforce.training.solvers.maps import fit_maps
 from tsforce.training.solvers.ridge import choose_ridge
@@ -95,6 +96,7 @@ def fit_by_gradient(
     random_state: int,
     history: History,
     start_of: Start | None = None,
+    checkpoint: Keeper | None = None,
 ) -> GradientFit:
     """Return a model trained through `phases`, warm-started from least squares.
 
@@ -128,6 +130,8 @@ def fit_by_gradient(
     start_of : callable, optional
         What the start is: `warm_start` by default, a linear map. What structure it has is chosen by the run that holds
         windows out, and kept when all is done once more: it is part of what was judged.
+    checkpoint : Keeper, optional
+        Where training keeps how far it has got, and goes on from.
     """
     by_moments = all(isinstance(part.settings, moments.Settings) for part in phases)
     size = moments.at_once(problem.layout) if by_moments else _CHUNK
@@ -135,7 +139,7 @@ def fit_by_gradient(
         return _in_chunks(
             problem, ridge, build, phases, size,
             n_validation=n_validation, n_more=n_more, n_trials=n_trials, may_stay=may_stay, choose_again=choose_again,
-            random_state=random_state, history=history, start_of=start_of,
+            random_state=random_state, history=history, start_of=start_of, checkpoint=checkpoint,
         )  # fmt: skip
     structure, start = start_of, None
     start_of = start_of or warm_start
@@ -163,7 +167,8 @@ def fit_by_gradient(
         n_judged = np.bincount(judge.unit, minlength=n_groups)
         start_error = judge(model)[0]
         steps, best_error, replays = _choose(
-            problem, learnt, model, phases, keys, own_ridge, judge, n_trials, may_stay, history,
+            problem, learnt, model, phases, keys, own_ridge, judge, n_trials, may_stay,
+            Watch(history, "choose", judge, checkpoint=checkpoint),
             level=_LEVEL if by_moments else None,
         )  # fmt: skip
     elif n_trials:
@@ -178,11 +183,11 @@ def fit_by_gradient(
             f"{unjudged} of {n_groups} models have no validation window with a scale to measure it by: their share of "
             f"truth fell along a line."
         )
-    for part, stop_at, replay in zip(phases, steps, replays, strict=True):
+    final = Watch(history, "final", checkpoint=checkpoint)
+    for number, (part, stop_at, replay) in enumerate(zip(phases, steps, replays, strict=True)):
         if (stop_at > 0).any():
-            train_phase(
-                problem, learnt, model, part, keys, Watch(history, "final", stop_at=stop_at, replay=replay), ridge
-            )
+            watch = replace(final.numbered(number), stop_at=stop_at, replay=replay)
+            train_phase(problem, learnt, model, part, keys, watch, ridge)
     return GradientFit(model, learnt, steps, start_error, best_error, n_judged)
 
 
@@ -194,6 +199,7 @@ def _in_chunks(
     size: int,
     *,
     history: History,
+    checkpoint: Keeper | None,
     **settings: Any,
 ) -> GradientFit:
     """Return the models of many series, fitted chunk by chunk: they are independent."""
@@ -201,6 +207,7 @@ def _in_chunks(
     for start in range(0, problem.panel.n_series, size):
         chosen = problem.every[start : start + size]
         own = History(history.solver, on_record=history.on_record)
+        settings["checkpoint"] = checkpoint and checkpoint.within(str(start))
         parts.append(fit_by_gradient(problem.take(chosen), ridge[chosen], build, phases, history=own, **settings))
         histories.append((own, len(chosen)))
     history.extend_with_mean(histories)
@@ -254,7 +261,7 @@ def _choose(
     judge: Judge,
     n_trials: int,
     may_stay: bool,
-    history: History,
+    watch: Watch,
     *,
     level: float | None,
 ) -> tuple[IntArray, FloatArray, list[FloatArray | None]]:
@@ -271,7 +278,8 @@ def _choose(
     for number, part in enumerate(phases[:first_trial]):
         # A phase may keep its start where that is what a phase before it, or open loop by least squares, has kept.
         stays = may_stay or number > 0 or n_trials > 0
-        done = train_phase(problem, learnt, model, part, keys, Watch(history, "choose", judge, keep_start=stays), ridge)
+        own = replace(watch.numbered(number), keep_start=stays)
+        done = train_phase(problem, learnt, model, part, keys, own, ridge)
         looks[number] = done.closed_loop
         moved = (done.best_step > 0) | (not stays)
         steps[number] = np.where(moved, done.best_step, 0)
@@ -282,7 +290,7 @@ def _choose(
     for number, part in enumerate(phases[first_trial:], first_trial):
         for parameter, value in zip(model.parameters(), start, strict=True):
             parameter.data.copy_(value)
-        done = train_phase(problem, learnt, model, part, keys, Watch(history, "choose", judge), ridge)
+        done = train_phase(problem, learnt, model, part, keys, watch.numbered(number), ridge)
         looks[number] = done.closed_loop
         won = (done.best_step > 0) & ~no_better(judge.detail(model), reference, judge.unit, len(keys), level)
         won &= (done.error < error) | ~np.isfinite(error)
@@ -301,7 +309,29 @@ def train_phase(
     watch: Watch,
     ridge: FloatArray | None = None,
 ) -> Trained:
-    """Train `model` through a phase; `ridge` (S,) is the penalty of its start, which moments want to know."""
+    """Train `model` through a phase; `ridge` (S,) is the penalty of its start, which moments want to know.
+
+    Where the watch has a checkpoint, a phase that was over is not gone through again, and one that was not goes on.
+    """
+    place = watch.checkpoint
+    if place is None:
+        return _train(problem, learnt, model, phase, keys, watch, ridge)
+    kept = place.read()
+    if kept is not None and "trained" in kept:
+        put_back(_tensors(model), kept["weights"])
+        done, history = Trained(**kept["trained"]), History.of(kept["history"])
+    else:
+        history = History("", on_record=watch.history.on_record)
+        done = _train(problem, learnt, model, phase, keys, replace(watch, history=history), ridge)
+        place.keep({"weights": _tensors(model), "trained": vars(done), "history": history.state()})
+    watch.history.extend(history)
+    return done
+
+
+def _train(
+    problem: Problem, learnt: Learnt, model: nn.Module, phase: Phase, keys: Tensor, watch: Watch,
+    ridge: FloatArray | None,
+) -> Trained:  # fmt: skip
     scale = None
     if not isinstance(phase.settings, moments.Settings) and phase.settings.loss_space == "level":
         panel = problem.panel

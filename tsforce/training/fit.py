@@ -22,6 +22,7 @@ from tsforce.training.losses import THRESHOLD
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt, moments, relabel
 from tsforce.training.solvers.direct import direct_maps, direct_regressors
+from tsforce.training.solvers.keeping import Keeper
 from tsforce.training.solvers.relabel import RowModel
 from tsforce.training.solvers.ridge import RidgeChoice, choose_ridge
 from tsforce.training.solvers.terms import select_terms
@@ -190,6 +191,7 @@ def fit_model(
     ridge: float | FloatArray | None,
     options: Options,
     history: History,
+    checkpoint: Keeper | None = None,
 ) -> Fitted:
     """Return a model of `kind` trained under `mode`.
 
@@ -205,6 +207,8 @@ def fit_model(
     options : Options
     history : History
         Filled.
+    checkpoint : Keeper, optional
+        Where training by gradient keeps how far it has got, and goes on from.
 
     Raises
     ------
@@ -257,6 +261,7 @@ def fit_model(
         problem, choice.ridge, build, phases,
         n_validation=n_validation, n_more=n_more, n_trials=n_trials, may_stay=len(phases) == 1,
         choose_again=ridge is None, random_state=options.random_state, history=history, start_of=start_of,
+        checkpoint=checkpoint,
     )  # fmt: skip
     if n_trials == 0:
         stayed = (fit.steps == 0).all(axis=0)

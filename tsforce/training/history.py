@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 __all__ = ["History", "Record"]
@@ -101,6 +101,25 @@ class History:
         for part, _ in parts:
             for run, reasons in part.ends.items():
                 self.stopped(*run, reasons)
+
+    def extend(self, part: History) -> None:
+        """Append what happened in a part of the fit, whose records were handed on as they were made."""
+        self.records += part.records
+        self.notes += part.notes
+        self.n_diverged += part.n_diverged
+        for run, reasons in part.ends.items():
+            self.stopped(*run, reasons)
+
+    def state(self) -> dict[str, Any]:
+        """Return what has happened as plain values."""
+        records = [list(astuple(record)) for record in self.records]
+        return {"records": records, "notes": self.notes, "n_diverged": self.n_diverged, "ends": self.ends}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> History:
+        """Return the history that had a `state`."""
+        records = [Record(*told) for told in state["records"]]
+        return cls("", records, state["notes"], state["n_diverged"], state["ends"])
 
     def stopped(self, run: str, mode: str, reasons: dict[str, int]) -> None:
         """Count why the models of a run stopped."""

@@ -30,6 +30,7 @@ from tsforce.dynamics.parallel import parallel_rollout
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.closed_loop import as_dtype, unit_of
 from tsforce.training.losses import THRESHOLD, multi_step_loss, weighted_mean
+from tsforce.training.solvers.keeping import State, moments_of, put_back, put_moments_back
 from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.professor import Professor
 
@@ -324,6 +325,30 @@ class _Descent:
         """Return False: another batch says something else."""
         del step, looks
         return False
+
+    def state(self) -> State:
+        """Return the weights, what AdamW knows of them, and who still moves."""
+        return {
+            "weights": [list(tensors) for tensors in self._weights()],
+            "moments": moments_of(self.optimiser, self.parameters),
+            "active": self.active,
+            "diverged": self.diverged,
+            "professor": None if self.professor is None else self.professor.state(),
+        }
+
+    def go_on(self, state: State, step: int, looks: Looks) -> None:
+        """Take the place of a descent that had a `state`."""
+        del step, looks
+        for own, kept in zip(self._weights(), state["weights"], strict=True):
+            put_back(own, kept)
+        put_moments_back(self.optimiser, self.parameters, state["moments"])
+        put_back([self.active, self.diverged], [state["active"], state["diverged"]])
+        if self.professor is not None:
+            self.professor.go_on(state["professor"])
+
+    def _weights(self) -> tuple[list[Tensor], ...]:
+        """Return all that training moves, in place."""
+        return [*self.parameters, *self.model.buffers()], self.average, self.best
 
     def put(self, weights: list[Tensor]) -> None:
         """Set the model's weights for good."""

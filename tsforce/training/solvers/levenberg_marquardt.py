@@ -26,6 +26,7 @@ from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError, check_choice
 from tsforce.training.solvers.jacobians import Fixed, RollOuts, Rows
+from tsforce.training.solvers.keeping import State, put_back
 from tsforce.training.solvers.lag_rows import rows_of
 from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.partials import n_parameters, partials_of
@@ -262,6 +263,24 @@ class _Solver:
         """Return whether groups have arrived for good: where nothing they learn from will change any more."""
         done = not bool((self.active & ~self.idle).any())
         return done and not bool(self.drawn.any()) and bool(looks.settled(step).all())
+
+    def state(self) -> State:
+        """Return weights, damping, and who still moves; residuals are taken again."""
+        return {"moved": self._moved()}
+
+    def _moved(self) -> list[Tensor]:
+        free = [] if self.starts is None else [self.starts.table]
+        own = [self.theta, self.best, self.loss, self.damping, self.growth, self.active, self.idle, self.diverged]
+        return own + free
+
+    def go_on(self, state: State, step: int, looks: Looks) -> None:
+        """Take the place of a solver that had a `state` after `step` steps."""
+        # Residuals first, as they were in use: whether those of the next epoch are others is asked of them.
+        begun = (step - 1) // self.settings.hold * self.settings.hold
+        put_back(self._moved(), state["moved"])
+        self.put(self.theta)
+        self.read(looks.moment(begun))
+        put_back(self._moved(), state["moved"])
 
     # ---- residuals
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from tsforce.data.panel import IntArray
 from tsforce.dynamics.forcing import Forcing, Moment
 from tsforce.training.history import History, Record
+from tsforce.training.solvers.keeping import Keeper, State
 from tsforce.training.solvers.usable_windows import Cutoffs
 
 __all__ = ["Lesson", "Looks", "Trained", "Validate", "Watch", "finite_mean"]
@@ -106,6 +107,8 @@ class Watch:
         Steps after which each group stops learning (for a final run).
     replay : (K, G) float64, optional
         Closed-loop validation errors that an adaptive schedule is to follow in a run without validation.
+    checkpoint : Keeper, optional
+        Where the run keeps how far it has got, and goes on from.
     """
 
     history: History
@@ -114,6 +117,11 @@ class Watch:
     keep_start: bool = True
     stop_at: IntArray | None = None
     replay: FloatArray | None = None
+    checkpoint: Keeper | None = None
+
+    def numbered(self, phase: int) -> Watch:
+        """Return the watch over one of the phases of a run."""
+        return replace(self, checkpoint=self.checkpoint and self.checkpoint.within(f"{self.run}-{phase}"))
 
 
 class Pace(Protocol):
@@ -174,6 +182,14 @@ class Learner(Protocol):
         """Return whether nothing will change any more after a step."""
         ...
 
+    def state(self) -> State | None:
+        """Return what it needs to go on after a look as if it had never stopped; None: it begins anew."""
+        ...
+
+    def go_on(self, state: State, step: int, looks: Looks) -> None:
+        """Take the place of the learner that had a `state` after `step` steps."""
+        ...
+
 
 class Looks:
     """The looks of one run, and the loop over its steps from one to the next.
@@ -201,13 +217,12 @@ class Looks:
         if watch.validate is None:
             self._errors = list(np.full((1, n_groups), np.nan) if watch.replay is None else watch.replay)
         self.gains: list[Tensor] = []
+        self._records: list[Record] = []
         self._began = time.process_time()
 
     def run(self, learner: Learner) -> Trained:
         """Train until the steps planned are taken, every group has stopped, or the time is up; return the outcome."""
-        self._stop(learner, 0)
-        self._look(learner, 0)
-        step, limit, why = 0, self.pace.time_limit, "all steps taken"
+        step, limit, why = self._begin(learner), self.pace.time_limit, "all steps taken"
         while step < self.pace.max_steps and bool(learner.active.any()):
             learner.advance(step, self)
             step += 1
@@ -221,6 +236,8 @@ class Looks:
                 self._look(learner, step)
             if last:
                 break
+            if step % self.pace.every == 0:
+                self._keep(learner, step)
         diverged = learner.diverged.cpu().numpy()
         reasons = np.full(len(diverged), why, dtype=object)
         if self.watch.stop_at is not None:
@@ -230,6 +247,44 @@ class Looks:
         counts = {reason: int((reasons == reason).sum()) for reason in dict.fromkeys(reasons)}
         self.watch.history.stopped(self.watch.run, self.lesson.mode, counts)
         return self._end(diverged)
+
+    def _begin(self, learner: Learner) -> int:
+        """Return the steps taken before: none after the first look, or those of a run that was stopped."""
+        kept = None if self.watch.checkpoint is None else self.watch.checkpoint.read()
+        if kept is None:
+            self._stop(learner, 0)
+            self._look(learner, 0)
+            return 0
+        step: int = kept["step"]
+        self.best_step, self.error, self._waited = kept["best_step"], kept["error"], kept["waited"]
+        self._errors = list(kept["errors"])
+        self.gains = list(kept["gains"])
+        for told in kept["records"]:
+            self._tell(Record(*told))
+        self._began = time.process_time() - self._records[-1].seconds
+        learner.go_on(kept["learner"], step, self)
+        return step
+
+    def _keep(self, learner: Learner, step: int) -> None:
+        """Keep how far the run has got, where that is asked for and due."""
+        place = self.watch.checkpoint
+        own = learner.state() if place is not None and place.due else None
+        if place is None or own is None:
+            return
+        place.keep({
+            "step": step,
+            "best_step": self.best_step,
+            "error": self.error,
+            "waited": self._waited,
+            "errors": np.stack(self._errors),
+            "gains": torch.stack(self.gains) if self.gains else [],
+            "records": [list(astuple(one)) for one in self._records],
+            "learner": own,
+        })  # fmt: skip
+
+    def _tell(self, record: Record) -> None:
+        self._records.append(record)
+        self.watch.history.add(record)
 
     def _stop(self, learner: Learner, step: int) -> None:
         """Stop the groups that were to take so many steps."""
@@ -290,7 +345,7 @@ class Looks:
             # While truth is still being taken away, a worse look says nothing about what comes after.
             self._waited = np.where(won | unjudged | ~self.settled(step), 0, self._waited + 1)
         moment = self.moment(step)
-        self.watch.history.add(
+        self._tell(
             Record(
                 self.watch.run, self.lesson.mode, moment.epoch, step, loss, finite_mean(one), finite_mean(closed),
                 self.lesson.forcing.ratio(moment), rate, self.seconds,

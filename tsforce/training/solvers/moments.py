@@ -25,6 +25,7 @@ from tsforce.data.panel import ragged_rows
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
 from tsforce.training.problem import Problem
+from tsforce.training.solvers.keeping import State
 from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.roll_moments import RollMoments, adjoint, coefficients
@@ -358,6 +359,13 @@ class _Descent:
     def keep(self, won: Tensor) -> None:
         """Remember the weights of some groups."""
         self.best[won] = self.theta[won]
+
+    def state(self) -> None:
+        """Return None: to take moments again costs as much as all steps on them."""
+
+    def go_on(self, state: State, step: int, looks: Looks) -> None:
+        """Nobody has kept a state."""
+        raise NotImplementedError
 
     def over(self, step: int, looks: Looks) -> bool:
         """Return whether no group that is active has anywhere left to go, and the share of truth has settled."""

@@ -14,6 +14,7 @@ from tsforce.dynamics.lags import Inputs
 from tsforce.dynamics.models.base import StepModel
 from tsforce.dynamics.policies import ProfessorForcing
 from tsforce.dynamics.rollout import rollout
+from tsforce.training.solvers.keeping import State, moments_of, put_back, put_moments_back
 
 __all__ = ["Professor"]
 
@@ -114,6 +115,21 @@ class Professor:
         self._accuracies.append(float(self.accuracy.mean()))
         self._heard.append(float(heard.to(fooled.dtype).mean()))
         return self.policy.weight * torch.where(heard, fooled, 0.0)
+
+    def state(self) -> State:
+        """Return what it needs to go on as if it had never stopped."""
+        return {
+            "weights": self.parameters,
+            "moments": moments_of(self.optimiser, self.parameters),
+            "accuracies": self._accuracies,
+            "heard": self._heard,
+        }
+
+    def go_on(self, state: State) -> None:
+        """Take the place of an adversary that had a `state`."""
+        put_back(self.parameters, state["weights"])
+        put_moments_back(self.optimiser, self.parameters, state["moments"])
+        self._accuracies, self._heard = list(state["accuracies"]), list(state["heard"])
 
     def told(self) -> str:
         """Return how the two got on, in words."""
