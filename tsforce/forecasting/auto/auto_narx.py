@@ -27,6 +27,7 @@ from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, leaderboard
 from tsforce.forecasting.auto.moving_weights import MovesWeights
+from tsforce.forecasting.auto.together import heard_together
 from tsforce.forecasting.auto.trials import (
     Trial,
     TrialWindows,
@@ -49,8 +50,6 @@ __all__ = ["AutoNARX"]
 _MOST_SERIES = {"fast": 1500, "balanced": 5000, "accurate": 20000}
 # Candidates that are heard at most where the choice is the panel's: each is learnt from all series.
 _MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
-# Share of the rows from which what was chosen on trial is not chosen again.
-_NEARLY_ALL = 0.75
 # Ranges of a series beyond what it has shown from which its forecast is called wild, as in the guard of roll-outs.
 _FAR_OUT = 10.0
 # What a notebook shows of the table of candidates.
@@ -202,6 +201,9 @@ class AutoNARX(MovesWeights):
         clock.learning(len(panel.values) / len(windows.learnt.values), 0 if alone else _MOST_HEARD[self.budget])
         trials, untried = self._try(candidates, windows, horizon, clock)
         weight = weigh(trials, windows, each=alone)
+        # How candidates that knew half of the rows compare says little of how they do with all.
+        if windows.nearly_all:
+            weight = heard_together(weight, trials, windows)
         if not alone:
             weight = np.repeat(heaviest(weight[:, :1], _MOST_HEARD[self.budget]), panel.n_series, axis=1)
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
@@ -262,7 +264,7 @@ class AutoNARX(MovesWeights):
         members: dict[str, Forecaster] = {}
         heard = []
         # Penalties and smoothing parameters that were chosen from nearly all rows of the same series stay.
-        stays = len(windows.learnt.values) >= _NEARLY_ALL * len(panel.values)
+        stays = windows.panel is panel and windows.nearly_all
         for done, i in enumerate(order):
             candidate = trials[i].candidate
             if len(members) > 1 and not clock.allows_again(trials[i].seconds):

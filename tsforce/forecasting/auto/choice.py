@@ -2,7 +2,8 @@
 
 The forecast is the weighted mean of the middle half of all candidates. A weight falls with a power of the candidate's
 error; candidates of one family are alike and share a voice that grows with the root of their number. A series' own
-errors say little where it has few windows: they are shrunk to those of the whole panel. Combining beats picking (Bates
+errors say little where it has few windows: they are shrunk to those of the whole panel. (Whose errors go the same way:
+``together.py``.) Combining beats picking (Bates
 & Granger 1969, The combination of forecasts, Operational Research Quarterly 20; Timmermann 2006, Forecast combinations,
 Handbook of Economic Forecasting 1); the constants were chosen inside the training rows of eleven panels (docs/auto.md).
 """

@@ -45,6 +45,8 @@ _INTERVAL = 1.32
 # Rows that the few weights of one map for all series are learnt from, where series have more; of each row all steps of
 # the horizon are read.
 _ENOUGH_ROWS = 100_000
+# Share of the rows from which what trials say holds for all of them.
+_NEARLY_ALL = 0.75
 # Errors beyond so many scales count as that many: a roll-out that ran away is out of the question either way.
 _FAR = 1e3
 
@@ -115,6 +117,11 @@ class TrialWindows:
         in_percent = bool(np.nanmin(panel.values) > 0)
         number = (count[series] - nth).astype(np.int64)
         return cls(panel, learnt, WindowIndex(series, rows), number, panel.values[ahead], scale, squared, in_percent)
+
+    @property
+    def nearly_all(self) -> bool:
+        """Whether candidates on trial learn from nearly all rows."""
+        return len(self.learnt.values) >= _NEARLY_ALL * len(self.panel.values)
 
     @property
     def n_windows(self) -> IntArray:
