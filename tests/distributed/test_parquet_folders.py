@@ -142,7 +142,7 @@ def test_a_partition_that_fails_is_told_with_its_series_and_the_others_are_writt
     (folder / "0.parquet").unlink()
     for name, own in df[~gap].groupby("unique_id"):
         own.to_parquet(folder / f"{name}.parquet", index=False)
-    with pytest.warns(PartitionWarning, match=r"1 partition of 4 cannot be read.*s2\.parquet \(1 series, 's2'\)"):
+    with pytest.warns(PartitionWarning, match=r"1 partition of 4 failed.*s2\.parquet \(1 series, 's2'\)"):
         model = smoothing().fit(ParquetFolder(folder, rows=1))
     with pytest.raises(PartitionError, match=r"1 partition of 4 failed, the others are in .*fill_gaps") as told:
         model.predict().to_parquet(out)

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from tsforce.data.sorted_rows import counted
-from tsforce.distributed.partitions import Partitions
-from tsforce.distributed.settling import Settled
+from tsforce.distributed.partitions import Partitions, failed_of, told_of
+from tsforce.distributed.settled import Settled
 from tsforce.distributed.survey import Survey
 from tsforce.errors import ArgumentError, PartitionError, PartitionWarning, TsforceError, abbreviate, warn
 from tsforce.forecasting.base import Forecaster
@@ -38,8 +38,8 @@ class FittedPartitions:
         self._columns = found.columns
         if found.failed:
             warn(
-                f"{counted(len(found.failed), 'partition')} of {len(data)} cannot be read, and no others wait for "
-                f"them: {self.told(found.failed)}",
+                f"{counted(len(found.failed), 'partition')} of {len(data)} failed, and the others go on "
+                f"without: {told_of(data, found.failed)}",
                 PartitionWarning,
             )
 
@@ -58,17 +58,6 @@ class FittedPartitions:
 
     def __iter__(self) -> Iterator[Forecaster]:
         return (self[k] for k in range(len(self)))
-
-    def told(self, failed: dict[int, TsforceError]) -> str:
-        """Return which partitions failed, with their series, and why."""
-        listed = list(failed.items())
-        parts = []
-        for k, error in listed[:5]:
-            ids = self.data.ids(k)
-            why = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-            parts.append(f"{self.data.name(k)} ({len(ids)} series, {abbreviate(ids, limit=3)}): {why}")
-        more = f" And {len(listed) - 5} more." * (len(listed) > 5)
-        return " ".join(parts) + more
 
     def predict(self, horizon: int | None, future_df: Any, level: Any) -> Forecasts:
         """Return the forecasts of all series: nothing is computed before they are asked for."""
@@ -122,12 +111,11 @@ class Forecasts:
             else:
                 yield frame
         if failed:
-            raise self.error(failed, "")
+            raise self.error(failed, "the others are there")
 
     def error(self, failed: dict[int, TsforceError], others: str) -> PartitionError:
         """Return the error of partitions that failed."""
-        told = self.fitted.told(failed)
-        return PartitionError(f"{counted(len(failed), 'partition')} of {len(self)} failed{others}: {told}", failed)
+        return failed_of(self.fitted.data, failed, others)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return all forecasts as one frame.

@@ -59,7 +59,7 @@ def write_partitions(results: Any, folder: str | os.PathLike[str]) -> pd.DataFra
             _write(frame, path / name, mark)
         rows.append({"partition": data.name(k), "file": name, "n_rows": n_rows, "status": status})
     if failed:
-        raise results.error(failed, f", the others are in {str(path)!r}")
+        raise results.error(failed, f"the others are in {str(path)!r}")
     return pd.DataFrame(rows, columns=["partition", "file", "n_rows", "status"])
 
 

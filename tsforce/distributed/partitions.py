@@ -13,9 +13,17 @@ import pandas as pd
 
 from tsforce.data.panel import Columns, IntArray
 from tsforce.data.sorted_rows import counted
-from tsforce.errors import ArgumentError, ArgumentTypeError, FrameError, abbreviate, check_choice
+from tsforce.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    FrameError,
+    PartitionError,
+    TsforceError,
+    abbreviate,
+    check_choice,
+)
 
-__all__ = ["Frames", "Part", "Partitions", "hashed", "whole_series"]
+__all__ = ["Frames", "Part", "Partitions", "failed_of", "hashed", "told_of", "whole_series"]
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -202,6 +210,24 @@ class Partitions(ABC):
         assert self._columns is not None
         columns = self._columns
         return f"Sort the rows by {columns.id!r} and {columns.time!r} before they are cut into parts."
+
+
+def told_of(data: Partitions, failed: dict[int, TsforceError]) -> str:
+    """Return which partitions failed, with their series, and why."""
+    listed = list(failed.items())
+    parts = []
+    for k, error in listed[:5]:
+        ids = data.ids(k)
+        why = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        parts.append(f"{data.name(k)} ({len(ids)} series, {abbreviate(ids, limit=3)}): {why}")
+    return " ".join(parts) + f" And {len(listed) - 5} more." * (len(listed) > 5)
+
+
+def failed_of(data: Partitions, failed: dict[int, TsforceError], others: str) -> PartitionError:
+    """Return the error of partitions that failed."""
+    return PartitionError(
+        f"{counted(len(failed), 'partition')} of {len(data)} failed, {others}: {told_of(data, failed)}", failed
+    )
 
 
 def hashed(column: pd.Series) -> tuple[Hashes, IntArray]:

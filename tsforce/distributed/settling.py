@@ -2,56 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tsforce.data.transforms import Difference
-from tsforce.distributed.partitions import Partitions
+from tsforce.distributed.local_rounds import settle_local
+from tsforce.distributed.partitions import Partitions, failed_of
+from tsforce.distributed.pooled_rounds import settle_pooled
+from tsforce.distributed.settled import Settled
 from tsforce.distributed.survey import Survey, model_freq
+from tsforce.dynamics.forcing import OpenLoop
+from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family
 from tsforce.errors import ArgumentError
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import windows_held_out
-from tsforce.forecasting.automatic import is_auto
+from tsforce.forecasting.automatic import is_auto, prior_for
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.learning import Asked, resolve
 from tsforce.forecasting.narx import NARXForecaster
 from tsforce.forecasting.settings import Settings, settings_for
 from tsforce.training.fit import LINEAR
 
-__all__ = ["Settled", "settle"]
-
-
-@dataclass(frozen=True, eq=False)
-class Settled:
-    """A forecaster with nothing left to choose by other partitions than its own.
-
-    Attributes
-    ----------
-    template : Forecaster
-        Not fitted; what was chosen on all partitions stands in its parameters.
-    mode : str, Forcing or None
-        As given to ``fit``.
-    """
-
-    template: Forecaster
-    mode: Any = None
-
-    def fit(self, k: int, frame: Any) -> Forecaster:
-        """Return the forecaster of the series of partition k."""
-        del k
-        return self.template.clone_unfitted().fit(frame, mode=self.mode)
-
-    def key(self, k: int) -> str:
-        """Return what changes when the forecaster of the same rows does."""
-        del k
-        return f"{self.template.get_params()!r} {self.mode!r}"
+__all__ = ["settle"]
 
 
 def settle(model: Forecaster, mode: Any, data: Partitions, found: Survey) -> Settled:
     """Return what all partitions must know of a forecaster.
+
+    Partitions of `found` that fail on the way are put among those that have failed.
 
     Raises
     ------
@@ -61,11 +39,18 @@ def settle(model: Forecaster, mode: Any, data: Partitions, found: Survey) -> Set
     if data.choices == "partition" or model._series_apart:
         return Settled(_with_freq(model, found), mode)
     if not isinstance(model, NARXForecaster):
-        raise _looks_at_all(model.name, f"a {type(model).__name__} chooses by all series", "")
+        raise looks_at_all(model.name, f"a {type(model).__name__} chooses by all series", "")
     asked = resolve(model, check_model(model.model), mode, windows_held_out)
     told = settings_for(model, found.panel, asked)
-    _check_apart(model, asked, told)
-    return Settled(_with_settings(model, told, found), mode)
+    template = _with_settings(model, told, found)
+    if told.pooled:
+        _check_pooled(model, asked, told)
+        if found.failed:
+            raise failed_of(data, found.failed, "and one model learns from all series")
+        return settle_pooled(template, mode, data, found)
+    if _is_apart(model, asked, told):
+        return Settled(template, mode)
+    return settle_local(template, mode, data, found)
 
 
 def _with_freq(model: Forecaster, found: Survey) -> Forecaster:
@@ -84,27 +69,53 @@ def _with_settings(model: NARXForecaster, told: Settings, found: Survey) -> NARX
     return template
 
 
-def _check_apart(model: NARXForecaster, asked: Asked, told: Settings) -> None:
-    """Raise unless each series is learnt from its own rows alone."""
-    name = model.name
-    if told.pooled:
-        raise _looks_at_all(name, "one model learns from all series (scope='global')", "scope='local', or ")
-    if asked.ridge is None and (asked.kind == LINEAR or isinstance(asked.kind, Family)):
-        raise _looks_at_all(name, "ridge='auto' looks at all series", "a number for ridge=, or ")
-    if model.prior == "pooled" or (is_auto(model.prior) and asked.ridge is None):
-        raise _looks_at_all(name, f"prior={model.prior!r} looks at all series", "another prior=, or ")
+def _is_apart(model: NARXForecaster, asked: Asked, told: Settings) -> bool:
+    """Return whether nothing of a fit looks at other series than its own, each having a model of its own.
+
+    Raises
+    ------
+    ArgumentError
+        If something does that cannot be summed up over partitions.
+    """
     seasonal = any(isinstance(t, Difference) and t.lag >= 2 for t in told.transforms)
-    if seasonal and is_auto(model.intercept) and asked.mode != "open_loop":
-        raise _looks_at_all(name, "intercept='auto' looks at all series", "intercept=True, or ")
+    prior = prior_for(
+        model.prior, asked.kind, LagLayout(told.lags, told.channels, told.features), told.transforms,
+        pooled=False, ridge=asked.ridge,
+    )  # fmt: skip
+    opened = asked.mode in (("open_loop",) if prior == "zero" else ("open_loop", "auto"))
+    squares = asked.kind == LINEAR and told.head is None and opened and asked.options.solver == "auto"
+    chosen = asked.ridge is None and isinstance(asked.kind, Family)
+    if not chosen and prior not in ("auto", "pooled") and (squares or not (seasonal and is_auto(model.intercept))):
+        return True
+    summed = squares and asked.options.huber is None and model.strategy == "recursive" and model.missing == "raise"
+    if not summed or model.past_exog:
+        raise looks_at_all(
+            model.name, "what is chosen by all series (ridge, prior, intercept) is summed up for least squares alone",
+            "mode='open_loop' and model='linear', or a number for ridge= and a prior= that is none of all series, or ",
+        )  # fmt: skip
+    return False
 
 
-def _looks_at_all(name: str, why: str, instead: str) -> ArgumentError:
+def _check_pooled(model: NARXForecaster, asked: Asked, told: Settings) -> None:
+    """Raise unless one model for all series is least squares of sums over their rows."""
+    squares = asked.kind == LINEAR and told.head is None and asked.options.solver == "auto"
+    squares = squares and asked.mode in ("open_loop", OpenLoop()) and asked.options.huber is None
+    if not squares or model.strategy != "recursive" or model.missing != "raise":
+        raise looks_at_all(
+            model.name, "one model for all series (scope='global') is a sum over partitions for least squares alone",
+            "model='linear' and mode='open_loop', scope='local', or ",
+        )  # fmt: skip
+    if model.past_exog or model.future_exog or model.static:
+        raise looks_at_all(
+            model.name, "one model for all series puts inputs on a scale of all their rows", "scope='local', or "
+        )
+    if any(isinstance(t, Difference) and t.lag >= 2 for t in told.transforms) and is_auto(model.intercept):
+        raise looks_at_all(model.name, "intercept='auto' looks at all series", "intercept=True or False, or ")
+
+
+def looks_at_all(name: str, why: str, instead: str) -> ArgumentError:
+    """Return the error of what cannot be learnt from partitions one at a time."""
     return ArgumentError(
         f"{name}: {why}, and partitions are seen one at a time. Use {instead}a choice in each partition by itself: "
         f"fit(ParquetFolder('folder', choices='partition')), from tsforce.distributed."
     )
-
-
-def as_bytes(values: Any) -> bytes:
-    """Return the bytes of an array, for keys."""
-    return np.ascontiguousarray(values).tobytes()

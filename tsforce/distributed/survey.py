@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,6 +39,27 @@ class Survey:
     clock: Any
     columns: Columns
     failed: dict[int, TsforceError]
+
+    @property
+    def going(self) -> list[int]:
+        """The partitions that have not failed so far."""
+        return [k for k in self.lengths if k not in self.failed]
+
+    @contextmanager
+    def failing(self, k: int) -> Iterator[None]:
+        """Put what is raised here among what has failed; raise it only if nothing is left.
+
+        Raises
+        ------
+        TsforceError
+            If partition k was the last one.
+        """
+        try:
+            yield
+        except TsforceError as error:
+            self.failed[k] = error
+            if not self.going:
+                raise
 
     @cached_property
     def panel(self) -> Panel:

@@ -158,7 +158,7 @@ class Growing:
             else:
                 each = [_Rows(rows, own[[i]]) for i in range(len(own))]
                 ((weight[place], bias[place]),) = solve_with_digits(part, ridge, each, **how)
-        return followed([Linear(self.layout, weight, bias)], store)[0]
+        return followed([Linear(self.layout, weight, bias)], store.scaling)[0]
 
 
 @dataclass(frozen=True)

@@ -240,6 +240,12 @@ class Problem:
         return self.prior is not None or self.strategy == "rectify"
 
     @property
+    def shares_prior(self) -> bool:
+        """Whether maps of single series are shrunk to what all series teach, one map for all steps."""
+        looks = self.prior is not None and self.prior.looks_at_all
+        return looks and not self.pooled and not self.direct and self.huber is None and not self.layout.known_until
+
+    @property
     def rows_lost(self) -> int:
         """Rows at the start of a series that the transforms leave without a value."""
         return sum(t.rows_lost for t in self.transforms)

@@ -25,10 +25,12 @@ from tsforce.training.solvers.triangle import Triangle
 __all__ = [
     "Solutions",
     "fit_linear",
+    "followed",
     "lost_digits",
     "maps_of",
     "solve",
     "solve_with_digits",
+    "told_to_prior",
 ]
 
 # Weight (G, D, C) and bias (G, C), for each ridge.
@@ -252,13 +254,11 @@ def maps_of(
         one = bool(np.all(intercept))
         gram = moments(np.arange(len(series)), one)
         found = solved(gram, [series], ridges, intercept=one, anchor=prior and prior.anchor(gram))
-        return followed([Linear(layout, weight.to(device), bias.to(device)) for weight, bias in found], store)
+        return followed([Linear(layout, weight.to(device), bias.to(device)) for weight, bias in found], store.scaling)
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
-    flags = np.broadcast_to(intercept, len(series))
-    alike = [(one, np.flatnonzero(flags == one)) for one in (True, False)]
-    parts = [(one, some[own]) for one, some in alike for own in by_length(stops[some])]
+    parts = _parts(intercept, stops)
     if prior is not None and prior.looks_at_all:
         prior = prior.learnt(moments(part, one) for one, part in parts)
     for one, part in parts:
@@ -267,10 +267,36 @@ def maps_of(
         found = solved(gram, [series[[i]] for i in part], own, intercept=one, anchor=prior and prior.anchor(gram))
         for model, (weight, bias) in zip(models, found, strict=True):
             model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
-    return followed(models, store)
+    return followed(models, store.scaling)
 
 
-def followed(models: list[Linear], store: SeriesStore) -> list[Linear]:
+def _parts(intercept: bool | npt.NDArray[np.bool_], stops: IntArray) -> list[tuple[bool, IntArray]]:
+    """Return chunks of series that do or do not fit an intercept, of similar length each."""
+    flags = np.broadcast_to(intercept, len(stops))
+    alike = [(one, np.flatnonzero(flags == one)) for one in (True, False)]
+    return [(one, some[own]) for one, some in alike for own in by_length(stops[some])]
+
+
+def told_to_prior(
+    prior: Prior,
+    store: SeriesStore,
+    stops: IntArray,
+    layout: LagLayout,
+    *,
+    intercept: bool | npt.NDArray[np.bool_],
+    horizon: int,
+) -> dict[str, Tensor]:
+    """Return what the rows before `stops` of all series of a store tell a prior that looks at all.
+
+    Parameters as in `fit_linear`, each series with a map of its own.
+    """
+    return prior.told_by(
+        accumulate(store, part, stops[part], layout, pooled=False, intercept=one, horizon=horizon)
+        for one, part in _parts(intercept, stops)
+    )
+
+
+def followed(models: list[Linear], scaling: str | None) -> list[Linear]:
     """Return the models, lag 1 given what the other lags leave of it where windows are relative to their last value.
 
     That value is 0 in every row learnt from, so that rows say nothing of lag 1, and in a roll-out at the first step
@@ -279,8 +305,8 @@ def followed(models: list[Linear], store: SeriesStore) -> list[Linear]:
     moves with a target).
     """
     layout = models[0].layout
-    if store.scaling == "last" and 1 in layout.lags:
-        unit = torch.eye(len(layout.channels)).to(store.values)
+    if scaling == "last" and 1 in layout.lags:
+        unit = torch.eye(len(layout.channels)).to(models[0].weight)
         # Lags run from the oldest to the newest.
         first = layout.lags[::-1].index(1) * len(unit)
         last = slice(first, first + len(unit))

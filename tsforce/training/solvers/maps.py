@@ -14,10 +14,10 @@ from tsforce.data.panel import IntArray
 from tsforce.dynamics.models.linear import Linear
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers.lag_rows import have_rows
-from tsforce.training.solvers.least_squares import fit_linear
+from tsforce.training.solvers.least_squares import fit_linear, told_to_prior
 from tsforce.training.solvers.robust import fit_huber
 
-__all__ = ["fit_maps"]
+__all__ = ["fit_maps", "told_to_prior_of"]
 
 
 def fit_maps(problem: Problem, learnt: Learnt, ridges: Sequence[float | Tensor]) -> list[Linear]:
@@ -58,6 +58,18 @@ def fit_maps(problem: Problem, learnt: Learnt, ridges: Sequence[float | Tensor])
             own_weights.append(own_weights[-1].index_copy(0, place, weight) if own_weights else weight)
             own_biases.append(own_biases[-1].index_copy(0, place, bias) if own_biases else bias)
     return [Linear(layout, torch.cat(w, dim=2), torch.cat(b, dim=1)) for w, b in zip(weights, biases, strict=True)]
+
+
+def told_to_prior_of(problem: Problem, learnt: Learnt) -> dict[str, Tensor]:
+    """Return what the rows that were learnt from tell the prior of a problem whose series have maps of their own.
+
+    Of a prior that looks at all series, and a layout that does not tell steps apart.
+    """
+    assert problem.prior is not None
+    return told_to_prior(
+        problem.prior, learnt.store, learnt.stops, problem.layout.of_one_group,
+        intercept=problem.intercept, horizon=problem.horizon,
+    )  # fmt: skip
 
 
 def _fit_steps(

@@ -11,7 +11,7 @@ strategy) is shrunk to what the map of one step says of it, fed its own outputs.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -166,22 +166,36 @@ class Prior:
     @property
     def looks_at_all(self) -> bool:
         """Whether something of it is learnt from all series, which has to be done first."""
-        return self.kind in ("pooled", "auto")
+        return self.kind in ("pooled", "auto") and self.common is None
 
     def learnt(self, grams: Iterable[Gram]) -> Prior:
         """Return the prior that has seen the moments of all series."""
+        return self.taught([self.told_by(grams)])
+
+    def told_by(self, grams: Iterable[Gram]) -> dict[str, Tensor]:
+        """Return sums over the moments of some series, which add up to what `taught` takes."""
         if self.kind == "pooled":
-            return replace(self, common=_common(grams, self.layout))
+            return _sums_of_common(grams, self.layout)
         rows, logs, clear = [], [], []
         for gram in grams:
             rows.append(gram.rows.sum())
             logs.append((gram.rows[:, None, None] * self._logs_left(gram)).sum(dim=0))
             clear.append(_clearness(self._left_of(gram, self._weights(gram))).clamp(max=_CLEAR).flatten())
-        common = torch.stack(logs).sum(dim=0) / torch.stack(rows).sum()
         squares = torch.cat(clear)
-        mean = (float(squares.sum()) + _UNSEEN * _EXPECTED) / (len(squares) + _UNSEEN)
+        return {
+            "rows": torch.stack(rows).sum(), "logs": torch.stack(logs).sum(dim=0), "squares": squares.sum(),
+            "n": torch.tensor(len(squares)),
+        }  # fmt: skip
+
+    def taught(self, told: Sequence[dict[str, Tensor]]) -> Prior:
+        """Return the prior that knows what some parts of all series have told, in their order."""
+        sums = {name: sum((part[name] for part in told[1:]), told[0][name]) for name in told[0]}
+        if self.kind == "pooled":
+            return replace(self, common=_common(sums["xx"], sums["xy"], sums["n"]))
+        n = int(sums["n"])
+        mean = (float(sums["squares"]) + _UNSEEN * _EXPECTED) / (n + _UNSEEN)
         # Of drifts drawn at random (1 + their variance is the mean), as many times more as is noise.
-        return replace(self, common=common, drift=_DRIFT * mean / max(mean - 1, 1e-3))
+        return replace(self, common=sums["logs"] / sums["rows"], drift=_DRIFT * mean / max(mean - 1, 1e-3))
 
     def _logs_left(self, gram: Gram) -> Tensor:
         """Return the logarithm of the share of squares that each candidate leaves, (G, K, C)."""
@@ -346,8 +360,8 @@ def _units(gram: Gram, layout: LagLayout) -> tuple[Tensor, Tensor]:
     return units[0], units[1]
 
 
-def _common(grams: Iterable[Gram], layout: LagLayout) -> Tensor:
-    """Return the weights of one map for all series, each in units of its own, (D, C)."""
+def _sums_of_common(grams: Iterable[Gram], layout: LagLayout) -> dict[str, Tensor]:
+    """Return the moments of all series together, each in units of its own: xx (D, D), xy (D, C) and rows."""
     xx, xy, n = torch.zeros(()), torch.zeros(()), torch.zeros(())
     for gram in grams:
         rows = gram.rows[:, None, None]
@@ -357,5 +371,10 @@ def _common(grams: Iterable[Gram], layout: LagLayout) -> Tensor:
         own = gram.xy - gram.x_sum[:, :, None] * gram.y_sum[:, None, :] / rows
         xy = xy + (own / std[:, :, None] / y_std[:, None, :]).sum(dim=0)
         n = n + gram.rows.sum()
+    return {"xx": xx, "xy": xy, "n": n}
+
+
+def _common(xx: Tensor, xy: Tensor, n: Tensor) -> Tensor:
+    """Return the weights of one map for all series, each in units of its own, (D, C)."""
     jitter = 1e-10 * n * torch.eye(len(xx), dtype=xx.dtype)
     return torch.cholesky_solve(xy, torch.linalg.cholesky(xx + jitter))

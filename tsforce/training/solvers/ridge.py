@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,32 +21,31 @@ from tsforce.scoring.metrics import has_scale
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
 from tsforce.training.solvers.direct import direct_maps
-from tsforce.training.solvers.gram import accumulate, by_length
+from tsforce.training.solvers.gram import Gram, accumulate, by_length
 from tsforce.training.solvers.least_squares import solve
-from tsforce.training.solvers.maps import fit_maps
+from tsforce.training.solvers.maps import fit_maps, told_to_prior_of
+from tsforce.training.solvers.tried import CANDIDATES, MOST_WINDOWS, RIDGES, SMALLER, Tried, Windows, decide, grid_of
 
-__all__ = ["CANDIDATES", "RIDGES", "SMALLER", "RidgeChoice", "choose_ridge"]
+__all__ = [
+    "CANDIDATES",
+    "RIDGES",
+    "SMALLER",
+    "Fit",
+    "RidgeChoice",
+    "Tried",
+    "choose_ridge",
+    "decide",
+    "is_hardly_any",
+    "share_left",
+    "trial_part",
+    "trial_stops",
+    "try_ridges",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
-RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-# For data with hardly any noise.
-SMALLER = (0.0, 1e-6, 1e-3, 0.1)
-# Towards a prior that is a forecast by itself; the last one is hardly anything else.
-LARGER = (1e3, 1e4, 1e6)
-CANDIDATES = (*SMALLER, *RIDGES, *LARGER)
-# An error of no more than this share of another is much lower; the lowest of many on few windows is lower by luck.
-# (Of a single window, which has no standard error, the square of it.)
-_MUCH = 0.5
 # Share of the variance one step ahead that is hardly any noise.
 _NOISE = 1e-6
-# Taken where no series has rows to spare for a validation window; towards a prior nearly that itself.
-_FALLBACK, _FALLBACK_TO_PRIOR = 30.0, 1e4
-_MOST_WINDOWS = 4
-# Windows that the panel's errors count for beside those of a series, and the factor beyond which all is lost.
-_PANEL, _WILD = 4.0, 10.0
-# Windows' worth of errors that each power of ten has to be lower by, of a single series, where nothing was asked for.
-_DOUBT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,20 +102,20 @@ class RidgeChoice:
 # From a problem, what it learnt, a penalty for each series and a model whose structure is kept, or None, to a model.
 Start = Callable[[Problem, Learnt, FloatArray, Any], Any]
 # From a problem, what it learnt and penalties to a model of each.
-_Fit = Callable[[Problem, Learnt, Sequence[float]], list[Any]]
+Fit = Callable[[Problem, Learnt, Sequence[float]], list[Any]]
 
 
 def _linear(problem: Problem, learnt: Learnt, ridges: Sequence[float]) -> list[Any]:
     return list(fit_maps(problem, learnt, ridges))
 
 
-def _fitting(problem: Problem, start: Start | None) -> _Fit:
+def _fitting(problem: Problem, start: Start | None) -> Fit:
     if start is not None:
         return _fit_by(start)
     return direct_maps if problem.direct else _linear
 
 
-def _fit_by(start: Start) -> _Fit:
+def _fit_by(start: Start) -> Fit:
     """Return how models of a structure are fitted: that of the smallest penalty is the others' too."""
 
     def fit(problem: Problem, learnt: Learnt, ridges: Sequence[float]) -> list[Any]:
@@ -126,31 +125,6 @@ def _fit_by(start: Start) -> _Fit:
         return found
 
     return fit
-
-
-def _lowest(errors: FloatArray, ridges: FloatArray) -> FloatArray:
-    """Return for each column the ridge with the lowest error; the fallback where every one diverged."""
-    return np.where(np.isfinite(errors).any(axis=0), ridges[np.argmin(errors, axis=0)], _FALLBACK)
-
-
-def _with_panel(
-    relative: FloatArray, own: FloatArray, counts: npt.NDArray[np.bool_], n_windows: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return the panel's error of each ridge (K,), and with its say in them those of each series, (K, S).
-
-    The few windows of a short series are a noisy judge, and the panel's is a good one of what its series share. Errors
-    beyond ten times the lowest of a series, of roll-outs that ran away, count as that.
-    """
-    if not counts.any():
-        return np.full(len(own), np.inf), own
-    lowest, least = (np.where(np.isfinite(e), e, np.inf).min(axis=0) for e in (own, relative))
-    known = np.isfinite(lowest) & (lowest > 0)
-    share = np.minimum(np.where(np.isfinite(own) & known, own / np.where(known, lowest, 1.0), _WILD), _WILD)
-    # Without noise, some are right to the last bit.
-    share = np.where(own == 0, 1.0, share)
-    counts = counts & np.isfinite(least)
-    together = (least[counts] * share[:, counts]).mean(axis=1)
-    return together, n_windows * share + _PANEL * (together / (together.min() or 1.0))[:, None]
 
 
 class _Trial:
@@ -166,7 +140,7 @@ class _Trial:
         Group of each of these.
     """
 
-    def __init__(self, part: Problem, validation: Validation, fit: _Fit) -> None:
+    def __init__(self, part: Problem, validation: Validation, fit: Fit) -> None:
         self.part, self.validation, self.fit = part, validation, fit
         self.learnt, self.blocks = part.learn(validation.stops), validation.blocks
         n_series, n_channels = part.panel.n_series, part.panel.n_channels
@@ -184,8 +158,13 @@ class _Trial:
         some = groups if not self.part.pooled else self.part.every
         whole = len(some) == self.part.panel.n_series
         part = self.part if whole else self.part.take(some)
-        validation = self.validation if whole else part.validation(_MOST_WINDOWS)
+        validation = self.validation if whole else part.validation(MOST_WINDOWS)
         learnt = self.learnt if whole else part.learn(validation.stops)
+        prior = self.part.prior
+        if not whole and prior is not None and self.part.shares_prior:
+            # What all series have to say is said by all of them here too.
+            told = told_to_prior_of(self.part, self.learnt)
+            part = replace(part, prior=prior.taught([told]))
         here = np.isin(self.blocks.index.series, some)
         for number, model in zip(which, self.fit(part, learnt, [CANDIDATES[i] for i in which]), strict=True):
             yhat, _ = forecast_windows(
@@ -206,28 +185,12 @@ class _Trial:
             self.learnt.store, part.every, self.learnt.stops, part.layout,
             pooled=part.pooled, intercept=part.most_have_intercepts, horizon=part.horizon,
         )  # fmt: skip
-        found: npt.NDArray[np.bool_] = left.cpu().numpy() < _NOISE
-        return found
+        return is_hardly_any(left)
 
-    def much_lower(self, number: int, other: int) -> npt.NDArray[np.bool_]:
-        """Return the groups whose errors under one candidate are much lower than under another, (G,).
-
-        By more than their standard error in pairs, where there are pairs, and by a share that is not luck.
-        """
-        new, old = self.by_window[number], self.by_window[other]
-        known = np.isfinite(new) & ~np.isnan(old)
-        old = np.where(np.isfinite(old), old, 1e300)
-        group, size = self.group[known], self.n_groups
-        count = np.bincount(group, minlength=size)
-        mean = np.bincount(group, new[known], minlength=size) / np.maximum(count, 1)
-        reference = np.bincount(group, old[known], minlength=size) / np.maximum(count, 1)
-        gain = (old - new)[known]
-        spread = np.bincount(group, (gain - (reference - mean)[group]) ** 2, minlength=size)
-        error = np.sqrt(spread / np.maximum(count - 1, 1) / np.maximum(count, 1))
-        spoilt = np.bincount(self.group[np.isinf(new)], minlength=size) > 0
-        share = np.where(count > 1, _MUCH, _MUCH**2)
-        found: npt.NDArray[np.bool_] = (count > 0) & ~spoilt & (mean < share * reference) & (reference - mean > error)
-        return found
+    def windows_of(self, groups: IntArray) -> Windows:
+        """Return the errors of the windows of some groups, ascending."""
+        here = np.isin(self.group, groups)
+        return Windows(self.by_window[:, here], np.searchsorted(groups, self.group[here]), len(groups))
 
 
 def _unexplained(
@@ -255,14 +218,28 @@ def _unexplained(
         parts = [np.arange(len(series))] if rows.sum() >= 2 * (len(layout.columns) + 1) else []
     for part in parts:
         gram = accumulate(store, series[part], stops[part], layout, pooled=pooled, intercept=intercept, horizon=horizon)
-        ((weight, _),) = solve(gram, [0.0], intercept=intercept)
-        mean = gram.y_sum / gram.rows[:, None] if intercept else torch.zeros_like(gram.y_sum)
-        total = gram.yy - mean * gram.y_sum
-        with_y = gram.xy - gram.x_sum[:, :, None] * mean[:, None, :]
-        told = (weight * with_y).sum(dim=1)
-        share = torch.where(total > 0, (total - told).clamp(min=0) / total, 0.0)
-        left[torch.from_numpy(part) if not pooled else slice(None)] = share.mean(dim=1)
+        left[torch.from_numpy(part) if not pooled else slice(None)] = share_left(gram, intercept=intercept)
     return left
+
+
+def share_left(gram: Gram, *, intercept: bool) -> Tensor:
+    """Return what least squares leaves of the targets' variance, the mean over targets, (G,); as `_unexplained`.
+
+    1 of a group with fewer than two rows for each weight.
+    """
+    ((weight, _),) = solve(gram, [0.0], intercept=intercept)
+    mean = gram.y_sum / gram.rows[:, None] if intercept else torch.zeros_like(gram.y_sum)
+    total = gram.yy - mean * gram.y_sum
+    with_y = gram.xy - gram.x_sum[:, :, None] * mean[:, None, :]
+    told = (weight * with_y).sum(dim=1)
+    share = torch.where(total > 0, (total - told).clamp(min=0) / total, 0.0)
+    return torch.where(gram.rows >= 2 * (gram.xx.shape[1] + 1), share.mean(dim=1), 1.0)
+
+
+def is_hardly_any(left: Tensor) -> npt.NDArray[np.bool_]:
+    """Return where what is left of a variance is hardly any noise."""
+    found: npt.NDArray[np.bool_] = left.cpu().numpy() < _NOISE
+    return found
 
 
 def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
@@ -280,46 +257,16 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     start : callable, optional
         (problem, learnt, ridge (S,), before) -> model, of the family that is to be fitted; linear maps by default.
     """
-    n_series = problem.panel.n_series
-    n_windows = problem.n_windows(_MOST_WINDOWS)
+    n_series, n_windows = problem.panel.n_series, problem.n_windows(MOST_WINDOWS)
     errors = np.full((len(CANDIDATES), n_series), np.nan)
-    judged = np.flatnonzero(n_windows > 0)
-    if len(judged) == 0:
-        blind = _FALLBACK_TO_PRIOR if problem.shrinks_to_forecasts else _FALLBACK
-        return RidgeChoice(np.full(n_series, blind), n_windows, errors)
-    # A pooled fit learns from the series without a window too.
-    members = problem.every if problem.pooled else judged
-    part = problem.take(members)
-    validation = part.validation(_MOST_WINDOWS)
-    trial = _Trial(part, validation, _fitting(problem, start))
-    few, all_of_them = len(SMALLER), np.arange(trial.n_groups)
-    standard = np.array((*RIDGES, *LARGER) if problem.shrinks_to_forecasts else RIDGES)
-    trial.run(range(few, few + len(standard)), all_of_them)
-    found = trial.errors[few : few + len(standard)]
-    own = validation.comparable(found)
-    # Pooling over series needs errors without units; a scale that is 0 or unknown has no say in it.
-    relative = validation.relative(found)
+    tried, trial = try_ridges(problem, _fitting(problem, start), smaller=True if start is not None else None)
+    (ridge,) = decide([tried])
+    if trial is None:
+        return RidgeChoice(ridge, n_windows, errors)
+    part, validation, clean, few = trial.part, trial.validation, tried.clean, len(SMALLER)
+    members, standard = (problem.every if problem.pooled else tried.judged), tried.grid
     counts = validation.has_scale & (validation.n_windows > 0)
-    together = relative[:, counts].mean(axis=1) if counts.any() else np.full(len(standard), np.inf)
-    if problem.shrinks_to_forecasts:
-        together, own = _with_panel(relative, own, counts, n_windows[judged] if not problem.pooled else n_windows)
-        if problem.prior is None or problem.prior.kind == "auto":
-            # Few windows of few series find a map better than smoothing, or corrections of one, by luck.
-            own = own + _DOUBT / len(judged) ** 0.5 * np.log10(standard[-1] / standard)[:, None]
-    ridge = np.full(n_series, _lowest(together[:, None], standard)[0])
-    if not problem.pooled:
-        ridge[judged] = _lowest(own, standard)
-    best = np.full(trial.n_groups, few) if problem.pooled else few + np.searchsorted(standard, ridge[judged])
-    best = few + np.searchsorted(standard, ridge[:1]) if problem.pooled else best
-    clean = np.flatnonzero(trial.hardly_any_noise() if start is None else np.ones(trial.n_groups, dtype=bool))
-    if len(clean):
-        trial.run(range(few), clean)
-        best[clean] = _of_the_smaller(trial, best, clean)
-        taken = np.array(CANDIDATES)[best]
-        if problem.pooled:
-            ridge[:] = taken[0]
-        else:
-            ridge[judged] = taken
+    best = np.searchsorted(CANDIDATES, ridge[:1] if problem.pooled else ridge[members])
     errors[:, members] = validation.comparable(trial.errors)
     if not counts.any():
         return RidgeChoice(ridge, n_windows, errors)
@@ -344,12 +291,49 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     return RidgeChoice(ridge, n_windows, errors, closed, float(one[counts].mean()))
 
 
-def _of_the_smaller(trial: _Trial, best: IntArray, groups: IntArray) -> IntArray:
-    """Return for some groups the number of the candidate that is taken, once the smaller ones were tried."""
-    taken = best[groups].copy()
-    # From the largest down: each has to be much better than what was taken so far.
-    for number in reversed(range(len(SMALLER))):
-        for other in np.unique(taken):
-            better = trial.much_lower(number, int(other))[groups]
-            taken[better & (taken == other)] = number
-    return taken
+def trial_part(problem: Problem) -> Problem:
+    """Return the problem of the series that candidates are tried on.
+
+    A pooled fit learns from those without a window too.
+    """
+    judged = np.flatnonzero(problem.n_windows(MOST_WINDOWS) > 0)
+    return problem if problem.pooled or len(judged) == problem.panel.n_series else problem.take(judged)
+
+
+def trial_stops(part: Problem) -> IntArray:
+    """Return the rows of each series that candidates learn from, those before its windows."""
+    return part.validation(MOST_WINDOWS).stops
+
+
+def try_ridges(problem: Problem, fit: Fit, *, smaller: bool | None = None) -> tuple[Tried, _Trial | None]:
+    """Return what candidates come to on the windows inside the training rows, and the trial; None without windows.
+
+    Parameters
+    ----------
+    problem : Problem
+    fit : callable
+        (problem, learnt, ridges) -> a model of each.
+    smaller : bool, optional
+        Whether to try the smaller ones, for all series; None: where there is hardly any noise.
+    """
+    n_windows, grid = problem.n_windows(MOST_WINDOWS), grid_of(problem)
+    judged = np.flatnonzero(n_windows > 0)
+    if len(judged) == 0:
+        nothing = np.empty((len(CANDIDATES), 0))
+        none = judged.astype(np.int64)
+        shrinks = problem.shrinks_to_forecasts
+        doubts = shrinks and (problem.prior is None or problem.prior.kind == "auto")
+        tried = Tried(
+            grid, problem.pooled, shrinks, doubts, problem.panel.n_series, judged, none, nothing[: len(grid)],
+            np.zeros(len(grid)), 0, none, Windows(nothing, none, 0),
+        )  # fmt: skip
+        return tried, None
+    part = trial_part(problem)
+    trial = _Trial(part, part.validation(MOST_WINDOWS), fit)
+    few = len(SMALLER)
+    trial.run(range(few, few + len(grid)), np.arange(trial.n_groups))
+    clean = np.flatnonzero(trial.hardly_any_noise() if smaller is None else np.full(trial.n_groups, smaller))
+    if len(clean):
+        trial.run(range(few), clean)
+    windows = trial.windows_of(clean)
+    return Tried.of(part, trial.errors, problem.panel.n_series, judged, clean, windows), trial

@@ -1,0 +1,48 @@
+"""What all partitions must know, and the forecaster of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tsforce.forecasting.adapters import check_model
+from tsforce.forecasting.arguments import windows_held_out
+from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.learning import Asked, resolve
+from tsforce.forecasting.narx import NARXForecaster
+from tsforce.training.problem import Problem
+
+__all__ = ["Settled", "problem_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """A forecaster with nothing left to choose by other partitions than its own.
+
+    Attributes
+    ----------
+    template : Forecaster
+        Not fitted; what was chosen on all partitions stands in its parameters.
+    mode : str, Forcing or None
+        As given to ``fit``.
+    """
+
+    template: Forecaster
+    mode: Any = None
+
+    def fit(self, k: int, frame: Any) -> Forecaster:
+        """Return the forecaster of the series of partition k."""
+        del k
+        return self.template.clone_unfitted().fit(frame, mode=self.mode)
+
+    def key(self, k: int) -> str:
+        """Return what changes when the forecaster of the same rows does."""
+        del k
+        return f"{self.template.get_params()!r} {self.mode!r}"
+
+
+def problem_of(model: NARXForecaster, frame: Any, mode: Any) -> tuple[Asked, Any, Problem]:
+    """Return what is asked of a forecaster, the panel of a frame, and what is to be learnt of it."""
+    asked = resolve(model, check_model(model.model), mode, windows_held_out)
+    panel, problem = model._build(frame, asked)
+    return asked, panel, problem
