@@ -11,6 +11,7 @@ _ABOVE = {
     "export": "tsforce.export.exporting:export",
     "fit_partitions": "tsforce.distributed.fitting:fit_partitions",
     "report_backtest": "tsforce.report.backtest_page:report_backtest",
+    "report_forecast": "tsforce.report.forecast_page:report_forecast",
 }
 
 

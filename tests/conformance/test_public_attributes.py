@@ -34,6 +34,7 @@ FORECASTER = SKLEARN | {
     "predict_at",
     "predict_forced",
     "read",
+    "report",
     "sample_paths",
     "save",
     "score",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tsforce.cli.forecast import describe
-from tsforce.cli.options import data_options, forecasters, levels, model_options, split
+from tsforce.cli.options import data_options, forecasters, levels, model_options, report_option, split
 from tsforce.cli.tables import (
     as_options,
     blamed_on,
@@ -67,6 +67,7 @@ Examples:
     help="Errors by step; the windows of the first series; errors by step and by the share of truth fed back; or, with "
     "--level, the share of truths within the bounds by step.",
 )
+@report_option
 @data_options
 @model_options
 def backtest(
@@ -83,6 +84,7 @@ def backtest(
     by_horizon: Path | None,
     plot: Path | None,
     plot_kind: str,
+    report: Path | None,
     **options: Any,
 ) -> None:
     """Judge models by the past of FILE: forecasts of its last windows, knowing nothing after each window's start.
@@ -91,7 +93,7 @@ def backtest(
     """
     if plot_kind == "coverage" and level is None:
         raise ArgumentError("--plot-kind coverage shows intervals, and none are judged; add --level 80,95.")
-    check_targets([file], [out, forecasts, by_horizon], plot)
+    check_targets([file], [out, forecasts, by_horizon], plot, report)
     options = with_columns(file, options)
 
     from tsforce import compare
@@ -140,3 +142,5 @@ def backtest(
             write(table, path)
     if plot is not None:
         draw(lambda: plot_horizon(steps) if plot_kind == "horizon" else result.plot(plot_kind), plot)
+    if report is not None:
+        notice(f"{result.report(report, title=f'{file.name}: backtest')}: a page for the browser.")

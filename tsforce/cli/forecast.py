@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tsforce.cli.folders import first_file, forecast_folder
-from tsforce.cli.options import data_options, forecasters, levels, model_options
+from tsforce.cli.options import data_options, forecasters, levels, model_options, report_option
 from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, with_columns, write
 from tsforce.errors import ArgumentError, abbreviate
 
@@ -41,6 +41,7 @@ Examples:
     "--out", type=click.Path(path_type=Path), help="A .csv or .parquet file, or a folder.  [default: csv on stdout]"
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="A picture of the first four series: .png, .pdf, .svg.")
+@report_option
 @data_options
 @model_options
 def forecast(
@@ -51,6 +52,7 @@ def forecast(
     level: list[float] | None,
     out: Path | None,
     plot: Path | None,
+    report: Path | None,
     **options: Any,
 ) -> None:
     """Forecast each series of FILE, csv or parquet in long form: one row per series and time.
@@ -69,7 +71,7 @@ def forecast(
     if in_parts:
         options = with_columns(first_file(file), options)
     else:
-        check_targets([path for path in (file, future) if path], [out], plot)
+        check_targets([path for path in (file, future) if path], [out], plot, report)
         options = with_columns(file, options)
 
     from tsforce.data.future import read_future
@@ -80,7 +82,13 @@ def forecast(
     (forecaster,) = forecasters(() if model is None else (model,), horizon, options).values()
     set_threads(options["threads"])
     if in_parts:
-        given = {"--future": future, "--plot": plot, "--fill-gaps": options["fill_gaps"], "--tz": options["tz"]}
+        given = {
+            "--future": future,
+            "--plot": plot,
+            "--report": report,
+            "--fill-gaps": options["fill_gaps"],
+            "--tz": options["tz"],
+        }
         forecast_folder(file, forecaster, level, out, given)
         return
     with shown_warnings():
@@ -114,6 +122,10 @@ def forecast(
 
         columns = {name: options[name] for name in ("id_col", "time_col", "target_col")}
         draw(lambda: plot_forecast(frame, ahead, **columns), plot)
+    if report is not None:
+        with shown_warnings():
+            written = forecaster.report(report, **known, level=level, title=f"{file.name}: {horizon} steps ahead")
+        notice(f"{written}: a page for the browser.")
 
 
 def describe(panel: Any) -> str:

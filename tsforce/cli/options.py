@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,10 +18,14 @@ from tsforce.errors import ArgumentError, check_choice
 if TYPE_CHECKING:
     from tsforce import Forecaster
 
-__all__ = ["data_options", "forecasters", "model_options", "split", "threads_option"]
+__all__ = ["data_options", "forecasters", "model_options", "report_option", "split", "threads_option"]
 
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of torch."
+)
+
+report_option = click.option(
+    "--report", type=click.Path(path_type=Path), help="A page for the browser, .html: every series, found by name."
 )
 
 # Arguments that are settings of one model: who gives one means no automatic choice.

@@ -195,18 +195,23 @@ def _filled(table: Table, path: Path, method: str, options: dict[str, Any]) -> A
     return filled
 
 
-def check_targets(inputs: list[Path], tables: list[Path | None], picture: Path | None) -> None:
+def check_targets(
+    inputs: list[Path], tables: list[Path | None], picture: Path | None, report: Path | None = None
+) -> None:
     """Raise before anything is loaded if a file cannot be read, or cannot be written in the end."""
     from tsforce.data.file_paths import check_readable, check_writable
 
     for path in inputs:
         with blamed_on(path):
             check_readable(path)
-    named = [path for path in (*tables, picture) if path is not None]
+    named = [path for path in (*tables, picture, report) if path is not None]
     for number, path in enumerate(named):
         with blamed_on(path):
             if any(path.resolve() == other.resolve() for other in [*inputs, *named[:number]]):
                 raise ArgumentError("two files of this command have this name; give the one to write another.")
+            if path is report:
+                check_report(path)
+                continue
             if path is not picture:
                 check_writable(path)
                 continue
@@ -219,6 +224,17 @@ def check_targets(inputs: list[Path], tables: list[Path | None], picture: Path |
             from matplotlib.backends.backend_agg import FigureCanvasAgg
 
             check_writable(path, [f".{kind}" for kind in FigureCanvasAgg.get_supported_filetypes()])
+
+
+def check_report(path: Path) -> None:
+    """Raise if a page cannot be written: another name, no folder, no plotly."""
+    from importlib.util import find_spec
+
+    from tsforce.data.file_paths import check_writable
+
+    check_writable(path, [".html", ".htm"])
+    if find_spec("plotly") is None:
+        raise MissingExtraError("a report needs plotly: pip install 'tsforce[report]'.")
 
 
 def write(frame: Any, path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.scoring.cutoffs import even_draw
 
-__all__ = ["SeenSeries", "rounded", "see_series"]
+__all__ = ["Ahead", "SeenSeries", "see_series"]
 
 # Rows before the first cutoff: so many horizons, and at least so many.
 _HORIZONS, _ROWS = 4, 48
@@ -27,10 +27,10 @@ class SeenSeries:
     stamps : list of str
         The time axis that `start` and `cutoffs` count on.
     entries : list of dict
-        ``id``; ``error`` (one per model); ``start`` (of `y`, on the time axis); ``y`` (history and truth); ``windows``,
-        each a dict of ``cutoff`` (on the time axis), ``forecasts`` (one list per model) and ``bounds`` (for each model
-        a list of lower and upper bounds per level). Numbers have five digits, None stands for what is missing or not
-        finite.
+        ``at`` (which series of the panel); ``id``; ``error`` (one per model); ``start`` (of `y`, on the time axis);
+        ``y`` (history and truth); ``windows``, each a dict of ``cutoff`` (on the time axis), ``forecasts`` (one list
+        per model) and ``bounds`` (for each model a list of lower and upper bounds per level). Numbers have five digits,
+        None stands for what is missing or not finite.
     n_all : int
         How many there are, those that are not shown too.
     levels : list of list of float
@@ -43,14 +43,26 @@ class SeenSeries:
     levels: list[list[float]]
 
 
-def rounded(values: Any) -> list[float | None]:
-    """Return numbers to five digits; None for what is not finite.
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """One forecaster's forecasts of W windows, where none were judged.
 
-    Examples
-    --------
-    >>> rounded(np.array([1234567.0, 0.1 + 0.2, np.nan, -3.0]))
-    [1234600, 0.3, None, -3]
+    Attributes
+    ----------
+    yhat : (W, H, C) float64, original units
+    bounds : list of (level in percent, lower, upper), the bounds (W, H, C)
     """
+
+    yhat: FloatArray
+    bounds: list[tuple[float, FloatArray, FloatArray]]
+
+    def each_level(self) -> list[tuple[float, FloatArray, FloatArray]]:
+        """Return the bounds, as ``Judged.each_level`` yields them."""
+        return self.bounds
+
+
+def _rounded(values: Any) -> list[float | None]:
+    """Return numbers to five digits; None for what is not finite."""
     found: list[float | None] = []
     for value in np.asarray(values, dtype=np.float64).tolist():
         if value - value != 0.0:
@@ -80,7 +92,7 @@ def see_series(
     ----------
     panel : Panel
     index : WindowIndex, W windows
-    models : list of Judged
+    models : list of Judged or Ahead
     errors : (models, S) float64
         Of the S series that have a window, in order.
     channel : int
@@ -113,16 +125,17 @@ def see_series(
         start = place[int(panel.ticks(series[k : k + 1], begin[k : k + 1])[0])]
         entries.append(
             {
+                "at": int(series[k]),
                 "id": str(panel.id_list[series[k]]),
-                "error": rounded(errors[:, k]),
+                "error": _rounded(errors[:, k]),
                 "start": start,
-                "y": rounded(own),
+                "y": _rounded(own),
                 "windows": [
                     {
                         "cutoff": start + int(index.rows[w] - begin[k]),
-                        "forecasts": [rounded(judged.yhat[w, :, channel]) for judged in models],
+                        "forecasts": [_rounded(judged.yhat[w, :, channel]) for judged in models],
                         "bounds": [
-                            [[rounded(low[w, :, channel]), rounded(high[w, :, channel])] for low, high in pairs]
+                            [[_rounded(low[w, :, channel]), _rounded(high[w, :, channel])] for low, high in pairs]
                             for pairs in bounds
                         ],
                     }

@@ -40,6 +40,7 @@ from tsforce.forecasting.parts import (
     score_season_length,
     values_of,
 )
+from tsforce.forecasting.reported import HasReport
 from tsforce.forecasting.saving import MOST_SHOWN, CanBeSaved, shown_series, with_inputs_ahead
 from tsforce.forecasting.with_level import with_level
 from tsforce.scoring.metrics import error_scale, mean_in_scales, sum_by
@@ -47,7 +48,7 @@ from tsforce.scoring.metrics import error_scale, mean_in_scales, sum_by
 __all__ = ["Forecaster"]
 
 
-class Forecaster(InNotebooks, CanBeSaved, CanExport, ErrorPaths, SeesFeedback, BaseEstimator):
+class Forecaster(InNotebooks, HasReport, CanBeSaved, CanExport, ErrorPaths, SeesFeedback, BaseEstimator):
     """Base of every forecaster.
 
     A subclass implements ``fit`` and ``predict``; that is all it needs to be backtested, compared and combined. It may

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tsforce.notebook import paragraphs
+from tsforce.report.forecast_page import add_reasons, reasons_of
 from tsforce.report.page import (
     MOST_SERIES,
     ROOM,
@@ -92,10 +93,16 @@ def report_backtest(result: Any, path: Any, *, title: str | None = None, target:
     if any(seen.levels):
         data["coverage"] = _coverage(steps, models, seen.levels)
         sections["calibration|Intervals"] = section("calibration", "Do the intervals hold?", _intervals(result))
+    ids = [result._panel.id_list[entry["at"]] for entry in seen.entries]
+    for name in models:
+        # With refit this is the last one.
+        reasons = reasons_of(result._models[name].fitted[-1], ids)
+        if reasons is not None and "chooser" not in data:
+            add_reasons(data, seen.entries, reasons, list(range(len(ids))), name)
     words = _how_many(seen, target, result._panel.columns.targets, models[first])
     fan = any(seen.levels)
     sections["series|Series"] = section(
-        "series", "Series by series", series_browser(words, fan=fan, why=False, errors=called)
+        "series", "Series by series", series_browser(words, fan=fan, why="chooser" in data, errors=called)
     )
     if len(models) > 1 and len(seen.entries) > 1:
         sections["pairs|Pairs"] = section("pairs", "One model's errors against another's", _scatter(called))

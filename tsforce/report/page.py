@@ -55,8 +55,18 @@ def chart(name: str, words: str, numbers: str = "") -> str:
     )
 
 
-def series_browser(words: str, *, fan: bool, why: bool, errors: str) -> str:
-    """Return the list of series with its search, and room for the picture and tables of the one that is chosen."""
+def series_browser(words: str, *, fan: bool, why: bool, errors: str | None) -> str:
+    """Return the list of series with its search, and room for the picture and tables of the one that is chosen.
+
+    Parameters
+    ----------
+    words : str
+    fan, why : bool
+        Whether there are intervals; reasons.
+    errors : str, optional
+        What series can be put in order by.
+    """
+    none = "" if errors else " hidden"
     bounds = '<label>intervals of<select id="fan"></select></label>' if fan else ""
     reasons = (
         '<h3>Why this forecast</h3><p id="why-words"></p><div class="wide"><table id="series-why"></table></div>'
@@ -66,8 +76,8 @@ def series_browser(words: str, *, fan: bool, why: bool, errors: str) -> str:
     return (
         f'<p>{escape(words)}</p><div class="browse"><div class="controls">'
         '<label>search by name<input type="search" id="search" autocomplete="off"></label>'
-        f'<div class="row"><label>in order of {escape(errors)}<select id="order"><option value="worst">worst first'
-        '</option><option value="best">best first</option><option value="id">name</option></select></label>'
+        f'<div class="row"{none}><label>in order of {escape(errors or "")}<select id="order"><option value="worst">'
+        'worst first</option><option value="best">best first</option><option value="id">name</option></select></label>'
         '<label>of<select id="sorter"></select></label></div>'
         '<label>series<select id="list" size="14"></select></label><div id="count" class="faint" role="status"></div>'
         '</div><div><h3 id="series-name"></h3><div class="controls row"><label>cutoff<select id="cutoffs"></select>'

@@ -25,7 +25,7 @@ from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
-from tsforce.forecasting.auto.explanation import Explanation, leaderboard
+from tsforce.forecasting.auto.explanation import Explanation, Reasons, leaderboard, reasons_for
 from tsforce.forecasting.auto.moving_weights import MovesWeights
 from tsforce.forecasting.auto.together import heard_together
 from tsforce.forecasting.auto.trials import (
@@ -330,6 +330,14 @@ class AutoNARX(MovesWeights):
             )
         on_trial = self._windows_.panel.position.get(unique_id)
         return Explanation(unique_id, self._trials_, self._windows_, on_trial, self._shares_[:, place])
+
+    def _reasons(self, ids: Sequence[Any]) -> Reasons | None:
+        """Return what is heard for some series, and how it did on trial; None where that was not kept."""
+        if not hasattr(self, "_trials_"):
+            return None
+        place = np.array([self._rows_.position.get(name, -1) for name in ids], dtype=np.int64)
+        shares = np.where(place >= 0, self._shares_[:, np.maximum(place, 0)], 0.0)
+        return reasons_for(self._trials_, self._windows_, shares, ids)
 
     def _shown_below(self) -> tuple[str, ...]:
         first = self.leaderboard_.head(_SHOWN_FIRST).to_dict("records")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from tsforce.forecasting.auto.trials import Trial, TrialWindows
 from tsforce.notebook import card, paragraphs, table
 from tsforce.scoring.metrics import mean_of_known
 
-__all__ = ["Explanation", "in_percent", "leaderboard", "relative_to"]
+__all__ = ["Explanation", "Reasons", "in_percent", "leaderboard", "reasons_for", "relative_to"]
 
 
 # What notebooks show of a candidate.
@@ -92,6 +92,53 @@ def leaderboard(
         for c, why in untried.items()
     ]
     return pd.DataFrame(rows).sort_values("error", kind="stable", na_position="last").reset_index(drop=True)
+
+
+class Reasons(NamedTuple):
+    """What ``AutoNARX.explain`` says of many series at once.
+
+    Attributes
+    ----------
+    candidates : list of (name, family)
+    errors : (M, S) float64
+        Of M candidates on S series, relative to `reference`; NaN where a series was not on trial.
+    weights : (M, S) float64
+    weighed : (S,) float64
+        Errors weighed by the weights; NaN where there is none.
+    reference : str
+    """
+
+    candidates: list[tuple[str, str]]
+    errors: FloatArray
+    weights: FloatArray
+    weighed: FloatArray
+    reference: str
+
+
+def reasons_for(trials: Sequence[Trial], windows: TrialWindows, shares: FloatArray, ids: Sequence[Hashable]) -> Reasons:
+    """Return what is heard for series and how it did on trial.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+    windows : TrialWindows
+    shares : (M, S) float64
+        Weight of each trial's candidate for each series of `ids`.
+    ids : sequence of hashable
+    """
+    base = _reference(trials)
+    errors = np.full((len(trials), len(ids)), np.nan)
+    place = np.array([windows.panel.position.get(name, -1) for name in ids], dtype=np.int64)
+    for nth, trial in enumerate(trials):
+        both = ~np.isnan(trial.errors) & ~np.isnan(base.errors)
+        own, other = (windows.by_series(np.where(both, part, np.nan)) for part in (trial.errors, base.errors))
+        relative = mean_of_known(own / np.where(other > 0, other, np.nan), 1)
+        errors[nth] = np.where(place >= 0, relative[np.maximum(place, 0)], np.nan)
+    listed = [(trial.candidate.name, trial.candidate.family) for trial in trials]
+    known: Any = ~np.isnan(errors)
+    total, weight = (np.where(known, part, 0.0).sum(axis=0) for part in (errors * shares, shares))
+    weighed = np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
+    return Reasons(listed, errors, shares, weighed, base.candidate.name)
 
 
 class Explanation:

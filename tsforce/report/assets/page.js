@@ -128,7 +128,7 @@
   function fillList() {
     const chosen = found(), nth = Number(sorter.value);
     list.replaceChildren(...chosen.map((one) => {
-      const option = new Option(`${one.id}  (${figure(one.error[nth])})`, String(DATA.series.indexOf(one)));
+      const option = new Option(DATA.metric ? `${one.id}  (${figure(one.error[nth])})` : one.id, String(DATA.series.indexOf(one)));
       return option;
     }));
     byId("count").textContent = `${chosen.length} of ${DATA.series.length} series`;
@@ -208,7 +208,7 @@
   }
 
   function tableOfErrors(one) {
-    fillTable("series-errors", ["model", DATA.metric], DATA.models.map((name, nth) => [name, figure(one.error[nth])]), 1);
+    if (DATA.metric) fillTable("series-errors", ["model", DATA.metric], DATA.models.map((name, nth) => [name, figure(one.error[nth])]), 1);
   }
 
   function tableOfNumbers(one, windows, models) {
@@ -222,8 +222,9 @@
 
   function tellWhy(one) {
     if (!byId("series-why")) return;
-    byId("why-words").textContent = one.why ? one.why.words : "";
-    fillTable("series-why", ["candidate", "family", "error", "weight"], (one.why ? one.why.rows : []).map((row) => [row[0], row[1], figure(row[2]), figure(row[3])]), 2);
+    const rows = one.why || [];
+    byId("why-words").textContent = `${DATA.chooser}: of ${DATA.candidates.length} candidates ${one.heard} are heard; the loudest are below. Error: at cutoffs inside the rows of this series, relative to ${DATA.reference} (1).`;
+    fillTable("series-why", ["candidate", "family", "error", "weight"], rows.map(([at, error, weight]) => [...DATA.candidates[at], figure(error), figure(weight)]), 2);
   }
 
   // ---- one model's errors against another's
