@@ -167,11 +167,11 @@ def test_a_candidate_that_fails_is_listed_with_the_reason(df, monkeypatch):
 def test_ctrl_c_while_candidates_are_on_trial_gives_the_best_so_far(df, monkeypatch):
     calls = []
 
-    def interrupted(candidate, windows, horizon):
+    def interrupted(candidate, windows, horizon, place):
         calls.append(candidate.name)
         if len(calls) == 6:
             raise KeyboardInterrupt
-        return run_trial(candidate, windows, horizon)
+        return run_trial(candidate, windows, horizon, place)
 
     monkeypatch.setattr(auto_narx, "run_trial", interrupted)
     with pytest.warns(InterruptionWarning, match="after 5 of"):
@@ -182,9 +182,9 @@ def test_ctrl_c_while_candidates_are_on_trial_gives_the_best_so_far(df, monkeypa
 
 
 def test_a_time_limit_is_kept_and_what_was_not_tried_is_listed(df, monkeypatch):
-    def slow(candidate, windows, horizon):
+    def slow(candidate, windows, horizon, place):
         time.sleep(0.05 if candidate.work > 0 else 0.0)
-        return run_trial(candidate, windows, horizon)
+        return run_trial(candidate, windows, horizon, place)
 
     monkeypatch.setattr(auto_narx, "run_trial", slow)
     begun = time.perf_counter()

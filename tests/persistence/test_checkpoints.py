@@ -9,8 +9,21 @@ import pandas as pd
 import pytest
 import torch
 
-from tsforce import NARXForecaster, NARXRegressor, Training, forcing
+from tsforce import (
+    AutoNARX,
+    Baseline,
+    Ensemble,
+    NARXForecaster,
+    NARXRegressor,
+    Training,
+    backtest,
+    compare,
+    forcing,
+    tune,
+)
+from tsforce.datasets import load
 from tsforce.errors import ArgumentError, PersistenceError
+from tsforce.forecasting.auto.clock import Clock
 from tsforce.models import GRU, MLP
 from tsforce.persistence import checkpoints
 from tsforce.persistence.checkpoints import Checkpoint, checkpoint_in
@@ -152,6 +165,125 @@ def test_seconds_before_the_kill_count_as_the_run_s_own(monkeypatch, tmp_path):
     assert kills > 2
     assert found.history_.runs["ended"].tolist() == ["time limit"]
     assert 30 < found.history_.frame["seconds"].iloc[-1] < 40
+
+
+# ---- what is made of fits
+
+
+def test_a_search_that_dies_again_and_again_finds_the_same(monkeypatch, tmp_path):
+    model = NARXForecaster(4, 6, mode="open_loop")
+    space = {"lags": [4, 5, 6, 7, 8], "scope": ["local", "global"], "ridge": [1.0, 10.0, float("nan")]}
+    asked = {"n_windows": 2, "n_trials": 6, "random_state": 1}
+    expected = tune(model, panel_of(2), space, **asked)
+    found, kills = killed_again_and_again(
+        monkeypatch, lambda: tune(model, panel_of(2), space, **asked, checkpoint=tmp_path), 3
+    )
+    assert kills >= 2
+    assert found.best_params_ == expected.best_params_
+    columns = [column for column in expected.trials_ if column != "seconds"]
+    pd.testing.assert_frame_equal(found.trials_[columns], expected.trials_[columns])
+
+
+def test_what_was_judged_is_not_judged_again_in_a_larger_search(monkeypatch, tmp_path):
+    model = NARXForecaster(4, 6, mode="open_loop")
+    first = tune(model, panel_of(2), {"lags": [4, 5]}, checkpoint=tmp_path)
+    judged = []
+    fit = NARXForecaster.fit
+    monkeypatch.setattr(NARXForecaster, "fit", lambda self, *a, **k: judged.append(self.lags) or fit(self, *a, **k))
+    again = tune(model, panel_of(2), {"lags": [4, 5, 7]}, checkpoint=tmp_path)
+    assert judged == [7]
+    assert again.trials_["mase"].tolist()[:3] == first.trials_["mase"].tolist()
+    assert again.trials_["seconds"].tolist()[:3] == first.trials_["seconds"].tolist()
+    with pytest.raises(PersistenceError, match=r"settings.n_windows was 3, and is 2 now"):
+        tune(model, panel_of(2), {"lags": [4, 5]}, n_windows=2, checkpoint=tmp_path)
+
+
+def test_a_backtest_that_dies_again_and_again_forecasts_the_same(monkeypatch, tmp_path):
+    model = NARXForecaster(4, 6, model=MLP((4,)), mode="open_loop", max_steps=3, training=SHORT)
+    asked = {"n_windows": 2, "refit": True, "level": [80], "n_paths": 3}
+    expected = backtest(model, panel_of(2), **asked)
+    found, kills = killed_again_and_again(
+        monkeypatch, lambda: backtest(model, panel_of(2), **asked, checkpoint=tmp_path), 4
+    )
+    assert kills >= 2
+    pd.testing.assert_frame_equal(found.frame, expected.frame, check_exact=True)
+    pd.testing.assert_frame_equal(found.scores(), expected.scores(), check_exact=True)
+    monkeypatch.undo()
+    fits = []
+    fit = NARXForecaster.fit
+    monkeypatch.setattr(NARXForecaster, "fit", lambda self, *a, **k: fits.append(1) or fit(self, *a, **k))
+    again = backtest(model, panel_of(2), **asked, checkpoint=tmp_path)
+    pd.testing.assert_frame_equal(again.frame, expected.frame, check_exact=True)
+    assert fits == []
+    # Who made the windows is fitted where it is asked for.
+    pd.testing.assert_frame_equal(again.exposure(), expected.exposure(), check_exact=True)
+    assert len(fits) == 2
+    with pytest.raises(PersistenceError, match=r"settings.refit was true, and is 2 now"):
+        backtest(model, panel_of(2), **{**asked, "refit": 2}, checkpoint=tmp_path)
+
+
+def test_series_left_out_of_windows_that_were_kept_stay_out(tmp_path):
+    short = panel_of(3).query("unique_id != 's1' or ds >= 55")
+    model = Ensemble(
+        [Baseline("naive", season_length=3, horizon=4), NARXForecaster(4, 20, scope="local")], combine="mean"
+    )
+    member = NARXForecaster(4, 20, scope="local", mode="open_loop", short_series="drop")
+    for one in (model, member):
+        first = backtest(one, short, n_windows=2, refit=True, checkpoint=tmp_path / one.name)
+        again = backtest(one, short, n_windows=2, refit=True, checkpoint=tmp_path / one.name)
+        assert again.left_out == first.left_out
+        pd.testing.assert_frame_equal(again.frame, first.frame, check_exact=True)
+        pd.testing.assert_frame_equal(again.scores(), first.scores(), check_exact=True)
+    assert first.left_out == ["s1"]
+
+
+def test_a_comparison_keeps_the_windows_of_each_model(monkeypatch, tmp_path):
+    models = {"a/b": Baseline("naive"), "one": NARXForecaster(4, 6, mode="open_loop")}
+    first = compare(models, panel_of(2), horizon=4, checkpoint=tmp_path)
+    monkeypatch.setattr(NARXForecaster, "fit", None)
+    monkeypatch.setattr(Baseline, "fit", None)
+    again = compare(models, panel_of(2), horizon=4, checkpoint=tmp_path)
+    pd.testing.assert_frame_equal(again.frame, first.frame, check_exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("budget", ["fast", "balanced"])
+def test_an_auto_narx_that_dies_again_and_again_is_the_same(monkeypatch, tmp_path, budget):
+    df = load("airpassengers")
+    expected = AutoNARX(12, budget=budget).fit(df)
+    found, kills = killed_again_and_again(
+        monkeypatch, lambda: AutoNARX(12, budget=budget).fit(df, checkpoint=tmp_path), 7
+    )
+    assert kills >= 2
+    pd.testing.assert_frame_equal(found.predict(), expected.predict(), check_exact=True)
+    columns = [column for column in expected.leaderboard_ if column != "cpu_seconds"]
+    pd.testing.assert_frame_equal(found.leaderboard_[columns], expected.leaderboard_[columns], check_exact=True)
+
+
+def test_candidates_that_were_tried_are_not_tried_again(monkeypatch, tmp_path):
+    df = panel_of(2, 40)
+    first = AutoNARX(4, season_length=6, budget="fast").fit(df, checkpoint=tmp_path)
+    monkeypatch.setattr("tsforce.forecasting.auto.auto_narx.run_trial", None)
+    again = AutoNARX(4, season_length=6, budget="fast").fit(df, checkpoint=tmp_path)
+    pd.testing.assert_frame_equal(again.leaderboard_, first.leaderboard_, check_exact=True)
+    pd.testing.assert_frame_equal(again.predict(), first.predict(), check_exact=True)
+
+
+def test_seconds_before_the_kill_count_in_the_limit_of_a_search_for_models():
+    clock = Clock(10.0, "AutoNARX", verbose=False)
+    clock.went_on(4.0)
+    assert 5.5 < clock.left < 6.0
+
+
+def test_a_combination_keeps_the_training_of_each_member(monkeypatch, tmp_path):
+    network = NARXForecaster(4, 6, model=MLP((4,)), mode="closed_loop", max_steps=3, training=SHORT)
+    both = Ensemble({"a": network, "b": Baseline("naive")})
+    expected = both.clone_unfitted().fit(panel_of(2))
+    found, kills = killed_again_and_again(
+        monkeypatch, lambda: both.clone_unfitted().fit(panel_of(2), checkpoint=tmp_path), 2
+    )
+    assert kills >= 1
+    pd.testing.assert_frame_equal(found.predict(), expected.predict(), check_exact=True)
 
 
 # ---- what a folder was made from

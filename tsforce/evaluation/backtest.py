@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,20 @@ import numpy as np
 from tsforce.data.frame import cutoff_rows
 from tsforce.data.panel import FloatArray, IntArray, Panel
 from tsforce.data.vintages import read_vintages
-from tsforce.errors import ArgumentError, ArgumentTypeError, SeriesTooShortError
+from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import Plan, plan_windows, truth_after
+from tsforce.evaluation.clones import Clones
 from tsforce.evaluation.drawn import Drawn
 from tsforce.evaluation.judged import Judged
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.checkpointing import place_for
 from tsforce.forecasting.intervals import Bounds, Intervals, bounds_at, check_levels
 from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length
 from tsforce.forecasting.side_by_side import forecasts_at
+from tsforce.persistence.checkpoints import Checkpoint
 
 __all__ = ["BacktestResult", "backtest"]
 
@@ -39,6 +43,7 @@ def backtest(
     season_length: int | None = None,
     level: Any = None,
     n_paths: int | None = None,
+    checkpoint: Any = None,
 ) -> BacktestResult:
     """Return closed-loop forecasts of past windows beside the truth.
 
@@ -81,6 +86,10 @@ def backtest(
         Sample paths to draw after each cutoff, 2 at least, as ``sample_paths(n_paths)`` of the clone does: the scores
         have their CRPS, weighted quantile loss and energy score, ``pit()`` and ``plot("pit")`` their calibration. The
         paths themselves are not kept.
+    checkpoint : path-like, optional
+        Folder that keeps the forecasts of each clone when it has made them, with their bounds and scores of paths, and
+        how far the fit of the next one has got. The same call goes on from there where its process was killed. Clones
+        whose forecasts were there are fitted when ``exposure()`` and others ask for them.
 
     Returns
     -------
@@ -95,6 +104,8 @@ def backtest(
         If the rows before the windows are too few to learn from: says which windows would leave more.
     FutureExogError
         If there is no vintage at or before a cutoff, or it lacks steps.
+    PersistenceError
+        If `checkpoint` is of another backtest: other data, settings or versions; says which.
 
     Examples
     --------
@@ -114,9 +125,21 @@ def backtest(
     steps = horizon_of(model, horizon, panel=panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
-    judged = judge(model, panel, plan, steps, refit, train_size, future, levels, n_paths)
-    season_length = score_season_length(judged.fitted[0], season_length)
+    settings = {"refit": refit, "train_size": train_size, "level": levels, "n_paths": n_paths}
+    place = place_of_backtest(checkpoint, {model.name: model}, panel, plan, steps, future, **settings)
+    judged = judge(model, panel, plan, steps, refit, train_size, future, levels, n_paths, place)
+    season_length = judged.season_length if season_length is None else check_count("season_length", season_length)
     return BacktestResult.build(panel, plan, steps, {model.name: judged}, season_length)
+
+
+def place_of_backtest(
+    checkpoint: Any, models: Mapping[str, Forecaster], panel: Panel, plan: Plan, horizon: int, future: Any,
+    **settings: Any,
+) -> Checkpoint | None:  # fmt: skip
+    """Return where a backtest of some models keeps what is finished; None where that is not asked for."""
+    modes = {name: getattr(model, "mode_", None) for name, model in models.items()}
+    settings |= {"models": models, "modes": modes, "horizon": horizon, "cutoffs": plan.index, "future": future}
+    return place_for(checkpoint, "backtest", settings, panel)
 
 
 def judge(
@@ -129,6 +152,7 @@ def judge(
     future: FloatArray | None = None,
     levels: Intervals | None = None,
     n_paths: int | None = None,
+    place: Checkpoint | None = None,
 ) -> Judged:
     """Return one model's forecasts of the planned windows, and the clones that made them.
 
@@ -144,6 +168,8 @@ def judge(
         The prediction intervals to judge.
     n_paths : int, optional
         Sample paths to judge, for each window.
+    place : Checkpoint, optional
+        Where forecasts are kept, but of a model that is used as it is.
     """
     every = _refit_every(refit, train_size)
     check_complete(model, panel)
@@ -154,37 +180,51 @@ def judge(
         parts = [plan.some(maker == k) for k in range(int(maker.max()) + 1)]
     if every is None:
         check_fitted(model)
-        fitted = [model]
-    elif every == 0 and train_size is None and _may_stay(model, panel, plan):
-        fitted = [model]
-    else:
-        fitted = [_fit_before(model, panel, part, train_size) for part in parts]
+    clones = Clones(model, panel, parts, train_size, place)
+    if every is None or (every == 0 and train_size is None and _may_stay(model, panel, plan)):
+        clones, place = Clones(model, panel, parts, None, None, {0: model}), None
     first = None
     if train_size is not None:
         first = tuple(np.maximum(part.first_rows(panel.n_series) + 1 - train_size, 0) for part in parts)
     shown = Shown(maker, first, future)
     yhat = np.full((len(plan.index), horizon, panel.n_channels), np.nan)
     covered = np.ones(len(plan.index), dtype=bool)
-    for k, clone in enumerate(fitted):
-        left_out = [panel.position[name] for name in getattr(clone, "short_series_", []) if name in panel.position]
-        covered &= ~((maker == k) & np.isin(plan.index.series, left_out))
-    able = np.flatnonzero(covered)
     bounds = None if levels is None else Bounds.blank(levels, yhat.shape)
     drawn = truth = None
     if n_paths is not None:
         truth, known = truth_after(panel, plan.index, horizon)
         drawn, truth = Drawn.blank(yhat.shape), np.where(known[:, :, None], truth, np.nan)
-    for k, places, own, index in shown.some(able).pieces(panel, plan.some(able).index):
-        now = able[places]
-        yhat[now] = forecasts_at(fitted[k], own, index, horizon)
-        rows = own if future is None else panel
-        if drawn is not None and truth is not None and n_paths is not None:
-            drawn.fill(now, fitted[k], own, index, yhat[now], truth[now], n_paths, rows)
-        if bounds is not None:
-            found = bounds_at(fitted[k], own, index, yhat[now], bounds.asked, rows)
-            bounds.low[:, now], bounds.high[:, now] = found.low, found.high
+    # All that a clone makes of its windows, the first axis being theirs.
+    made = {"yhat": yhat, "covered": covered, **({} if drawn is None else vars(drawn))}
+    if bounds is not None:
+        made |= {"low": bounds.low.swapaxes(0, 1), "high": bounds.high.swapaxes(0, 1)}
+    seasons = []
+    for k in range(len(parts)):
+        mine, own_place = maker == k, place and place.within(f"clone-{k}")
+        kept = own_place.read() if own_place is not None else None
+        if kept is not None:
+            for name, room in made.items():
+                room[mine] = kept[name]
+            seasons.append(kept["season_length"])
+            continue
+        clone = clones[k]
+        seasons.append(score_season_length(clone))
+        left_out = [panel.position[name] for name in getattr(clone, "short_series_", []) if name in panel.position]
+        covered[mine & np.isin(plan.index.series, left_out)] = False
+        able = np.flatnonzero(mine & covered)
+        for _, places, own, index in shown.some(able).pieces(panel, plan.some(able).index):
+            now = able[places]
+            yhat[now] = forecasts_at(clone, own, index, horizon)
+            rows = own if future is None else panel
+            if drawn is not None and truth is not None and n_paths is not None:
+                drawn.fill(now, clone, own, index, yhat[now], truth[now], n_paths, rows)
+            if bounds is not None:
+                found = bounds_at(clone, own, index, yhat[now], bounds.asked, rows)
+                bounds.low[:, now], bounds.high[:, now] = found.low, found.high
+        if own_place is not None:
+            own_place.end({**{name: room[mine] for name, room in made.items()}, "season_length": seasons[k]})
     seen = _learnt_rows(model, panel) if every is None else None
-    return Judged(yhat, covered, fitted, shown, seen, model.is_baseline, bounds, drawn)
+    return Judged(yhat, covered, clones, shown, seen, model.is_baseline, seasons[0], bounds, drawn)
 
 
 def check_paths(n_paths: Any) -> int | None:
@@ -225,22 +265,3 @@ def _may_stay(model: Forecaster, panel: Panel, plan: Plan) -> bool:
         return False
     learnt, first = _learnt_rows(model, panel), plan.first_rows(panel.n_series)
     return bool((learnt <= first)[first >= 0].all())
-
-
-def _fit_before(model: Forecaster, panel: Panel, plan: Plan, train_size: int | None) -> Forecaster:
-    """Return a clone fitted on the rows up to each series' first cutoff of the plan, the last `train_size` of them."""
-    clone = model.clone_unfitted()
-    mode = getattr(model, "mode_", None)
-    seen = panel.head(plan.first_rows(panel.n_series) + 1)
-    more_rows = plan.more_rows
-    if train_size is not None and train_size < seen.lengths.max():
-        seen = seen.windows(seen.last_rows(), train_size)
-        more_rows = f"a longer window than train_size={train_size}"
-    try:
-        return clone.fit(seen, mode=mode)
-    except SeriesTooShortError as error:
-        # The model knows what it was shown, not why it was no more.
-        raise SeriesTooShortError(
-            f"{error} These are the rows up to the first cutoff, {int(seen.lengths.max())} of "
-            f"{int(panel.lengths.max())} in the longest series: {more_rows} would leave more to learn from."
-        ) from error

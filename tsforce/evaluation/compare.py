@@ -7,12 +7,13 @@ from typing import Any
 
 from tsforce.data.vintages import read_vintages
 from tsforce.errors import ArgumentError, ArgumentTypeError
-from tsforce.evaluation.backtest import check_paths, judge
+from tsforce.evaluation.backtest import check_paths, judge, place_of_backtest
 from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
+from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.intervals import check_levels
-from tsforce.forecasting.parts import horizon_of, own_horizon, read_for, score_season_length
+from tsforce.forecasting.parts import horizon_of, own_horizon, read_for
 
 __all__ = ["common_horizon", "compare", "named_models"]
 
@@ -32,6 +33,7 @@ def compare(
     season_length: int | None = None,
     level: Any = None,
     n_paths: int | None = None,
+    checkpoint: Any = None,
 ) -> BacktestResult:
     """Return the backtest of several forecasters on the same windows, one column each.
 
@@ -39,7 +41,8 @@ def compare(
     ----------
     models : dict of name -> Forecaster, or list of Forecaster
         A dict's key wins over the forecaster's own name.
-    df, horizon, n_windows, step_size, cutoffs, align, refit, train_size, future_vintages, season_length, level, n_paths
+    df, horizon, n_windows, step_size, cutoffs, align, refit, train_size, future_vintages, season_length, level, \
+    n_paths, checkpoint
         As in ``backtest``. Without `horizon`, the one the models agree on; without `season_length`, the first model's.
 
     Returns
@@ -66,10 +69,16 @@ def compare(
     steps = common_horizon(pairs, horizon, panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
+    settings = {"refit": refit, "train_size": train_size, "level": levels, "n_paths": n_paths}
+    place = place_of_backtest(checkpoint, dict(pairs), panel, plan, steps, future, **settings)
     judged = {
-        name: judge(model, panel, plan, steps, refit, train_size, future, levels, n_paths) for name, model in pairs
+        name: judge(
+            model, panel, plan, steps, refit, train_size, future, levels, n_paths, place and place.within(f"model-{k}")
+        )
+        for k, (name, model) in enumerate(pairs)
     }
-    season_length = score_season_length(next(iter(judged.values())).fitted[0], season_length)
+    own = next(iter(judged.values())).season_length
+    season_length = own if season_length is None else check_count("season_length", season_length)
     return BacktestResult.build(panel, plan, steps, judged, season_length)
 
 

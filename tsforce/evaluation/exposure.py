@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from tsforce.data.panel import IntArray, Panel, WindowIndex
 from tsforce.evaluation.backtest_windows import Plan
+from tsforce.evaluation.clones import Clones
 from tsforce.evaluation.shown import Shown
-from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.side_by_side import forecasts_at
 from tsforce.scoring.metrics import has_scale
 from tsforce.scoring.ranges import usual_range
@@ -66,9 +66,7 @@ class Exposure:
         return int(steps[0]) + 1 if len(steps) else f"> {int(measured[-1]) + 1}"
 
 
-def one_step_forecasts(
-    panel: Panel, plan: Plan, fitted: list[Forecaster], shown: Shown, known: BoolArray
-) -> FloatArray:
+def one_step_forecasts(panel: Panel, plan: Plan, fitted: Clones, shown: Shown, known: BoolArray) -> FloatArray:
     """Return, for every step of every window, the forecast from one step before it, (W, H, C); NaN without truth."""
     out = np.full((*known.shape, panel.n_channels), np.nan)
     for k, places, own, index in shown.pieces(panel, plan.index):
@@ -89,7 +87,7 @@ def measure_exposure(
     panel: Panel,
     plan: Plan,
     yhat: FloatArray,
-    fitted: list[Forecaster],
+    fitted: Clones,
     shown: Shown,
     truth: FloatArray,
     known: BoolArray,

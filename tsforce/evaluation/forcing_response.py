@@ -11,10 +11,10 @@ import pandas as pd
 
 from tsforce.data.panel import Panel, WindowIndex
 from tsforce.evaluation.backtest_windows import Plan
+from tsforce.evaluation.clones import Clones
 from tsforce.evaluation.exposure import Exposure, measure_exposure
 from tsforce.evaluation.exposure_words import Response, Spread, describe_exposure
 from tsforce.evaluation.shown import Shown
-from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import values_of
 from tsforce.scoring.cutoffs import even_draw
 from tsforce.scoring.metrics import has_scale
@@ -35,7 +35,7 @@ def measure_response(
     panel: Panel,
     index: WindowIndex,
     forecasts: tuple[FloatArray, FloatArray],
-    fitted: list[Forecaster],
+    fitted: Clones,
     shown: Shown,
     truth: FloatArray,
     known: BoolArray,
@@ -88,7 +88,7 @@ def measure_response(
 
 
 def measure_spread(
-    panel: Panel, index: WindowIndex, fitted: list[Forecaster], shown: Shown, horizon: int, *, max_windows: int
+    panel: Panel, index: WindowIndex, fitted: Clones, shown: Shown, horizon: int, *, max_windows: int
 ) -> Spread:
     """Return what small errors come to along the forecasts of at most `max_windows` windows, spread evenly."""
     chosen = even_draw(len(index), max_windows)

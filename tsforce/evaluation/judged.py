@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tsforce.data.panel import FloatArray, IntArray
+from tsforce.evaluation.clones import Clones
 from tsforce.evaluation.drawn import Drawn
 from tsforce.evaluation.shown import Shown
-from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.intervals import Bounds
 
 __all__ = ["Judged"]
@@ -29,13 +29,15 @@ class Judged:
         Original units; NaN in windows that are not covered.
     covered : (W,) bool
         False where the model left the series out.
-    fitted : list of Forecaster
-        The clones that made them.
+    fitted : Clones
+        That made them.
     shown : Shown
         Which clone made each window, and what it was shown.
     learnt : (S,) int64 or None
         For refit="never": the last row of each series that was learnt from.
     is_baseline : bool
+    season_length : int
+        That the first clone was fitted with.
     bounds : Bounds, optional
         Of its prediction intervals; NaN in windows that are not covered.
     drawn : Drawn, optional
@@ -44,10 +46,11 @@ class Judged:
 
     yhat: FloatArray
     covered: BoolArray
-    fitted: list[Forecaster]
+    fitted: Clones
     shown: Shown
     learnt: IntArray | None
     is_baseline: bool
+    season_length: int
     bounds: Bounds | None = None
     drawn: Drawn | None = None
 

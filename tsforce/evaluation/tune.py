@@ -18,7 +18,10 @@ from tsforce.evaluation.backtest import backtest
 from tsforce.evaluation.compare import common_horizon, named_models
 from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.checkpointing import place_for
 from tsforce.notebook import card, table
+from tsforce.persistence.checkpoints import Checkpoint
+from tsforce.persistence.describing import digest
 
 __all__ = ["Tuning", "tune"]
 
@@ -76,6 +79,7 @@ def tune(
     time_limit: float | None = None,
     random_state: int = 0,
     metric: str = "mase",
+    checkpoint: Any = None,
 ) -> Tuning:
     """Return the parameters of a forecaster, or of the best of several, with the lowest closed-loop error.
 
@@ -107,6 +111,10 @@ def tune(
         Of the draws.
     metric : "mase", "smape", "mae" or "rmse"
         As in ``BacktestResult.scores``; mean over series. The season of MASE is that of the first candidate.
+    checkpoint : path-like, optional
+        Folder that keeps the score of each candidate, and how far the fit of the next one has got. The same call goes
+        on from there where its process was killed, and finds the same. So does one with another space, more trials or
+        another limit: candidates whose score is there are not judged again.
 
     Returns
     -------
@@ -118,6 +126,8 @@ def tune(
         If a parameter is unknown, or its values are none of the above.
     MissingExtraError
         If candidates are to be drawn and Optuna is not installed.
+    PersistenceError
+        If `checkpoint` is of other models, data, windows, another metric or other versions; says which.
     Exception
         That of the last candidate that failed, if none has a score. A failure of some is in ``trials_`` only.
 
@@ -147,9 +157,13 @@ def tune(
     limit = None if time_limit is None else check_number("time_limit", time_limit, auto=False, above_zero=True)
     check_choice("metric", metric, METRICS)
     seed = check_count("random_state", random_state, least=0)
-    judge = _Judge(
-        df, common_horizon(pairs, horizon, df), check_count("n_windows", n_windows), step_size, train_size, metric
-    )
+    steps, n_windows = common_horizon(pairs, horizon, df), check_count("n_windows", n_windows)
+    windows = {"horizon": steps, "n_windows": n_windows, "step_size": step_size, "train_size": train_size}
+    place = None
+    if checkpoint is not None:
+        settings = {"models": dict(pairs), "metric": metric, **windows}
+        place = place_for(checkpoint, "tune", settings, *(one.read(df) for _, one in pairs))
+    judge = _Judge(df, windows, metric, place)
     began = time.process_time()
     best, winner, found = np.inf, pairs[0], dict[str, Any]()
     for number, (name, one) in enumerate(pairs):
@@ -169,13 +183,8 @@ def tune(
 class _Judge:
     """Scores candidates on the same windows, and keeps a row of each."""
 
-    def __init__(
-        self, df: Any, horizon: int, n_windows: int, step_size: int | None, train_size: int | None, metric: str
-    ) -> None:
-        self.df = df
-        self.windows: dict[str, Any] = {"horizon": horizon, "n_windows": n_windows, "step_size": step_size}
-        self.windows |= {"train_size": train_size, "refit": False}
-        self.metric = metric
+    def __init__(self, df: Any, windows: Mapping[str, Any], metric: str, place: Checkpoint | None) -> None:
+        self.df, self.windows, self.metric, self.place = df, windows, metric, place
         self.season_length: int | None = None
         self.n_series: int | None = None
         self.rows: list[dict[str, Any]] = []
@@ -185,13 +194,10 @@ class _Judge:
         """Return the error of a candidate, infinite where it has none, and add its row."""
         start, error, status = time.process_time(), np.inf, "ok"
         try:
-            candidate = model.clone_unfitted().set_params(**params)
-            result = backtest(candidate, self.df, **self.windows, season_length=self.season_length)
-            table = result.scores()
-            found, count = float(table[self.metric].iloc[0]), int(table["n_series"].iloc[0])
+            found, count, season_length, seconds = self._scored(name, model, params)
             if self.n_series is None:
                 # Errors in units of another season, or of other series, would be no lower and no higher.
-                self.n_series, self.season_length = count, result.season_length
+                self.n_series, self.season_length = count, season_length
             if not np.isfinite(found):
                 raise NumericalError(f"{self.metric} is {found}: no series has a scale, or forecasts are not finite.")
             if count < self.n_series:
@@ -200,10 +206,27 @@ class _Judge:
         # A regressor may raise anything at a parameter it does not like; the other trials are worth keeping.
         except Exception as failure:
             self.failures.append(failure)
-            status = f"{type(failure).__name__}: {failure}"
-        seconds = time.process_time() - start
+            status, seconds = f"{type(failure).__name__}: {failure}", time.process_time() - start
         self.rows.append({"forecaster": name, **own, **params, "error": error, "seconds": seconds, "status": status})
         return error
+
+    def _scored(self, name: str, model: Forecaster, params: dict[str, Any]) -> tuple[float, int, int, float]:
+        """Return a candidate's error, how many series it is of, its season, and CPU seconds; kept if that is asked."""
+        start = time.process_time()
+        place = self.place and self.place.within(f"trial-{digest([name, params, self.season_length])[:16]}")
+        kept = None if place is None else place.read()
+        if kept is None:
+            candidate = model.clone_unfitted().set_params(**params)
+            result = backtest(
+                candidate, self.df, **self.windows, refit=False, season_length=self.season_length, checkpoint=place
+            )
+            table = result.scores()
+            found, count = float(table[self.metric].iloc[0]), int(table["n_series"].iloc[0])
+            kept = {"error": found, "n_series": count, "season_length": result.season_length}
+            kept["seconds"] = time.process_time() - start
+            if place is not None:
+                place.end(kept)
+        return kept["error"], kept["n_series"], kept["season_length"], kept["seconds"]
 
     def frame(self, searched: list[str], *, several: bool) -> pd.DataFrame:
         """Return one row per candidate."""

@@ -17,6 +17,7 @@ from tsforce.errors import (
     check_choice,
 )
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.checkpointing import fit_within, place_for
 from tsforce.forecasting.intervals import Intervals, bounds_at, check_levels
 from tsforce.forecasting.members import told_of_members, updated_members
 from tsforce.forecasting.parts import (
@@ -111,7 +112,7 @@ class Ensemble(SideBySide):
             raise ArgumentError(f"weights={self.weights!r}: expected {count} numbers of at least 0, not all 0.")
         return weights
 
-    def fit(self, df: Any, y: None = None, *, mode: Any = None) -> Self:
+    def fit(self, df: Any, y: None = None, *, mode: Any = None, checkpoint: Any = None) -> Self:
         """Fit a clone of every member.
 
         Parameters
@@ -122,6 +123,8 @@ class Ensemble(SideBySide):
             scikit-learn's slot.
         mode : str or Forcing, optional
             Passed on to every member.
+        checkpoint : path-like, optional
+            Folder in which members keep how far they have got, as in ``NARXForecaster.fit``.
 
         Raises
         ------
@@ -140,13 +143,14 @@ class Ensemble(SideBySide):
                 raise ArgumentError(f"members differ in {attribute}; they read one frame and must agree on it.")
         panel = self.read(df)
         check_complete(self, panel)
+        place = place_for(checkpoint, "Ensemble", {"members": named, "mode": mode}, panel)
         fitted, failures = {}, []
-        for name, member in named.items():
+        for number, (name, member) in enumerate(named.items()):
             copy = member.clone_unfitted()
             if "short_series" in copy.get_params():
                 copy.set_params(short_series="drop")
             try:
-                fitted[name] = copy.fit(panel, mode=mode)
+                fitted[name] = fit_within(copy, panel, mode, place and place.within(f"member-{number}"))
             except SeriesTooShortError as error:
                 failures.append(f"{name}: {error}")
         if not fitted:

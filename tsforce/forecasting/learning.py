@@ -29,10 +29,11 @@ from tsforce.errors import (
 )
 from tsforce.forecasting.adapters import RegressorModel
 from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number
+from tsforce.forecasting.checkpointing import place_for
 from tsforce.forecasting.history_frame import ProgressLine, TrainingHistory
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import Training, training_of
-from tsforce.persistence.checkpoints import Checkpoint, checkpoint_in
+from tsforce.persistence.checkpoints import Checkpoint
 from tsforce.training.fit import LINEAR, PRESETS, SOLVERS, Fitted, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import HEAD_LOSSES, LOSSES
@@ -120,9 +121,7 @@ def place_of(estimator: Any, checkpoint: Any, asked: Asked, panel: Panel) -> Che
     """Return the place of a folder for checkpoints of a fit on a panel; None where none is asked for."""
     settings = estimator.get_params(deep=False)
     settings |= {"mode": asked.mode, "training": training_of(estimator.training)}
-    # The same rows are learnt from in whatever order, and of whatever library, they came.
-    panel = replace(panel, was_unsorted=False, kind="")
-    return checkpoint_in(checkpoint, type(estimator).__name__, settings, panel)
+    return place_for(checkpoint, type(estimator).__name__, settings, panel)
 
 
 def draws(estimator: Any, mode: Any) -> bool:

@@ -95,6 +95,12 @@ class Checkpoint:
             write(file, head, writer)
         self._pace.spent += time.perf_counter() - began
 
+    def end(self, state: Mapping[str, Any]) -> None:
+        """Keep what something has come to; how far it had got, in the places within this one, is no longer needed."""
+        self.keep(state)
+        for path in self.folder.glob(f"{self.name}.*.checkpoint"):
+            path.unlink(missing_ok=True)
+
 
 def checkpoint_in(
     folder: str | os.PathLike[str] | Checkpoint | None, what: str, settings: Mapping[str, Any], data: Any
@@ -120,8 +126,8 @@ def checkpoint_in(
     """
     if folder is None or isinstance(folder, Checkpoint):
         return folder
-    told = {name: value for name, value in settings.items() if name not in _NO_MATTER}
-    now = {"format": FORMAT, "of": what, "versions": versions(), "settings": describe(told), "data": digest(data)}
+    told = _that_matter(describe(settings))
+    now = {"format": FORMAT, "of": what, "versions": versions(), "settings": told, "data": digest(data)}
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -134,6 +140,15 @@ def checkpoint_in(
     except OSError as error:
         raise ArgumentError(f"checkpoint={str(folder)!r} does not work as a folder: {error}.") from None
     return Checkpoint(place, digest(now), "", _Pace())
+
+
+def _that_matter(settings: Any) -> Any:
+    """Return a description without the names that numbers do not depend on."""
+    if isinstance(settings, list):
+        return [_that_matter(one) for one in settings]
+    if not isinstance(settings, dict):
+        return settings
+    return {name: _that_matter(one) for name, one in settings.items() if name not in _NO_MATTER}
 
 
 def _check(path: Path, now: Mapping[str, Any]) -> None:

@@ -33,15 +33,18 @@ from tsforce.forecasting.auto.trials import (
     TrialWindows,
     fit_quietly,
     is_constant,
+    kept_trial,
     learnt_from,
     rows_read,
     run_trial,
 )
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.checkpointing import place_for
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
 from tsforce.forecasting.saving import check_rows_kept
 from tsforce.forecasting.side_by_side import stacked
 from tsforce.notebook import paragraphs, table
+from tsforce.persistence.checkpoints import Checkpoint
 from tsforce.scoring.cutoffs import even_draw
 
 __all__ = ["AutoNARX"]
@@ -155,7 +158,7 @@ class AutoNARX(MovesWeights):
         self.time_col = time_col
         self.target_col = target_col
 
-    def fit(self, df: Any, y: None = None, *, mode: Any = None) -> Self:
+    def fit(self, df: Any, y: None = None, *, mode: Any = None, checkpoint: Any = None) -> Self:
         """Try, choose, and learn from all rows what was chosen.
 
         Parameters
@@ -167,6 +170,10 @@ class AutoNARX(MovesWeights):
         mode : str or Forcing, optional
             Mode in which every candidate with one learns; by default linear maps per series open loop, others under the
             curriculum. Remembered in ``mode_``.
+        checkpoint : path-like, optional
+            Folder that keeps what each candidate came to, and how far the training of the next one has got. The same
+            call goes on from there where its process was killed, and ends with the same model (the same numbers, but
+            for seconds; with `time_limit` more may be left untried).
 
         Returns
         -------
@@ -199,7 +206,9 @@ class AutoNARX(MovesWeights):
             candidates = [candidate.trained(mode) for candidate in candidates]
             self.mode_ = mode
         clock.learning(len(panel.values) / len(windows.learnt.values), 0 if alone else _MOST_HEARD[self.budget])
-        trials, untried = self._try(candidates, windows, horizon, clock)
+        settings = {**self.get_params(deep=False), "mode": mode}
+        place = place_for(checkpoint, type(self).__name__, settings, panel)
+        trials, untried = self._try(candidates, windows, horizon, clock, place)
         weight = weigh(trials, windows, each=alone)
         # How candidates that knew half of the rows compare says little of how they do with all.
         if windows.nearly_all:
@@ -209,7 +218,7 @@ class AutoNARX(MovesWeights):
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
         still = is_constant(panel)
         weight[:, still], weight[0, still] = 0.0, 1.0
-        self._learn(panel, windows, trials, weight, clock)
+        self._learn(panel, windows, trials, weight, clock, place)
         clock.end()
         self.leaderboard_ = leaderboard(trials, untried, windows, weight.mean(axis=1))
         self.season_lengths_ = seasons
@@ -228,7 +237,12 @@ class AutoNARX(MovesWeights):
         return Wanted(horizon, seasons, shared, narx, self.budget)
 
     def _try(
-        self, candidates: Sequence[Candidate], windows: TrialWindows, horizon: int, clock: Clock
+        self,
+        candidates: Sequence[Candidate],
+        windows: TrialWindows,
+        horizon: int,
+        clock: Clock,
+        place: Checkpoint | None,
     ) -> tuple[list[Trial], dict[Candidate, str]]:
         """Return the trials, and the candidates that were not tried with the reason."""
         trials: list[Trial] = []
@@ -239,7 +253,12 @@ class AutoNARX(MovesWeights):
                     untried[candidate] = "no time was left"
                     continue
                 clock.show(candidate.name, number + 1, len(candidates), sum(c.work for c in candidates[number:]))
-                trial = run_trial(candidate, windows, horizon)
+                own = place and place.within(f"trial-{number}")
+                trial = None if own is None else kept_trial(candidate, own)
+                if trial is None:
+                    trial = run_trial(candidate, windows, horizon, own)
+                else:
+                    clock.went_on(trial.seconds)
                 clock.took(candidate.work, trial.seconds)
                 trials.append(trial)
         except KeyboardInterrupt:
@@ -255,7 +274,13 @@ class AutoNARX(MovesWeights):
         return trials, untried
 
     def _learn(
-        self, panel: Panel, windows: TrialWindows, trials: Sequence[Trial], weight: FloatArray, clock: Clock
+        self,
+        panel: Panel,
+        windows: TrialWindows,
+        trials: Sequence[Trial],
+        weight: FloatArray,
+        clock: Clock,
+        place: Checkpoint | None,
     ) -> None:
         """Fit on all rows what is heard, what is heard most first, as long as there is time."""
         shares, some = weight.mean(axis=1), windows.panel
@@ -272,7 +297,8 @@ class AutoNARX(MovesWeights):
             clock.show(f"{candidate.name}, on all rows", done + 1, len(order))
             rows = learnt_from(candidate, some) if candidate.from_some else panel
             settled = trials[i].settled if stays else None
-            members[candidate.name] = fit_quietly(candidate.model, rows, candidate.mode, settled)
+            own = place and place.within(f"member-{i}")
+            members[candidate.name] = fit_quietly(candidate.model, rows, candidate.mode, settled, own)
             heard.append(i)
         self.members_ = members
         self._weight_ = weight[heard]

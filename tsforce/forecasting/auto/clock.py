@@ -52,6 +52,10 @@ class Clock:
         """Return whether there is time to learn once more what took so many seconds on trial."""
         return self._again * seconds <= self.left
 
+    def went_on(self, seconds: float) -> None:
+        """Take note of seconds that a process before this one has spent."""
+        self._begun -= seconds
+
     def took(self, work: float, seconds: float) -> None:
         """Take note of a trial."""
         self._trials.append(seconds)

@@ -13,7 +13,9 @@ from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.errors import TsforceError
 from tsforce.forecasting.auto.candidates import Candidate
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.checkpointing import fit_within
 from tsforce.forecasting.side_by_side import forecasts_at, left_out
+from tsforce.persistence.checkpoints import Checkpoint
 from tsforce.scoring.cutoffs import even_draw, few_rows, rows_to_learn
 from tsforce.scoring.metrics import (
     abs_error,
@@ -31,6 +33,7 @@ __all__ = [
     "fit_quietly",
     "is_constant",
     "is_intermittent",
+    "kept_trial",
     "learnt_from",
     "rows_read",
     "run_trial",
@@ -210,8 +213,17 @@ class Trial:
     settled: Any = None
 
 
-def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Trial:
-    """Return the errors of a candidate that has learnt from the rows before the first cutoff of each series."""
+def kept_trial(candidate: Candidate, place: Checkpoint) -> Trial | None:
+    """Return what has become of a candidate before, None if it was not over."""
+    kept = place.read()
+    return None if kept is None else Trial(candidate, **kept)
+
+
+def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int, place: Checkpoint | None = None) -> Trial:
+    """Return the errors of a candidate that has learnt from the rows before the first cutoff of each series.
+
+    Where there is a place for it, they are kept.
+    """
     cpu, wall = time.process_time(), time.perf_counter()
     fits, yhat, failure = np.zeros(windows.panel.n_series, dtype=bool), np.full_like(windows.truth, np.nan), ""
     settled = None
@@ -219,13 +231,18 @@ def run_trial(candidate: Candidate, windows: TrialWindows, horizon: int) -> Tria
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            model = fit_quietly(candidate.model, learnt_from(candidate, windows.learnt), candidate.mode)
+            own = place and place.within("fit")
+            model = fit_quietly(candidate.model, learnt_from(candidate, windows.learnt), candidate.mode, None, own)
             fits, yhat = _forecasts(model, windows, horizon)
             settled = model._settled()
         except (TsforceError, np.linalg.LinAlgError) as error:
             failure = str(error)
     errors = windows.errors_of(yhat)
-    return Trial(candidate, yhat, errors, fits, time.process_time() - cpu, time.perf_counter() - wall, failure, settled)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    trial = Trial(candidate, yhat, errors, fits, cpu, wall, failure, settled)
+    if place is not None:
+        place.end({name: value for name, value in vars(trial).items() if name != "candidate"})
+    return trial
 
 
 def learnt_from(candidate: Candidate, panel: Panel) -> Panel:
@@ -250,7 +267,9 @@ def _forecasts(model: Forecaster, windows: TrialWindows, horizon: int) -> tuple[
     return fits, yhat
 
 
-def fit_quietly(model: Forecaster, panel: Panel, mode: Any, settled: Any = None) -> Forecaster:
+def fit_quietly(
+    model: Forecaster, panel: Panel, mode: Any, settled: Any = None, place: Checkpoint | None = None
+) -> Forecaster:
     """Return a fitted clone; what it would warn of is a matter of the choice, which sees its errors.
 
     Parameters
@@ -260,11 +279,13 @@ def fit_quietly(model: Forecaster, panel: Panel, mode: Any, settled: Any = None)
     mode : str, Forcing or None
     settled : any
         As in `Trial`; None: all is chosen.
+    place : Checkpoint, optional
+        Where it keeps how far it has got.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         clone = model.clone_unfitted()
-        return clone.fit(panel, mode=mode) if settled is None else clone._fit_on(panel, mode, settled)
+        return fit_within(clone, panel, mode, place) if settled is None else clone._fit_on(panel, mode, settled)
 
 
 def rows_read(model: Forecaster) -> int:
