@@ -157,8 +157,9 @@ def test_a_partition_that_fails_is_told_with_its_series_and_the_others_are_writt
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     folder = in_files(panel(2), tmp_path / "in", 1)
     model = Baseline("naive", horizon=2).fit(folder)
-    with pytest.raises(ArgumentError, match="is, or holds, the folder that is read"):
-        model.predict().to_parquet(folder)
+    for near in (folder, tmp_path, folder / "out"):
+        with pytest.raises(ArgumentError, match="is, holds or lies in the folder that is read"):
+            model.predict().to_parquet(near)
     other = in_files(panel(2), tmp_path / "other", 1)
     with pytest.raises(ArgumentError, match=r"holds files that no such call has written: '0\.parquet'"):
         model.predict().to_parquet(other)

@@ -26,8 +26,13 @@ def write_partitions(results: Any, folder: str | os.PathLike[str]) -> pd.DataFra
     module, path = parquet(), Path(folder)
     data = results.fitted.data
     source = getattr(data, "path", None)
-    if source is not None and path.resolve() in (source.resolve(), *source.resolve().parents):
-        raise ArgumentError(f"{str(path)!r} is, or holds, the folder that is read; give another one to write to.")
+    if source is not None:
+        both = path.resolve(), source.resolve()
+        if both[0] in (both[1], *both[1].parents) or both[1] in both[0].parents:
+            raise ArgumentError(
+                f"{str(path)!r} is, holds or lies in the folder that is read, {str(source)!r}; give another one to "
+                f"write to."
+            )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
