@@ -89,6 +89,17 @@ def main() -> None:
             later = [df[number == n_rows + k] for k in range(times + 1)]
             update = milliseconds(lambda k, model=model, later=later: model.update(later[k]), times)
             add(f"update by a row of each series, ridge={ridge!r}", n_series, lags, horizon, update, fit)
+            stream = maker.fit(df[number < n_rows]).stream(learn=True)
+            samples = [later[k]["y"].to_numpy() for k in range(times + 1)]
+            taken = milliseconds(lambda k, stream=stream, samples=samples: stream.observe(samples[k]), times)
+            add(f"learning stream: observe, ridge={ridge!r}", n_series, lags, horizon, taken, fit)
+
+            def both(k: int, stream: Any = stream, samples: Any = samples) -> None:
+                stream.observe(samples[k])
+                stream.forecast()
+
+            told = milliseconds(both, times)
+            add(f"learning stream: observe and forecast, ridge={ridge!r}", n_series, lags, horizon, told, fit)
     with RESULTS.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -22,9 +22,11 @@ from tsforce.forecasting.learning import Asked, resolve
 from tsforce.forecasting.parts import check_fitted, end_fit, horizon_of, later_rows_of
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.sample_paths import DrawsPaths
+from tsforce.forecasting.saving import check_rows_kept
 from tsforce.forecasting.shrinkage import prior_of
 from tsforce.forecasting.streaming import Stream
 from tsforce.forecasting.update import Update, error_at_new_rows, in_scales
+from tsforce.training.following import Following
 from tsforce.training.going_on import STEPS, few_steps, is_least_squares, same_choices
 from tsforce.training.growing import Growing, moment_bytes
 from tsforce.training.guard import Guard
@@ -35,6 +37,7 @@ __all__ = ["GoesOn"]
 
 # Moments that are kept from one update to the next, at most; of more they are taken from the rows again.
 _KEPT_BYTES = 2**30
+_ON_MOMENTS = "only linear maps that are least squares of lags and known inputs, without missing values,"
 # Lag vectors of new rows at once.
 _CHUNK_BYTES = 32 * 2**20
 
@@ -97,9 +100,7 @@ class GoesOn(DrawsPaths):
         [1961]
         """
         check_fitted(self)
-        share = 1.0 if forget is None else check_number("forget", forget, auto=False, above_zero=True)
-        if share > 1:
-            raise ArgumentError(f"forget={forget!r}: expected a number above 0 and up to 1, which forgets nothing.")
+        share = _share_left(forget)
         count = STEPS if steps is None else check_count("steps", steps)
         now = later_rows_of(self, df)
         if not now.counts.any():
@@ -108,42 +109,69 @@ class GoesOn(DrawsPaths):
         asked = resolve(self, check_model(self.model), self.mode_, windows_held_out)
         return self._take(now, new, asked, share, count)
 
-    def stream(self, horizon: int | None = None) -> Stream:
+    def stream(self, horizon: int | None = None, *, learn: bool = False, forget: float | None = None) -> Stream:
         """Return what forecasts sample by sample from here on: ``observe(y, x)``, then ``forecast()``.
 
         It keeps the rows that the map reads, and its numbers are those of ``predict`` on all rows so far. Weights are
-        the forecaster's of now: after an ``update`` take another one.
+        the forecaster's of now: after an ``update`` take another one. With ``learn=True`` each sample is learnt from:
+        weights are those that ``update`` by the same rows would have given, at no look at earlier ones.
 
         Parameters
         ----------
         horizon : int, optional
             Steps of ``forecast()``; the constructor's by default.
+        learn : bool
+            Of linear maps on moments (see `update`). The forecaster itself stays as it is.
+        forget : float, optional
+            In (0, 1]: for each sample, earlier ones count by this factor less. With ``learn=True``.
 
         Raises
         ------
         NotFittedError
             scikit-learn's, before `fit`.
         ArgumentError
-            If a lag transform reads all rows.
+            If a lag transform reads all rows; if it is to learn, and is no such map, or its training rows were not
+            saved with it.
         """
         check_fitted(self)
+        share, learner = _share_left(forget), None
+        if learn:
+            learner = self._learner(share)
+        elif forget is not None:
+            raise ArgumentError(f"forget={forget!r}: a stream that does not learn forgets nothing; add learn=True.")
         fills = self.missing == "own_output"
-        return Stream(self._rolling_, self._rows_, horizon_of(self, horizon), fills=fills)
+        return Stream(self._rolling_, self._rows_, horizon_of(self, horizon), fills=fills, learner=learner)
+
+    def _learner(self, share: float) -> Following:
+        check_rows_kept(self, "_learnt_from_", "stream(learn=True)")
+        panel = self._learnt_from_
+        asked = resolve(self, check_model(self.model), self.mode_, windows_held_out)
+        squares = head_of(self.head) is None and is_least_squares(asked.kind, asked.mode, self._kept_modes())
+        if not (squares and self._grows(asked, panel)):
+            raise ArgumentError(
+                f"learn=True: {_ON_MOMENTS} learn sample by sample; this model is none. Use stream(), and "
+                f"update(df) from time to time."
+            )
+        moments = getattr(self, "_moments_", None) or self._moments_of(panel)
+        return Following(moments, self._rolling_.model, self._rolling_.scaling, share)
 
     def _take(self, now: Grown, new: _Rows, asked: Asked, share: float, steps: int) -> Update:
         way, before, moments = "fitted again", float("nan"), None
         kept = self._kept_modes()
         head = head_of(self.head)
         squares = head is None and is_least_squares(asked.kind, asked.mode, kept)
-        if share < 1 and not (squares and self._grows(asked, now)):
+        grows = squares and self._grows(asked, now.panel)
+        if share < 1 and not grows:
             raise ArgumentError(
-                f"forget={share}: only linear maps that are least squares of lags and known inputs, without missing "
-                f"values, forget at a rate; this model is none. Leave it out, or fit on the last rows alone."
+                f"forget={share}: {_ON_MOMENTS} forget at a rate; this model is none. Leave it out, or fit on the "
+                f"last rows alone."
             )
-        if squares and self._grows(asked, now):
+        if grows:
             way = "moments"
             moments, before = self._grown_moments(now, new, share)
-            model: Any = moments.solve(new.tail, self._rows_of_groups(new)).to(self._rolling_.model.weight.dtype)
+            model: Any = moments.solve(self._rolling_.scaling, self._rows_of_groups(new)).to(
+                self._rolling_.model.weight.dtype
+            )
         elif self.strategy == "recursive" and isinstance(asked.kind, Family):
             before = error_at_new_rows(self, now)
             problem, learnt = self._whole(asked, now, new)
@@ -198,25 +226,19 @@ class GoesOn(DrawsPaths):
 
     # ---- least squares on moments
 
-    def _grows(self, asked: Asked, now: Grown) -> bool:
+    def _grows(self, asked: Asked, panel: Panel) -> bool:
         """Return whether the moments of the rows say all of the weights, and add up."""
         model = self._rolling_.model
         plain = isinstance(model, Linear) and self.strategy == "recursive" and asked.options.huber is None
-        return plain and not model.layout.past_exog and not np.isnan(now.panel.values).any()
+        return plain and not model.layout.past_exog and not np.isnan(panel.values).any()
 
     def _grown_moments(self, now: Grown, new: _Rows, share: float) -> tuple[Growing, float]:
         """Return the moments with the new rows, and the one-step error at these before."""
         model, rolling = self._rolling_.model, self._rolling_
         moments = getattr(self, "_moments_", None)
-        if moments is None or moment_bytes(len(model.bias), model.layout) > _KEPT_BYTES:
-            old = now.panel.head(now.first)
-            store = rolling.store_of(old)
-            n_groups, prior = len(model.bias), self._prior_again(rolling)
-            moments = Growing.of(
-                store, old.lengths, model.layout, pooled=rolling.pooled,
-                intercept=np.broadcast_to(np.asarray(self._intercept_), n_groups).copy(),
-                ridge=np.resize(self.ridge_["ridge"].to_numpy(), n_groups), prior=prior,
-            )  # fmt: skip
+        if moment_bytes(len(model.bias), model.layout) > _KEPT_BYTES:
+            moments = None
+        moments = moments or self._moments_of(now.panel.head(now.first))
         if share < 1:
             most = now.counts.max() if rolling.pooled else now.counts
             moments = moments.faded(torch.from_numpy(share ** np.broadcast_to(most, len(model.bias)).astype(float)))
@@ -241,6 +263,16 @@ class GoesOn(DrawsPaths):
         if errors:
             before = in_scales(np.concatenate(errors), self, np.concatenate(series))
         return moments, before
+
+    def _moments_of(self, panel: Panel) -> Growing:
+        """Return the moments of all rows of a panel of the fitted series, with what was chosen."""
+        rolling = self._rolling_
+        n_groups = len(rolling.model.bias)
+        return Growing.of(
+            rolling.store_of(panel), panel.lengths, rolling.model.layout, pooled=rolling.pooled,
+            intercept=np.broadcast_to(np.asarray(self._intercept_), n_groups).copy(),
+            ridge=np.resize(self.ridge_["ridge"].to_numpy(), n_groups), prior=self._prior_again(rolling),
+        )  # fmt: skip
 
     def _errors(self, new: _Rows, batch: Any, cutoffs: IntArray, x: torch.Tensor) -> FloatArray:
         """Return the absolute one-step errors of rows (g, k, C) in original units."""
@@ -372,6 +404,14 @@ class _Rows:
                     left = part[i][part[i] >= least]
                     if len(left):
                         yield own[[i]], left[None]
+
+
+def _share_left(forget: float | None) -> float:
+    """Return what a new row leaves of the weight of earlier ones."""
+    share = 1.0 if forget is None else check_number("forget", forget, auto=False, above_zero=True)
+    if share > 1:
+        raise ArgumentError(f"forget={forget!r}: expected a number above 0 and up to 1, which forgets nothing.")
+    return share
 
 
 def _in_groups(old: Any, new: Any, kept: list[str]) -> Any:

@@ -14,6 +14,9 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError, FutureExogError
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.rolling import Rolling
+from tsforce.training.following import Following
+from tsforce.training.guard import Guard
+from tsforce.training.solvers.lag_rows import rows_of
 
 __all__ = ["Stream"]
 
@@ -21,8 +24,8 @@ __all__ = ["Stream"]
 class Stream:
     """A fitted forecaster that is shown one sample at a time, at a cost and memory that do not grow.
 
-    From ``NARXForecaster.stream()``. It begins at the last rows that were learnt from; nothing is learnt: weights are
-    those that the forecaster had.
+    From ``NARXForecaster.stream()``. It begins at the last rows that were learnt from. Weights are those that the
+    forecaster had, or, if it learns, those of all rows so far.
 
     Parameters
     ----------
@@ -32,6 +35,8 @@ class Stream:
     horizon : int
     fills : bool
         Whether own outputs stand for values that are missing.
+    learner : Following, optional
+        What learns from each sample.
 
     Attributes
     ----------
@@ -53,8 +58,11 @@ class Stream:
     True
     """
 
-    def __init__(self, rolling: Rolling, rows: Panel, horizon: int, *, fills: bool) -> None:
-        need = rolling.rows_read()
+    def __init__(
+        self, rolling: Rolling, rows: Panel, horizon: int, *, fills: bool, learner: Following | None = None
+    ) -> None:
+        # The row before the last one too where that one is learnt from.
+        need = rolling.rows_read(0 if learner is None else 1)
         if need is None:
             raise ArgumentError(
                 "stream: lag_transforms of all rows (ExpandingMean, ExponentiallyWeightedMean) reach back to the first "
@@ -63,14 +71,14 @@ class Stream:
         self.ids = rows.id_list
         self.n_observed = 0
         self._rolling, self._rows, self._horizon, self._fills = rolling, rows, horizon, fills
-        self._lengths, self._need = rows.lengths, need
+        self._lengths, self._need, self._learner = rows.lengths, need, learner
         n_inputs = rows.inputs.shape[1]
         self._values = _Ring(rows.complete, rows.indptr, need)
         self._inputs = _Ring(rows.inputs, rows.indptr, need) if n_inputs else None
         self._quick = _Quick.of(rolling, rows)
 
     def observe(self, y: Any, x: Any = None) -> Stream:
-        """Take the next sample of every series in, and return the stream itself.
+        """Take the next sample of every series in, learn from it if the stream does, and return the stream itself.
 
         Parameters
         ----------
@@ -88,6 +96,8 @@ class Stream:
         new = self._checked(y, (len(self.ids), self._rows.n_channels), "y", "series, targets")
         missing = np.isnan(new)
         if missing.any():
+            if self._learner is not None:
+                raise ArgumentError(f"y={y!r} holds NaN: a stream that learns takes none; use stream() without learn=.")
             if not self._fills:
                 raise ArgumentError(
                     f"y={y!r} holds NaN: give a value, or fit with missing='own_output', which stands for it."
@@ -99,10 +109,11 @@ class Stream:
         elif x is not None:
             raise ArgumentError("x: the forecaster was fitted without inputs; leave it out.")
         self._values.push(new)
-        if self._quick is not None:
-            self._quick.push(new)
+        lags = None if self._quick is None else self._quick.push(new)
         self._lengths = np.minimum(self._lengths + 1, self._need)
         self.n_observed += 1
+        if self._learner is not None:
+            self._learn(self._learner, lags)
         return self
 
     def forecast(self, horizon: int | None = None, *, future: Any = None) -> FloatArray:
@@ -146,12 +157,46 @@ class Stream:
     def _n_past(self) -> int:
         return len(self._rows.columns.past_exog)
 
+    def _learn(self, learner: Following, lags: tuple[FloatArray, FloatArray] | None) -> None:
+        """Learn from the sample that came last: from its lags (S, D) and itself (S, 1), else from the last rows."""
+        if lags is not None:
+            x, y = (torch.from_numpy(part)[:, None] for part in lags)
+            own = np.arange(len(x))
+        else:
+            store = self._rolling.store_of(self._panel())
+            # Of a series that has just begun lags are not all there.
+            own = np.flatnonzero(store.lengths - 1 - store.first >= self._rolling.model.layout.reach)
+            batch = store.batch(own[:, None], store.lengths[own][:, None] - 2, horizon=1)
+            x, y = rows_of(self._rolling.model.layout, batch, 1)
+        if self._rolling.pooled:
+            x, y, own = x.reshape(1, -1, x.shape[2]), y.reshape(1, -1, y.shape[2]), np.zeros(1, dtype=np.int64)
+        learner.take_in(own, x, y)
+        if self.n_observed % self._need == 0:
+            self._follow_range()
+
+    def _follow_range(self) -> None:
+        """Let the guard know the last rows, before they are gone."""
+        store = self._rolling.store_of(self._panel())
+        guard = self._rolling.guard
+        met = Guard.learn(store, np.arange(len(store.lengths)), store.lengths, factor=guard.factor)
+        self._rolling = replace(self._rolling, guard=guard.joined(met))
+        if self._quick is not None:
+            self._quick.holds(self._rolling)
+
     def _ahead(self, steps: int, known: FloatArray | None) -> FloatArray:
         """Return forecasts (S, H, C)."""
+        if self._learner is not None and self.n_observed:
+            model = self._learner.map()
+            if model is not self._rolling.model:
+                self._rolling = replace(self._rolling, model=model)
+                if self._quick is not None:
+                    self._quick.maps(self._rolling)
         if self._quick is not None:
             found = self._quick.forecast(steps)
             if found is not None:
                 return found[:, :, None]
+        if self._learner is not None:
+            self._follow_range()
         panel = self._panel()
         index = panel.last_rows()
         if known is not None:
@@ -218,20 +263,14 @@ class _Quick:
     """The closed loop of linear maps of one target's lags in numpy, for series whose whole context is there."""
 
     def __init__(self, rolling: Rolling, rows: Panel) -> None:
-        model, chain, reach = rolling.model, rolling.chain, rolling.model.layout.reach
+        chain, reach = rolling.chain, rolling.model.layout.reach
         place = np.array([rolling.position[name] for name in rows.id_list], dtype=np.int64)
-        weight, bias = model.weight.detach().numpy()[:, :, 0], model.bias.detach().numpy()[:, 0]
-        spread = np.zeros((len(weight), reach))
-        spread[:, reach - np.array(model.layout.lags[::-1])] = weight
-        group = np.zeros_like(place) if rolling.pooled else place
-        self._weight, self._bias, self._reach = spread[group], bias[group], reach
+        self._place, self._reach, self._lags = place, reach, reach - np.array(rolling.model.layout.lags[::-1])
+        self.maps(rolling)
+        self.holds(rolling)
         self._one = len(place) == 1
         self._relative = rolling.scaling == "last"
         self._chain, self._series = chain.take(place), torch.arange(len(place))[None]
-        guard = rolling.guard.take(place)
-        self._low, self._high = guard.low, guard.high
-        self._level_low, self._level_high = guard.level_low, guard.level_high
-        self._guarded = bool(np.isfinite(guard.factor))
         self._params = [torch.from_numpy(p) for p in self._chain.params]
         stages = self._chain.stages(rows.values, rows.indptr)
         lags = [t.rows_lost for t in chain.transforms]
@@ -256,8 +295,26 @@ class _Quick:
             return None
         return _Quick(rolling, rows)
 
-    def push(self, new: FloatArray) -> None:
-        """Take in a value of each series, (S, 1), original units."""
+    def maps(self, rolling: Rolling) -> None:
+        """Take over the weights of a roll-out."""
+        weight = rolling.model.weight.detach().numpy()[:, :, 0]
+        spread = np.zeros((len(weight), self._reach))
+        spread[:, self._lags] = weight
+        group = np.zeros_like(self._place) if rolling.pooled else self._place
+        self._weight, self._bias = spread[group], rolling.model.bias.detach().numpy()[group, 0]
+
+    def holds(self, rolling: Rolling) -> None:
+        """Take over the bounds of a roll-out."""
+        guard = rolling.guard.take(self._place)
+        self._low, self._high = guard.low, guard.high
+        self._level_low, self._level_high = guard.level_low, guard.level_high
+        self._guarded = bool(np.isfinite(guard.factor))
+
+    def push(self, new: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Take in a value of each series, (S, 1), original units, and return its lags (S, D) and itself, as fed."""
+        past = self._rings[-1].last(self._reach)[:, :, 0]
+        level = past[:, -1:] if self._relative else 0.0
+        lags = past[:, self._lags] - level
         self._moved = max(0, self._moved - 1)
         for k, transform in enumerate(self._chain.transforms):
             if isinstance(transform, Difference):
@@ -270,6 +327,7 @@ class _Quick:
             self._rings[k].push(new)
             new = later
         self._rings[-1].push(new)
+        return lags, new - level
 
     def forecast(self, steps: int) -> FloatArray | None:
         """Return forecasts (S, H); None where the guard, or a value that was moved, has a say."""

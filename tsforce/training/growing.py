@@ -131,15 +131,15 @@ class Growing:
         }
         return replace(self, gram=replace(gram, **sums), fades=True)
 
-    def solve(self, store: SeriesStore, rows: RowsOf) -> Linear:
+    def solve(self, scaling: str | None, rows: RowsOf | None) -> Linear:
         """Return the linear maps of the moments.
 
         Parameters
         ----------
-        store : SeriesStore
-            Whose window scaling the maps are of.
-        rows : function from positions of groups to rows
-            Called for groups whose columns moments cannot tell apart with enough digits.
+        scaling : str or None
+            Of the windows that the maps are of.
+        rows : function from positions of groups to rows, or None
+            Called for groups whose columns moments cannot tell apart with enough digits; None: moments say it all.
         """
         gram = self.gram
         weight, bias = torch.empty_like(gram.xy), torch.empty_like(gram.y_sum)
@@ -152,13 +152,13 @@ class Growing:
             part, place = _some(gram, own), torch.from_numpy(own)
             ridge = [torch.from_numpy(self.ridge[own]).to(part.rows)]
             how: dict[str, Any] = {"intercept": one, "anchor": prior and prior.anchor(part)}
-            if self.fades:
+            if self.fades or rows is None:
                 # Of rows that faded at each update nothing but their moments is left.
                 ((weight[place], bias[place]),) = solve(part, ridge, **how)
             else:
                 each = [_Rows(rows, own[[i]]) for i in range(len(own))]
                 ((weight[place], bias[place]),) = solve_with_digits(part, ridge, each, **how)
-        return followed([Linear(self.layout, weight, bias)], store.scaling)[0]
+        return followed([Linear(self.layout, weight, bias)], scaling)[0]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,9 @@ from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.triangle import Triangle
 
 __all__ = [
+    "JITTER",
     "Solutions",
+    "column_moments",
     "fit_linear",
     "followed",
     "lost_digits",
@@ -38,6 +40,8 @@ Solutions = list[tuple[Tensor, Tensor]]
 # From moments, series of each group and ridges to solutions; by name: intercept, anchor.
 Solve = Callable[..., Solutions]
 
+#: Ridge of a row where none is asked for.
+JITTER = 1e-12
 # Where of a column no more than this share of its variance is left beside the others, moments have lost half of their
 # digits to it.
 _TOLD_APART = 1e-8
@@ -86,7 +90,7 @@ def _solved(
     rows = gram.rows[:, None]
     # What of the mean a constant takes; all of it, unless it is penalised.
     share = torch.ones_like(rows) if anchor is None else 1 / (1 + anchor.held)[:, None]
-    mean, std, second = _moments(gram)
+    mean, std, second = column_moments(gram)
     if not bool(torch.isfinite(second).all() and torch.isfinite(gram.xy).all()):
         raise NumericalError("least squares: sums of squares overflow; divide the target by a constant first.")
     scaled, xy = gram.xx, gram.xy
@@ -100,7 +104,7 @@ def _solved(
     for ridge in ridges:
         penalty = torch.as_tensor(ridge, dtype=scaled.dtype, device=scaled.device).expand(len(scaled))
         added = penalty[:, None] if anchor is None else penalty[:, None] * anchor.factors
-        scaled.diagonal(dim1=1, dim2=2).copy_(plain + torch.where(added > 0, added, 1e-12 * rows))
+        scaled.diagonal(dim1=1, dim2=2).copy_(plain + torch.where(added > 0, added, JITTER * rows))
         factor = _factor(scaled, gram.rows)
         weight = torch.cholesky_solve(xy, factor) / std[:, :, None]
         if intercept:
@@ -136,7 +140,7 @@ def solve_with_digits(
     lost = torch.stack([lost for _, lost in solved])
     found = [solution for solution, _ in solved]
     gram = gram if anchor is None else anchor.left_of(gram)
-    mean, std, _ = _moments(gram)
+    mean, std, _ = column_moments(gram)
     for g in torch.nonzero(lost.any(dim=0))[:, 0].tolist():
         y_centre = gram.y_origin[g] + gram.y_sum[g] / gram.rows[g] if intercept else torch.zeros_like(gram.y_sum[g])
         centre = gram.x_origin[g] + mean[g] if intercept else torch.zeros_like(mean[g])
@@ -156,7 +160,7 @@ def solve_with_digits(
     return found
 
 
-def _moments(gram: Gram) -> tuple[Tensor, Tensor, Tensor]:
+def column_moments(gram: Gram) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean, standard deviation and mean square of the columns, (G, D) each, relative to their origins."""
     rows = gram.rows[:, None]
     mean = gram.x_sum / rows
@@ -170,7 +174,7 @@ def _factor(matrices: Tensor, rows: Tensor) -> Tensor:
     """Return Cholesky factors of (G, D, D), of which the lower triangles are read."""
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(matrices)
-    jitter = 1e-12 * rows
+    jitter = JITTER * rows
     while bool((failed > 0).any()):
         bad = failed > 0
         jitter = jitter * 10
