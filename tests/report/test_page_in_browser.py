@@ -77,12 +77,18 @@ def until(page, expression):
     wait(page, 20).until(lambda _: asked(page, expression))
 
 
+def look_at(page, name):
+    page.execute_script(f"document.getElementById('chart-{name}').scrollIntoView()")
+    until(page, f"document.getElementById('chart-{name}').data !== undefined")
+
+
 def by_id(page, name):
     return page.find_element("id", name)
 
 
 def drawn(page, name):
-    """Which lines a picture shows: their names and how many points."""
+    """Which lines a picture shows, once it is looked at: their names and how many points."""
+    look_at(page, name)
     return asked(page, f"document.getElementById('chart-{name}').data.map((own) => [own.name, own.y.length])")
 
 
@@ -91,7 +97,8 @@ def test_nothing_is_loaded_nothing_runs_and_every_picture_is_there(page):
     assert asked(page, "document.querySelectorAll('img').length") == 0
     assert page.find_element("css selector", "h1").text == f"Backtest: linear, {EVIL}"
     for name in ("steps", "cutoffs", "gap", "coverage", "series", "scatter"):
-        assert len(page.find_elements("css selector", f"#chart-{name} svg.main-svg")) > 0
+        look_at(page, name)
+        until(page, f"document.querySelectorAll('#chart-{name} svg.main-svg').length > 0")
     # Names are text in pictures, too.
     legend = asked(page, "[...document.querySelectorAll('#chart-steps .legendtext')].map((own) => own.textContent)")
     assert legend == ["linear", EVIL]
@@ -153,6 +160,7 @@ def test_models_cutoffs_and_intervals_are_chosen(page):
 
 
 def test_it_fits_a_phone_and_follows_dark_mode_while_open(page):
+    look_at(page, "steps")
     light = asked(page, "document.getElementById('chart-steps').data[0].line.color")
     show(page, 390, dark=True)
     assert asked(page, "getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"

@@ -14,8 +14,8 @@ __all__ = ["Ahead", "SeenSeries", "see_series"]
 
 # Rows before the first cutoff: so many horizons, and at least so many.
 _HORIZONS, _ROWS = 4, 48
-# Bytes of a number and the comma behind it.
-_BYTES = 7.5
+# Values that say how long numbers are as text, of each kind; and how long those of bounds are at least.
+_SAMPLE, _BOUND_BYTES = 1000, 6.5
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,11 @@ def see_series(
     begin = np.maximum(index.rows[first] + 1 - max(_ROWS, _HORIZONS * horizon), 0)
     last = np.minimum(index.rows[first + counts - 1] + horizon, panel.lengths[series] - 1)
     levels = [[float(level) for level, _, _ in judged.each_level()] for judged in models]
-    numbers = sum(1 + 2 * len(own) for own in levels) * horizon * counts + (last + 1 - begin) + 10
-    fit = max(1, int(room / (_BYTES * float(numbers.mean()))))
+    size = _bytes_of(panel.values[:, channel]) * (last + 1 - begin) + 80.0
+    for judged, own_levels in zip(models, levels, strict=True):
+        each = _bytes_of(judged.yhat[:, :, channel])
+        size += horizon * counts * (each + 2 * len(own_levels) * max(each, _BOUND_BYTES))
+    fit = max(1, int(room / float(size.mean())))
     ranked = np.argsort(-np.where(np.isnan(order), -np.inf, order), kind="stable")
     chosen = ranked[even_draw(len(ranked), min(most, fit))]
     ticks = _ticks(panel, series[chosen], begin[chosen], last[chosen] + horizon)
@@ -144,6 +147,13 @@ def see_series(
             }
         )
     return SeenSeries(stamps, entries, len(series), levels)
+
+
+def _bytes_of(values: FloatArray) -> float:
+    """Return how long a number and the comma behind it are, on average."""
+    flat = values.reshape(-1)
+    sample = _rounded(flat[even_draw(len(flat), _SAMPLE)])
+    return 1.0 + sum(len(str(value)) for value in sample) / max(1, len(sample))
 
 
 def _ticks(panel: Panel, series: IntArray, first: IntArray, last: IntArray) -> IntArray:

@@ -17,7 +17,7 @@ from tsforce.notebook import paragraphs, table
 __all__ = ["MOST_SERIES", "ROOM", "chart", "check_path", "page", "section", "series_browser", "wide_table"]
 
 # Series of one page, and bytes that their numbers may take, about.
-MOST_SERIES, ROOM = 1000, 2_700_000
+MOST_SERIES, ROOM = 1000, 2_550_000
 
 
 def check_path(path: Any) -> Path:
@@ -109,7 +109,8 @@ def page(title: str, lead: Sequence[str], sections: Mapping[str, str], data: Map
         If plotly is not installed.
     """
     assets = files("tsforce.report") / "assets"
-    scripts = [_plotly(), (assets / "page.js").read_text(encoding="utf-8")]
+    # The list of series is there before the library for pictures has been read.
+    scripts = [(assets / "page.js").read_text(encoding="utf-8"), _plotly()]
     # Styles of elements are set by plotly and by tables; with no address to reach they can tell nobody anything.
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src 'unsafe-inline'; img-src data:; "

@@ -32,9 +32,12 @@
     };
   }
 
+  // Drawing takes longer than all else: a picture is drawn when it comes near what is seen, or is printed.
+  const near = new Set();
+
   function draw(name, traces, shape) {
     const room = byId(name);
-    if (room) Plotly.react(room, traces, shape, { displayModeBar: false, responsive: true });
+    if (near.has(room) && window.Plotly) Plotly.react(room, traces, shape, { displayModeBar: false, responsive: true });
     return room;
   }
 
@@ -248,7 +251,7 @@
     }], shape);
     const lower = known.filter((one) => one.error[a] < one.error[b]).length;
     byId("scatter-words").textContent = `${DATA.models[a]} has the lower error on ${lower} of ${known.length} series: the points above the line.`;
-    if (!room.dataset.clicks) {
+    if (room.on && !room.dataset.clicks) {
       room.dataset.clicks = "1";
       room.on("plotly_click", (event) => {
         search.value = "";
@@ -259,9 +262,20 @@
     }
   }
 
+  const pictures = {
+    "chart-steps": drawSteps, "chart-gap": drawGap, "chart-cutoffs": drawCutoffs, "chart-coverage": drawCoverage,
+    "chart-series": drawSeries, "chart-scatter": drawScatter,
+  };
+
   function drawAll() {
-    drawSteps(); drawGap(); drawCutoffs(); drawCoverage(); drawSeries(); drawScatter();
+    Object.values(pictures).forEach((drawOne) => drawOne());
   }
+
+  const observer = new IntersectionObserver((changes) => changes.filter((one) => one.isIntersecting).forEach(({ target }) => {
+    observer.unobserve(target);
+    near.add(target);
+    pictures[target.id]();
+  }), { rootMargin: "400px" });
 
   fillChoices();
   search.addEventListener("input", fillList);
@@ -273,7 +287,13 @@
   for (const name of ["across", "upward"]) if (byId(name)) byId(name).addEventListener("change", drawScatter);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   matchMedia("print").addEventListener("change", drawAll);
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll(".chart").forEach((room) => near.add(room));
+    drawAll();
+  });
+  addEventListener("load", drawAll);
   fillList();
-  drawAll();
+  drawScatter();
+  document.querySelectorAll(".chart").forEach((room) => observer.observe(room));
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 })();
