@@ -287,12 +287,14 @@ def test_nothing_is_written_otherwise(settings, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("method", ["ets_combined", "ces"])
-def test_what_lies_more_than_a_thousand_rows_back_is_neither_learnt_from_nor_read_by_forecasts(method):
+@pytest.mark.parametrize(
+    ("method", "n_rows"), [("ets_combined", 1000), ("ces", 1000), ("theta", 500), ("dynamic_theta", 500)]
+)
+def test_what_lies_many_rows_back_is_neither_learnt_from_nor_read_by_forecasts(method, n_rows):
     rng = np.random.default_rng(0)
     season = np.r_[np.tile([0.0, 30.0, 0.0, -30.0], 100), np.tile([5.0, 0.0, -5.0, 0.0], 250)]
     y = 100 + season + rng.normal(size=1400)
-    whole, end = ({"unique_id": "a", "ds": np.arange(1400)[-n:], "y": y[-n:]} for n in (1400, 1000))
+    whole, end = ({"unique_id": "a", "ds": np.arange(1400)[-n:], "y": y[-n:]} for n in (1400, n_rows))
     forecasts = [
         Baseline(method, horizon=6, season_length=4).fit(pd.DataFrame(rows)).predict()[method].to_numpy()
         for rows in (whole, end)

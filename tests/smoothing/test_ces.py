@@ -56,7 +56,7 @@ def by_hand(y, shape, m, parameters, horizon):
             season[t % len(season)] = own + b.real * error
         return error
 
-    cast = range(min(len(y), max(100, 3 * m)))
+    cast = range(min(len(y), max(40, 4 * m)))
     for t in (*cast, *reversed(cast)):
         next_states(t, y[t])
     squares = np.mean(np.square([next_states(t, value) for t, value in enumerate(y)]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tsforce.smoothing.levenberg import least_squares
 from tsforce.smoothing.likelihood import aicc, last_rows, log_likelihood
-from tsforce.smoothing.longest_first import Floats, LongestFirst, Positions, longest_first, varying
+from tsforce.smoothing.longest_first import IN_A_STEP, Floats, LongestFirst, Positions, longest_first, varying
 from tsforce.smoothing.recursion import initial_states
 
 __all__ = ["SHAPES", "ComplexSmoothing", "Shape", "ces_forecasts", "fit_ces"]
@@ -55,13 +55,15 @@ _LOW, _HIGH = 0.01, (1.95, 1.1, 1.5, 1.1)
 _LEVEL = tuple(product((0.15, 0.6, 1.0, 1.4), (0.8, 0.95, 1.0, 1.05)))
 _ALONE, _BESIDE, _REAL = _LEVEL, ((0.15, 1.0), (1.0, 1.0)), ((0.02,), (0.3,))
 _SHARE = (0.0, 1.0)
+# Only forms whose best point of the grid comes this near the best one of all in AICc are searched further.
+_NEAR = 20.0
 _ROUNDS = 12
 # Between two points that a derivative is taken from.
 _STEP = 1e-5
 # A first shadow is the level over this, as in statsforecast.
 _SHADOW = 1.1
 # Rows, and seasons, from whose end first states are cast back.
-_CAST_ROWS, _CAST_SEASONS = 100, 3
+_CAST_ROWS, _CAST_SEASONS = 40, 4
 
 
 class ComplexSmoothing(NamedTuple):
@@ -131,15 +133,19 @@ def fit_ces(
     n_series, lengths = len(indptr) - 1, np.diff(indptr)
     criteria, likelihoods = np.full((n_series, len(shapes)), np.inf), np.full((n_series, len(shapes)), -np.inf)
     parameters = np.zeros((n_series, len(shapes), 4))
+    starts = [np.empty((len(shape.parameters), n_series)) for shape in shapes]
     for i, shape in enumerate(shapes):
-        able = _enough_rows(shape, lengths, season_length) & varying(values, indptr)
-        grid = _grid(shape)
+        able, grid = _enough_rows(shape, lengths, season_length) & varying(values, indptr), _grid(shape)
         for part in longest_first(values, indptr, np.flatnonzero(able), grid.shape[1]):
-            start = grid[:, _squares(part, shape, season_length, grid).argmin(axis=0)]
-            at, squares = _refined(part, shape, season_length, start)
-            likelihood = log_likelihood(squares / part.lengths, part.unit, part.lengths)
-            likelihoods[part.position, i] = likelihood
-            criteria[part.position, i] = aicc(likelihood, part.lengths, shape.counted)
+            squares = _squares(part, shape, season_length, grid)
+            starts[i][:, part.position] = grid[:, squares.argmin(axis=0)]
+            criteria[part.position, i] = _criterion(part, shape, squares.min(axis=0))[1]
+    near = np.isfinite(criteria) & (criteria <= criteria.min(axis=1, keepdims=True) + _NEAR)
+    criteria[:] = np.inf
+    for i, shape in enumerate(shapes):
+        for part in longest_first(values, indptr, np.flatnonzero(near[:, i])):
+            at, squares = _refined(part, shape, season_length, starts[i][:, part.position])
+            likelihoods[part.position, i], criteria[part.position, i] = _criterion(part, shape, squares)
             parameters[part.position, i] = _parameters(shape, at).T
     weight = np.zeros((n_series, len(shapes)))
     best = np.flatnonzero(np.isfinite(criteria.min(axis=1)))
@@ -183,6 +189,12 @@ def ces_forecasts(
             own = learnt.parameters[part.position, i].T[:, None]
             yhat[part.position] = _ahead(part, own, _cast_back(part, shape, season_length, own), horizon)
     return yhat
+
+
+def _criterion(part: LongestFirst, shape: Shape, squares: Floats) -> tuple[Floats, Floats]:
+    """Return the log-likelihoods and AICc at sums of squares, (S,) each."""
+    likelihood = log_likelihood(squares / part.lengths, part.unit, part.lengths)
+    return likelihood, aicc(likelihood, part.lengths, shape.counted)
 
 
 def _enough_rows(shape: Shape, lengths: Positions, m: int) -> NDArray[np.bool_]:
@@ -301,13 +313,14 @@ def _refined(part: LongestFirst, shape: Shape, m: int, start: Floats) -> tuple[F
     """Return the best points that the search finds from a start, (P, S), and their sums of squares, (S,)."""
     size, sets = len(start), len(start) + 1
 
-    def normal_equations(at: Floats) -> tuple[Floats, Floats, Floats]:
+    def normal_equations(at: Floats, which: Positions) -> tuple[Floats, Floats, Floats]:
+        some = part.take(which)
         points = np.repeat(at[:, None], sets, axis=1)
         for i in range(size):
             points[i, i + 1] += _STEP
         parameters = _parameters(shape, points)
-        products = np.zeros((sets, sets, len(part.lengths)))
-        for k, error in _one_step(part, parameters, _cast_back(part, shape, m, parameters)):
+        products = np.zeros((sets, sets, len(which)))
+        for k, error in _one_step(some, parameters, _cast_back(some, shape, m, parameters)):
             # How much the errors change with each parameter, beside the errors themselves.
             changes = np.concatenate([error[:1], error[1:] - error[0]])
             for i in range(sets):
@@ -315,7 +328,7 @@ def _refined(part: LongestFirst, shape: Shape, m: int, start: Floats) -> tuple[F
         squares, slopes, bends = products[0, 0], products[0, 1:].T / _STEP, products[1:, 1:].T / _STEP**2
         return squares, slopes, np.where(np.tri(size, k=-1, dtype=bool), bends, bends.transpose(0, 2, 1))
 
-    return least_squares(normal_equations, start, rounds=_ROUNDS, bounds=_SHARE)
+    return least_squares(normal_equations, start, rounds=_ROUNDS, bounds=_SHARE, at_once=max(IN_A_STEP // sets, 1))
 
 
 def _ahead(part: LongestFirst, parameters: Floats, states: _States, horizon: int) -> Floats:

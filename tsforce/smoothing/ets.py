@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tsforce.smoothing.levenberg import least_squares
 from tsforce.smoothing.likelihood import aicc, last_rows, log_likelihood
-from tsforce.smoothing.longest_first import Floats, LongestFirst, Positions, longest_first, varying
+from tsforce.smoothing.longest_first import IN_A_STEP, Floats, LongestFirst, Positions, longest_first, varying
 from tsforce.smoothing.recursion import Parameters, States, initial_states, one_step
 
 __all__ = ["FORMS", "Form", "Smoothing", "ets_forecasts", "fit_ets"]
@@ -183,7 +183,7 @@ def fit_ets(
     learnt = Smoothing(weight, alpha, beta, gamma, phi, np.full((n_series, len(forms)), -np.inf))
     criteria[:] = np.inf
     for i, form in enumerate(forms):
-        for part in longest_first(values, indptr, np.flatnonzero(near[:, i]), form.size + 1):
+        for part in longest_first(values, indptr, np.flatnonzero(near[:, i])):
             at, likelihood = _refined(part, form, season_length, starts[i][:, part.position])
             criteria[part.position, i] = aicc(likelihood, part.lengths, counts[i])
             learnt.log_likelihood[part.position, i] = likelihood
@@ -324,14 +324,15 @@ def _refined(part: LongestFirst, form: Form, m: int, start: Floats) -> tuple[Flo
     """Return the best parameters that the search finds from a start, (P, S), and their log-likelihoods, (S,)."""
     n, first, sets = part.lengths, _first_states(part, form, m), form.size + 1
 
-    def normal_equations(at: Floats) -> tuple[Floats, Floats, Floats]:
+    def normal_equations(at: Floats, which: Positions) -> tuple[Floats, Floats, Floats]:
+        some = part.take(which)
         points = np.repeat(at[:, None], sets, axis=1)
         for i in range(form.size):
             points[i, i + 1] += _STEP
-        products, sizes = np.zeros((sets, sets, len(n))), _Sizes(part, (sets, len(n)))
-        states = first.spread(sets)
+        products, sizes = np.zeros((sets, sets, len(which))), _Sizes(some, (sets, len(which)))
+        states = first.take(which).spread(sets)
         for t, k, output, error in one_step(
-            part, _parameters(form, points), states, multiplicative=form.multiplicative
+            some, _parameters(form, points), states, multiplicative=form.multiplicative
         ):
             miss = error / output if form.error == "M" else error.copy()
             if form.error == "M":
@@ -354,7 +355,9 @@ def _refined(part: LongestFirst, form: Form, m: int, start: Floats) -> tuple[Flo
             return squares * size, slopes * size[:, None], bends * size[:, None, None]
         return squares, slopes, bends
 
-    at, squares = least_squares(normal_equations, start, rounds=_ROUNDS, bounds=_SHARE)
+    at, squares = least_squares(
+        normal_equations, start, rounds=_ROUNDS, bounds=_SHARE, at_once=max(IN_A_STEP // sets, 1)
+    )
     return at, log_likelihood(squares / n, part.unit, n)
 
 

@@ -16,11 +16,11 @@ _ROUNDING = 1e-24
 _MOST_ROWS = 1000
 
 
-def last_rows(values: Floats, indptr: Positions) -> tuple[Floats, Positions]:
-    """Return the panel of the rows that are learnt from: the last 1,000 of each series."""
-    lengths = np.diff(indptr)
+def last_rows(values: Floats, indptr: Positions, most: int | None = None) -> tuple[Floats, Positions]:
+    """Return the panel of the rows that are learnt from: the last 1,000, or `most`, of each series."""
+    lengths, most = np.diff(indptr), most or _MOST_ROWS
     to_end = np.repeat(indptr[1:], lengths) - np.arange(len(values))
-    return values[to_end <= _MOST_ROWS], np.concatenate([[0], np.cumsum(np.minimum(lengths, _MOST_ROWS))])
+    return values[to_end <= most], np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
 
 
 def log_likelihood(mean_squares: Floats, unit: Floats, n: Positions) -> Floats:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "LongestFirst", "Positions", "longest_first", "total", "varying"]
+__all__ = ["IN_A_STEP", "Floats", "LongestFirst", "Positions", "longest_first", "total", "varying"]
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
 # Numbers that a step works on at once, which stay in the processor's cache; and that all steps together may keep.
-_IN_A_STEP = 8192
+IN_A_STEP = 8192
 _IN_ALL = 8_000_000
 
 
@@ -44,6 +44,15 @@ class LongestFirst:
     alive: Positions
     position: Positions
 
+    def take(self, which: Positions) -> LongestFirst:
+        """Return some of the series, `which` ascending."""
+        if len(which) == len(self.lengths):
+            return self
+        own = self.lengths[which]
+        rows = np.arange(own[0])
+        alive = np.searchsorted(-own, -rows, side="left")
+        return LongestFirst(self.y[: len(rows), which], self.unit[which], own, alive, self.position[which])
+
 
 def longest_first(values: Floats, indptr: Positions, chosen: Positions, sets: int = 1) -> Iterator[LongestFirst]:
     """Yield some series of a ragged flat panel, as many at once as are worked on fastest, the longest first.
@@ -68,7 +77,7 @@ def longest_first(values: Floats, indptr: Positions, chosen: Positions, sets: in
     first = 0
     while first < len(order):
         longest = int(lengths[order[first]])
-        position = order[first : first + max(min(_IN_A_STEP, _IN_ALL // longest) // sets, 1)]
+        position = order[first : first + max(min(IN_A_STEP, _IN_ALL // longest) // sets, 1)]
         own = lengths[position]
         rows = np.arange(longest)[:, None]
         there = rows < own

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsforce.smoothing.longest_first import Floats, LongestFirst, total
+from tsforce.smoothing.longest_first import Floats, LongestFirst, Positions, total
 
 __all__ = ["Parameters", "States", "initial_states", "one_step"]
 
@@ -47,6 +47,12 @@ class States(NamedTuple):
     level: Floats
     slope: Floats | None
     season: Floats | None
+
+    def take(self, which: Positions) -> States:
+        """Return the states of some series."""
+        level, slope, season = (None if x is None else x[..., which] for x in self)
+        assert level is not None
+        return States(level, slope, season)
 
     def spread(self, sets: int) -> States:
         """Return a copy of the states of a single set for each of some sets of parameters."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsforce.scoring.naive import is_seasonal, seasonal_indices
+from tsforce.smoothing.likelihood import last_rows
 from tsforce.smoothing.longest_first import Floats, LongestFirst, Positions, longest_first, total, varying
 
 __all__ = ["LEAST_ROWS", "Theta", "fit_theta", "theta_forecasts"]
@@ -19,6 +20,9 @@ _ALPHA = {False: (1e-4, 1.0), True: (0.1, 0.99)}
 _POINTS, _CLOSER = 25, 11
 # Each round searches between the neighbours of the best point so far; five tell alpha to 1e-4.
 _ROUNDS = 5
+# What is learnt from, and forecast by: a line through more of the past says less of what comes next (held-out ends, all
+# rows and these: M4 Weekly OWA .907 and .894, M4 Hourly 1.001 and .859).
+_MOST_ROWS = 500
 
 
 class Theta(NamedTuple):
@@ -43,7 +47,7 @@ class Theta(NamedTuple):
 
 @np.errstate(all="ignore")
 def fit_theta(values: Floats, indptr: Positions, season_length: int, *, dynamic: bool) -> Theta:
-    """Return the parameters with the smallest squares of one-step errors.
+    """Return the parameters with the smallest squares of one-step errors, from the last 500 rows of each series.
 
     Parameters
     ----------
@@ -67,6 +71,7 @@ def fit_theta(values: Floats, indptr: Positions, season_length: int, *, dynamic:
     Given alpha, the one-step forecasts of the dynamic model are linear in its first level and in ``1 - 1 / theta``,
     so that these two are solved for and alpha alone is searched, on grids that close in on the best point.
     """
+    values, indptr = last_rows(values, indptr, _MOST_ROWS)
     adjusted, _ = _adjusted(values, indptr, season_length)
     alpha, weight = np.full((2, len(indptr) - 1), np.nan)
     low, high = _ALPHA[dynamic]
@@ -88,7 +93,7 @@ def fit_theta(values: Floats, indptr: Positions, season_length: int, *, dynamic:
 def theta_forecasts(
     values: Floats, indptr: Positions, horizon: int, season_length: int, learnt: Theta, *, dynamic: bool
 ) -> Floats:
-    """Return the forecasts after the last row of each series.
+    """Return the forecasts after the last row of each series, by its last 500 rows.
 
     A series that passes the test of ``scoring.naive.is_seasonal`` and has indices is divided by them, as for Naive2,
     and the forecasts are multiplied by those of their steps. The level, the line and the indices are read from the rows
@@ -117,6 +122,7 @@ def theta_forecasts(
     >>> theta_forecasts(y, rows, 2, 1, learnt, dynamic=False).round(1).tolist()
     [[15.6, 15.9]]
     """
+    values, indptr = last_rows(values, indptr, _MOST_ROWS)
     adjusted, indices = _adjusted(values, indptr, season_length)
     yhat = np.full((len(indptr) - 1, horizon), np.nan)
     lengths = np.diff(indptr)
