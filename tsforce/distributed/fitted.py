@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -59,7 +60,7 @@ class FittedPartitions:
     def __iter__(self) -> Iterator[Forecaster]:
         return (self[k] for k in range(len(self)))
 
-    def predict(self, horizon: int | None, future_df: Any, level: Any) -> Forecasts:
+    def predict(self, horizon: int | None, future_df: Any, level: Any) -> Any:
         """Return the forecasts of all series: nothing is computed before they are asked for."""
         columns = self._columns
         if columns.future_exog and not isinstance(future_df, pd.DataFrame):
@@ -69,16 +70,18 @@ class FittedPartitions:
             )
         if not columns.future_exog:
             future_df = None
-        return Forecasts(self, horizon_of(self.settled.template, horizon), future_df, level)
+        steps = horizon_of(self.settled.template, horizon)
+        return self.data.collected(Forecasts(self, steps, future_df, level))
 
-    def forecast(self, k: int, horizon: int, future_df: Any, level: Any) -> pd.DataFrame:
-        """Return the forecasts of the series of partition k."""
-        fitted = self[k]
-        if future_df is None:
-            return fitted.predict(horizon, level=level)
-        name = reader_of([fitted]).id_col
-        own = future_df[future_df[name].isin(fitted.train_end_[name])]
-        return fitted.predict(horizon, future_df=own, level=level)
+
+def forecast_of(settled: Settled, k: int, horizon: int, future_df: Any, level: Any, frame: Any) -> pd.DataFrame:
+    """Return the forecasts of the series of partition k, whose rows are in `frame`."""
+    fitted = settled.fit(k, frame)
+    if future_df is None:
+        return fitted.predict(horizon, level=level)
+    name = reader_of([fitted]).id_col
+    own = future_df[future_df[name].isin(fitted.train_end_[name])]
+    return fitted.predict(horizon, future_df=own, level=level)
 
 
 class Forecasts:
@@ -99,7 +102,14 @@ class Forecasts:
 
     def frame(self, k: int) -> pd.DataFrame:
         """Return the forecasts of partition k."""
-        return self.fitted.forecast(k, self.horizon, self._future_df, self.level)
+        if k in self.fitted.failed:
+            raise self.fitted.failed[k]
+        return self.work(k)(self.fitted.data.frame(k))
+
+    def work(self, k: int) -> Callable[[Any], pd.DataFrame]:
+        """Return what makes the forecasts of partition k of its frame: it can be sent to another process."""
+        settled = self.fitted.settled.of(k)
+        return partial(forecast_of, settled, k, self.horizon, self._future_df, self.level)
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         failed: dict[int, TsforceError] = {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from tsforce.distributed.by_dask import DaskFrame
+from tsforce.distributed.by_ray import RayDataset
 from tsforce.distributed.fitted import FittedPartitions
 from tsforce.distributed.parquet_folder import ParquetFolder
 from tsforce.distributed.partitions import Frames, Partitions
@@ -21,7 +23,15 @@ def partitions_of(data: Any) -> Partitions:
         return data
     if isinstance(data, (str, os.PathLike)):
         return ParquetFolder(data)
+    if _module(data).startswith("dask."):
+        return DaskFrame(data)
+    if _module(data).startswith("ray."):
+        return RayDataset(data)
     return Frames(data)
+
+
+def _module(data: Any) -> str:
+    return type(data).__module__
 
 
 def fit_partitions(model: Forecaster, data: Any, mode: Any) -> FittedPartitions:

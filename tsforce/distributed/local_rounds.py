@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tsforce.forecasting.narx import NARXForecaster
 from tsforce.training.solvers.maps import fit_maps, told_to_prior_of
 from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.ridge import trial_part, trial_stops, try_ridges
-from tsforce.training.solvers.tried import decide
+from tsforce.training.solvers.tried import Tried, decide
 
 __all__ = ["settle_local"]
 
@@ -51,6 +52,10 @@ class LocalMaps(Settled):
         model._store(panel, problem, asked, learn(problem, asked, name=model.name, verbose=False))
         return model
 
+    def of(self, k: int) -> LocalMaps:
+        """Return what partition k has to know."""
+        return self if self.ridge is None else replace(self, ridge={k: self.ridge[k]})
+
     def key(self, k: int) -> str:
         """Return what changes when the forecaster of the same rows does."""
         told = hashlib.sha256()
@@ -61,41 +66,46 @@ class LocalMaps(Settled):
         return f"{super().key(k)} {told.hexdigest()}"
 
 
-def settle_local(template: NARXForecaster, mode: Any, data: Partitions, found: Survey) -> Settled:
+def settle_local(template: NARXForecaster, mode: Any, data: Partitions, found: Survey, looks: bool) -> Settled:
     """Return the maps of all partitions, once all of them were asked what the choices are made by.
 
-    Up to two rounds over the data: what teaches a prior that looks at all series, and the errors of candidates.
+    Up to two rounds over the data: what teaches a prior that looks at all series (where it `looks`), and the errors of
+    candidates.
     """
     asked = resolve(template, check_model(template.model), mode, windows_held_out)
     chooses = asked.ridge is None
-    prior, before = _taught(template, mode, data, found, chooses)
+    prior, before = _taught(template, mode, data, found, chooses, looks)
     if not chooses:
         return LocalMaps(template, mode, prior)
-    tried = {}
-    for k in found.going:
-        with found.failing(k):
-            _, _, problem = problem_of(template.clone_unfitted(), data.frame(k), mode)
-            problem = replace(problem, prior=before or problem.prior)
-            tried[k], _ = try_ridges(problem, lambda part, learnt, ridges: list(fit_maps(part, learnt, ridges)))
+    tried = found.ask(data, partial(_tried, template, mode, before))
     ridges = decide(list(tried.values()))
     return LocalMaps(template, mode, prior, dict(zip(tried, ridges, strict=True)))
 
 
 def _taught(
-    template: NARXForecaster, mode: Any, data: Partitions, found: Survey, chooses: bool
+    template: NARXForecaster, mode: Any, data: Partitions, found: Survey, chooses: bool, looks: bool
 ) -> tuple[Prior | None, Prior | None]:
     """Return the prior that the rows of all series teach, and those before the windows that a ridge is chosen by."""
-    whole, before, prior = [], [], None
-    for k in found.going:
-        with found.failing(k):
-            _, _, problem = problem_of(template.clone_unfitted(), data.frame(k), mode)
-            prior = problem.prior
-            if prior is None or not prior.looks_at_all:
-                return None, None
-            whole.append(told_to_prior_of(problem, problem.learn(problem.panel.lengths)))
-            part = trial_part(problem)
-            if chooses and np.any(problem.n_windows(1)):
-                before.append(told_to_prior_of(part, part.learn(trial_stops(part))))
-    if prior is None:
+    if not looks:
         return None, None
-    return prior.taught(whole), prior.taught(before) if before else None
+    told = list(found.ask(data, partial(_told, template, mode, chooses)).values())
+    prior = told[0][0]
+    before = [part for _, _, part in told if part is not None]
+    return prior.taught([whole for _, whole, _ in told]), prior.taught(before) if before else None
+
+
+def _told(template: NARXForecaster, mode: Any, chooses: bool, frame: Any) -> tuple[Prior, Any, Any]:
+    """Return the prior of a partition, and what its rows tell it: all, and those before the windows."""
+    _, _, problem = problem_of(template.clone_unfitted(), frame, mode)
+    prior, part, before = problem.prior, trial_part(problem), None
+    assert prior is not None
+    if chooses and np.any(problem.n_windows(1)):
+        before = told_to_prior_of(part, part.learn(trial_stops(part)))
+    return prior, told_to_prior_of(problem, problem.learn(problem.panel.lengths)), before
+
+
+def _tried(template: NARXForecaster, mode: Any, prior: Prior | None, frame: Any) -> Tried:
+    """Return what candidates come to on the series of a partition."""
+    _, _, problem = problem_of(template.clone_unfitted(), frame, mode)
+    problem = replace(problem, prior=prior or problem.prior)
+    return try_ridges(problem, lambda part, learnt, ridges: list(fit_maps(part, learnt, ridges)))[0]

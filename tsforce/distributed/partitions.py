@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from tsforce.errors import (
     check_choice,
 )
 
-__all__ = ["Frames", "Part", "Partitions", "failed_of", "hashed", "told_of", "whole_series"]
+__all__ = ["Frames", "Part", "Partitions", "failed_of", "hashed", "joined", "told_of", "whole_series"]
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -120,30 +120,43 @@ class Partitions(ABC):
             If there are no rows, a column is missing in a piece or holds something else than in the first, or series
             are scattered over the pieces.
         """
-        sizes = self.sizes()
-        pieces = [i for i, rows in enumerate(sizes) if rows]
-        if not pieces:
-            raise FrameError(f"{self!r} has no rows; expected at least one row per series.")
+        pieces = [i for i, rows in enumerate(self.sizes()) if rows]
         self._check_columns(pieces, columns)
-        found = [hashed(self.read([i], [columns.id])[columns.id]) for i in pieces]
+        found = self.series_of(pieces, columns.id)
+        # Engines do not know which of their parts are empty before they look.
+        some = [i for i, (_, counts) in enumerate(found) if len(counts)]
+        if not some:
+            raise FrameError(f"{self!r} has no rows; expected at least one row per series.")
         self._columns = columns
-        self._parts = whole_series(pieces, found, self.rows_at_once(), self._scattered)
+        self._parts = whole_series(
+            [pieces[i] for i in some], [found[i] for i in some], self.rows_at_once(), self._scattered
+        )
+
+    def series_of(self, pieces: Sequence[int], id_col: str) -> list[tuple[Hashes, IntArray]]:
+        """Return the series of each of some pieces, and how many rows of them are there."""
+        return [hashed(self.read([i], [id_col])[id_col]) for i in pieces]
+
+    def map(self, work: Callable[[pd.DataFrame], Any], some: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """Yield for each of some partitions what is made of its frame, or the TsforceError that was raised instead."""
+        for k in some:
+            try:
+                yield k, work(self.frame(k))
+            except TsforceError as error:
+                yield k, error
+
+    def collected(self, forecasts: Any) -> Any:
+        """Return the forecasts of a model that was fitted to this data, as whoever has such data expects them."""
+        return forecasts
 
     def __len__(self) -> int:
         return len(self._known())
 
     def frame(self, k: int) -> pd.DataFrame:
         """Return partition k: the rows of whole series."""
-        part, names = self._known()[k], self._names()
-        frame = self.read(part.own, names)
-        if not len(part.wanted) and not len(part.foreign):
-            return frame
         assert self._columns is not None
-        name = self._columns.id
-        frame = frame[~_among(frame[name], part.foreign)]
-        more = [self.read([i], names) for i in part.further]
-        frame = pd.concat([frame, *(m[_among(m[name], part.wanted)] for m in more)], ignore_index=True)
-        return frame
+        part, names = self._known()[k], self._names()
+        own, further = self.read(part.own, names), [self.read([i], names) for i in part.further]
+        return joined(part, self._columns.id, own, *further)
 
     def ids(self, k: int) -> list[Any]:
         """Return the ids of the series of partition k."""
@@ -170,6 +183,8 @@ class Partitions(ABC):
         return list(dict.fromkeys(self._columns.named))
 
     def _check_columns(self, pieces: Sequence[int], columns: Columns) -> None:
+        if not pieces:
+            return
         first = self.columns_of(pieces[0])
         faults, told = [], set()
         for i in pieces:
@@ -210,6 +225,14 @@ class Partitions(ABC):
         assert self._columns is not None
         columns = self._columns
         return f"Sort the rows by {columns.id!r} and {columns.time!r} before they are cut into parts."
+
+
+def joined(part: Part, id_col: str, own: pd.DataFrame, *further: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the series that begin in a partition's own pieces."""
+    if not len(part.wanted) and not len(part.foreign):
+        return own
+    more = [frame[_among(frame[id_col], part.wanted)] for frame in further]
+    return pd.concat([own[~_among(own[id_col], part.foreign)], *more], ignore_index=True)
 
 
 def told_of(data: Partitions, failed: dict[int, TsforceError]) -> str:

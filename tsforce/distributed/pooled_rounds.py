@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from tsforce.data.panel import IntArray
-from tsforce.distributed.partitions import Partitions
+from tsforce.distributed.partitions import Partitions, failed_of
 from tsforce.distributed.settled import Settled, problem_of
 from tsforce.distributed.survey import Survey
 from tsforce.dynamics.models.linear import Linear
@@ -25,6 +26,7 @@ from tsforce.training.solvers.least_squares import followed, lost_digits, solve
 from tsforce.training.solvers.ridge import (
     CANDIDATES,
     RidgeChoice,
+    Tried,
     decide,
     is_hardly_any,
     share_left,
@@ -66,35 +68,66 @@ class PooledMap(Settled):
 
 def settle_pooled(template: NARXForecaster, mode: Any, data: Partitions, found: Survey) -> Settled:
     """Return the map of all series, from a round over the data, and one more where its ridge is chosen."""
-    asked, whole, before = None, [], []
-    problem: Problem | None = None
-    for k in found.going:
-        asked, _, problem = problem_of(template.clone_unfitted(), data.frame(k), mode)
-        whole.append(_moments(problem, problem.panel.lengths))
-        if asked.ridge is None:
-            before.append(_moments(problem, trial_stops(problem)))
-    assert asked is not None
-    assert problem is not None
-    ridge = asked.ridge
-    if ridge is None:
-        gram = total(before)
-        intercept = bool(np.all(problem.intercept))
-        smaller = bool(is_hardly_any(share_left(gram, intercept=intercept))[0])
-        models = dict(zip(CANDIDATES, _solved(problem, gram, CANDIDATES), strict=True))
-        tried = []
-        for k in found.going:
-            _, _, part = problem_of(template.clone_unfitted(), data.frame(k), mode)
-            tried.append(try_ridges(part, lambda _, __, ridges: [models[r] for r in ridges], smaller=smaller)[0])
-        ridge = decide(tried)[0][0]
-    gram = total(whole)
+    told = _all(found, data, partial(_told, template, mode))
+    problem, chooses = told[0].problem, told[0].before is not None
     one = bool(np.all(problem.intercept))
-    if bool(lost_digits(gram, float(ridge), intercept=one).any()):
+    ridge = told[0].ridge
+    if chooses:
+        gram = total([part.before for part in told if part.before is not None])
+        smaller = bool(is_hardly_any(share_left(gram, intercept=one))[0])
+        models = dict(zip(CANDIDATES, _solved(problem, gram, CANDIDATES), strict=True))
+        tried = _all(found, data, partial(_tried, template, mode, models, smaller))
+        ridge = float(decide(tried)[0][0])
+    gram = total([part.whole for part in told])
+    assert ridge is not None
+    if bool(lost_digits(gram, ridge, intercept=one).any()):
         raise NumericalError(
-            f"least squares at ridge={float(ridge):g}: sums over partitions cannot tell the columns apart with half of "
+            f"least squares at ridge={ridge:g}: sums over partitions cannot tell the columns apart with half of "
             f"their digits. Raise ridge=, to .1 or more."
         )
-    (model,) = _solved(problem, gram, [float(ridge)])
-    return PooledMap(template, mode, model, float(ridge))
+    (model,) = _solved(problem, gram, [ridge])
+    return PooledMap(template, mode, model, ridge)
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What a partition tells of one map for all.
+
+    Attributes
+    ----------
+    problem : Problem
+        Of its first series.
+    ridge : float or None
+        That was given.
+    whole, before : Gram
+        Moments of its rows, and of those before the windows that a ridge is chosen by.
+    """
+
+    problem: Problem
+    ridge: float | None
+    whole: Gram
+    before: Gram | None
+
+
+def _told(template: NARXForecaster, mode: Any, frame: Any) -> _Told:
+    asked, panel, problem = problem_of(template.clone_unfitted(), frame, mode)
+    whole = _moments(problem, problem.panel.lengths)
+    before = _moments(problem, trial_stops(problem)) if asked.ridge is None else None
+    ridge = None if asked.ridge is None else float(np.max(asked.ridge))
+    return _Told(replace(problem, panel=panel.take([0]), coder=None), ridge, whole, before)
+
+
+def _tried(template: NARXForecaster, mode: Any, models: dict[float, Linear], smaller: bool, frame: Any) -> Tried:
+    _, _, problem = problem_of(template.clone_unfitted(), frame, mode)
+    return try_ridges(problem, lambda _, __, ridges: [models[r] for r in ridges], smaller=smaller)[0]
+
+
+def _all(found: Survey, data: Partitions, work: Callable[[Any], Any]) -> list[Any]:
+    """Return what is made of all partitions; a part of a sum is no sum."""
+    told = found.ask(data, work)
+    if found.failed:
+        raise failed_of(data, found.failed, "and one model learns from all series")
+    return list(told.values())
 
 
 def _moments(problem: Problem, stops: IntArray) -> Gram:

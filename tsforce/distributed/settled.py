@@ -35,6 +35,11 @@ class Settled:
         del k
         return self.template.clone_unfitted().fit(frame, mode=self.mode)
 
+    def of(self, k: int) -> Settled:
+        """Return what partition k has to know."""
+        del k
+        return self
+
     def key(self, k: int) -> str:
         """Return what changes when the forecaster of the same rows does."""
         del k

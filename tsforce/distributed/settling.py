@@ -48,9 +48,11 @@ def settle(model: Forecaster, mode: Any, data: Partitions, found: Survey) -> Set
         if found.failed:
             raise failed_of(data, found.failed, "and one model learns from all series")
         return settle_pooled(template, mode, data, found)
-    if _is_apart(model, asked, told):
+    layout = LagLayout(told.lags, told.channels, told.features)
+    prior = prior_for(model.prior, asked.kind, layout, told.transforms, pooled=False, ridge=asked.ridge)
+    if _is_apart(model, asked, told, prior):
         return Settled(template, mode)
-    return settle_local(template, mode, data, found)
+    return settle_local(template, mode, data, found, prior in ("auto", "pooled"))
 
 
 def _with_freq(model: Forecaster, found: Survey) -> Forecaster:
@@ -69,7 +71,7 @@ def _with_settings(model: NARXForecaster, told: Settings, found: Survey) -> NARX
     return template
 
 
-def _is_apart(model: NARXForecaster, asked: Asked, told: Settings) -> bool:
+def _is_apart(model: NARXForecaster, asked: Asked, told: Settings, prior: str) -> bool:
     """Return whether nothing of a fit looks at other series than its own, each having a model of its own.
 
     Raises
@@ -78,10 +80,6 @@ def _is_apart(model: NARXForecaster, asked: Asked, told: Settings) -> bool:
         If something does that cannot be summed up over partitions.
     """
     seasonal = any(isinstance(t, Difference) and t.lag >= 2 for t in told.transforms)
-    prior = prior_for(
-        model.prior, asked.kind, LagLayout(told.lags, told.channels, told.features), told.transforms,
-        pooled=False, ridge=asked.ridge,
-    )  # fmt: skip
     opened = asked.mode in (("open_loop",) if prior == "zero" else ("open_loop", "auto"))
     squares = asked.kind == LINEAR and told.head is None and opened and asked.options.solver == "auto"
     chosen = asked.ridge is None and isinstance(asked.kind, Family)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -45,21 +44,23 @@ class Survey:
         """The partitions that have not failed so far."""
         return [k for k in self.lengths if k not in self.failed]
 
-    @contextmanager
-    def failing(self, k: int) -> Iterator[None]:
-        """Put what is raised here among what has failed; raise it only if nothing is left.
+    def ask(self, data: Partitions, work: Callable[[Any], Any]) -> dict[int, Any]:
+        """Return what is made of each partition that has not failed so far; one that does now is put among the others.
 
         Raises
         ------
         TsforceError
-            If partition k was the last one.
+            If no partition is left.
         """
-        try:
-            yield
-        except TsforceError as error:
-            self.failed[k] = error
-            if not self.going:
-                raise
+        told = {}
+        for k, found in data.map(work, self.going):
+            if isinstance(found, TsforceError):
+                self.failed[k] = found
+            else:
+                told[k] = found
+        if not told:
+            raise next(iter(self.failed.values()))
+        return told
 
     @cached_property
     def panel(self) -> Panel:
@@ -91,23 +92,19 @@ def survey(model: Forecaster, data: Partitions) -> Survey:
     """
     columns = columns_read(model)
     data.look_at(columns)
-    reader = reader_of([model])
-    found: dict[int, tuple[IntArray, Any]] = {}
-    failed: dict[int, TsforceError] = {}
-    for k in range(len(data)):
-        _read(reader, model, data, k, found, failed)
+    reader, inputs = reader_of([model]), model._inputs()
+    told = dict(data.map(partial(_lengths, reader, inputs), range(len(data))))
+    found = {k: part for k, part in told.items() if not isinstance(part, TsforceError)}
     if not found:
-        raise next(iter(failed.values()))
+        raise next(iter(told.values()))
     longest = max(found, key=lambda k: (int(found[k][0].max()), -k))
     clock = found[longest][1]
-    again = [k for k, (_, own) in found.items() if own.freq != clock.freq] + list(failed)
+    again = [k for k in told if k not in found or found[k][1].freq != clock.freq]
     if again and model_freq(model) == "infer":
         other = reader.clone_unfitted().set_params(freq=clock.freq)
-        for k in sorted(again):
-            found.pop(k, None)
-            failed.pop(k, None)
-            _read(other, model, data, k, found, failed)
-    return Survey({k: found[k][0] for k in sorted(found)}, clock, columns, dict(sorted(failed.items())))
+        told |= data.map(partial(_lengths, other, inputs), again)
+    failed = {k: part for k, part in told.items() if isinstance(part, TsforceError)}
+    return Survey({k: part[0] for k, part in told.items() if k not in failed}, clock, columns, failed)
 
 
 def model_freq(model: Forecaster) -> Any:
@@ -115,12 +112,6 @@ def model_freq(model: Forecaster) -> Any:
     return reader_of([model]).freq
 
 
-def _read(
-    reader: Forecaster, model: Forecaster, data: Partitions, k: int, found: dict[int, Any], failed: dict[int, Any]
-) -> None:
-    try:
-        panel = reader._read(data.frame(k), model._inputs())
-    except TsforceError as error:
-        failed[k] = error
-    else:
-        found[k] = panel.lengths, panel.clock
+def _lengths(reader: Forecaster, inputs: Any, frame: Any) -> tuple[IntArray, Any]:
+    panel = reader._read(frame, inputs)
+    return panel.lengths, panel.clock

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["fits_partitions", "is_partitioned", "predicts_partitions"]
 
+# Packages whose frames are spread over processes or machines.
+_ENGINES = ("dask", "ray")
+
 
 def is_partitioned(data: Any) -> bool:
     """Return whether data is no frame, but in partitions: a folder, a list of frames, a frame of an engine.
@@ -26,6 +29,8 @@ def is_partitioned(data: Any) -> bool:
     (True, False)
     """
     if isinstance(data, (str, os.PathLike)) or getattr(type(data), "is_partitioned", False):
+        return True
+    if type(data).__module__.partition(".")[0] in _ENGINES:
         return True
     return isinstance(data, (list, tuple)) and bool(data) and all(_is_part(part) for part in data)
 
