@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.makers import make_frame
-from tsforce import Baseline, NARXForecaster, backtest, compare
+from tsforce import AutoNARX, Baseline, NARXForecaster, backtest, compare
 from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.plotting import plot_backtest, plot_forecast, plot_history, plot_horizon
 
@@ -62,7 +62,7 @@ def nothing_is_cut_off(figure):
 
 def test_intervals_are_bands_from_bound_to_bound_the_widest_behind(df):
     fan = Baseline("naive", horizon=H, season_length=7).fit(df).predict(level=[50, 80])
-    figure = plot_forecast(df, fan, ids=["s0"])
+    figure = plot_forecast(df, fan, series=["s0"])
     (ax,) = figure.axes
     assert list(drawn(ax)) == ["observed", "cutoff", "naive"]
     assert [band.get_label() for band in ax.collections] == ["naive, 80 %", "naive, 50 %"]
@@ -106,9 +106,9 @@ def test_models_are_told_apart_without_colour(df, forecast, bt):
         assert len(looks) == len(lines)
 
 
-@pytest.mark.parametrize(("n_history", "rows"), [(1, 1), (10, 10), (99, 30), (None, 30)])
-def test_history_is_as_long_as_asked_for(df, forecast, n_history, rows):
-    (ax,) = plot_forecast(df, forecast, ids="s1", n_history=n_history).axes
+@pytest.mark.parametrize(("last", "rows"), [(1, 1), (10, 10), (99, 30), (None, 30)])
+def test_history_is_as_long_as_asked_for(df, forecast, last, rows):
+    (ax,) = plot_forecast(df, forecast, series="s1", last=last).axes
     assert len(drawn(ax)["observed"].get_xdata()) == rows
 
 
@@ -121,14 +121,14 @@ def test_long_histories_are_cut_to_four_horizons_but_at_least_48_rows():
 
 def test_truth_after_the_cutoff_is_drawn_where_it_is_known(df):
     model = Baseline("naive", horizon=H).fit(df)
-    (ax,) = plot_forecast(df, model.predict_at(df, [15]), ids=["s2"]).axes
+    (ax,) = plot_forecast(df, model.predict_at(df, [15]), series=["s2"]).axes
     assert drawn(ax)["observed"].get_xdata().tolist() == list(range(1, 20))
     assert set(drawn(ax)["cutoff"].get_xdata()) == {15}
 
 
 def test_rows_may_come_in_any_order(df, forecast):
-    shuffled = plot_forecast(df.sample(frac=1, random_state=0), forecast.sample(frac=1, random_state=0), ids=["s0"])
-    for name, line in drawn(plot_forecast(df, forecast, ids=["s0"]).axes[0]).items():
+    shuffled = plot_forecast(df.sample(frac=1, random_state=0), forecast.sample(frac=1, random_state=0), series=["s0"])
+    for name, line in drawn(plot_forecast(df, forecast, series=["s0"]).axes[0]).items():
         np.testing.assert_array_equal(line.get_ydata(), drawn(shuffled.axes[0])[name].get_ydata())
 
 
@@ -156,7 +156,7 @@ def test_users_names_of_columns_are_on_the_axes_and_one_series_needs_no_id(df):
 def test_many_long_names_still_fit_into_the_figure(df, forecast):
     for number in range(7):
         forecast = forecast.assign(**{f"a rather long name of model number {number}": forecast["naive"] + number})
-    nothing_is_cut_off(plot_forecast(df, forecast, ids=["s0"]))
+    nothing_is_cut_off(plot_forecast(df, forecast, series=["s0"]))
 
 
 # ---- plot_backtest
@@ -279,12 +279,18 @@ def test_drawing_changes_no_frame(df, forecast, bt):
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda df, fc, bt: plot_forecast(df, fc, ids=["s9"]), "ids: there is no series 's9'; expected one of 's0'"),
-        (lambda df, fc, bt: plot_forecast(df, fc, ids=[]), "ids names 0 series; a figure takes 1 to 4"),
-        (lambda df, fc, bt: plot_forecast(df, fc, ids=["s0", "s1", "s2", "s3", "s4"]), "ids names 5 series"),
-        (lambda df, fc, bt: plot_forecast(df, fc, ids=["s0", "s1"], ax=plt.gca()), "ids names 2 series; ax= takes one"),
+        (
+            lambda df, fc, bt: plot_forecast(df, fc, series=["s9"]),
+            "series: there is no series 's9'; expected one of 's0'",
+        ),
+        (lambda df, fc, bt: plot_forecast(df, fc, series=[]), "series names 0 series; a figure takes 1 to 4"),
+        (lambda df, fc, bt: plot_forecast(df, fc, series=["s0", "s1", "s2", "s3", "s4"]), "series names 5 series"),
+        (
+            lambda df, fc, bt: plot_forecast(df, fc, series=["s0", "s1"], ax=plt.gca()),
+            "series names 2 series; ax= takes one",
+        ),
         (lambda df, fc, bt: plot_forecast(df[df["unique_id"] != "s0"], fc), "history: there is no series 's0'"),
-        (lambda df, fc, bt: plot_forecast(df, fc, n_history=0), "n_history=0: expected None or a whole number"),
+        (lambda df, fc, bt: plot_forecast(df, fc, last=0), "last=0: expected None or a whole number"),
         (lambda df, fc, bt: plot_forecast(df, fc.iloc[:, :3]), "no column of forecasts beside 'unique_id', 'ds'"),
         (
             lambda df, fc, bt: plot_forecast(df.set_index("ds"), fc),
@@ -319,7 +325,82 @@ def test_nothing_warns_about_columns_of_unusual_kinds(df, forecast):
         warnings.simplefilter("error")
         numbered = {"unique_id": df["unique_id"].str[1:].astype(int)}
         ahead = {"unique_id": forecast["unique_id"].str[1:].astype(int)}
-        figure = plot_forecast(df.assign(**numbered), forecast.assign(**ahead), ids=2)
+        figure = plot_forecast(df.assign(**numbered), forecast.assign(**ahead), series=2)
         assert figure.axes[0].get_title(loc="left") == "2"
         as_category = plot_forecast(df.astype({"unique_id": "category"}), forecast.astype({"unique_id": "category"}))
         assert len(as_category.axes) == 4
+
+
+# ---- the same arguments everywhere
+
+
+def titles(figure):
+    return [ax.get_title(loc="left") for ax in figure.axes]
+
+
+def test_windows_of_a_backtest_are_those_of_the_worst_series_by_default(bt):
+    each = bt.scores(by="unique_id")
+    own = each[each["model"] == bt.ranking()["model"].iloc[0]]
+    worst = own.sort_values("mase", ascending=False)["unique_id"].tolist()
+    assert titles(bt.plot("windows")) == worst[:1]
+    assert titles(bt.plot("windows", n_series=3)) == worst[:3]
+    assert titles(bt.plot("windows", series=["s3", "s0"])) == ["s3", "s0"]
+
+
+@pytest.mark.parametrize("last", [1, 6])
+def test_so_many_of_the_last_steps_are_drawn(bt, df, forecast, last):
+    (ax,) = bt.plot("windows", series="s1", last=last).axes
+    assert len(drawn(ax)["observed"].get_xdata()) == min(last, 3 * H)
+    model = Baseline("naive", horizon=H, season_length=7).fit(df)
+    (ax,) = model.plot(series="s1", last=last).axes
+    assert len(drawn(ax)["observed"].get_xdata()) == last
+
+
+def test_a_forecaster_draws_its_rows_and_forecasts(df):
+    model = NARXForecaster(H, 7, scope="local", mode="open_loop").fit(df)
+    figure = model.plot(level=80, n_series=2)
+    assert titles(figure) == ["s0", "s1"]
+    ahead = model.predict()
+    line = drawn(figure.axes[1])["NARXForecaster"]
+    np.testing.assert_array_equal(line.get_ydata(), ahead[ahead["unique_id"] == "s1"]["NARXForecaster"])
+    # Rows that no forecast reads are there, too.
+    assert len(drawn(figure.axes[0])["observed"].get_xdata()) == 40
+    assert len(figure.axes[0].collections) == 1
+
+
+@pytest.mark.slow
+def test_an_automatic_choice_draws_the_series_that_it_does_worst_on(df):
+    model = AutoNARX(H, season_length=7, budget="fast").fit(df)
+    errors = {}
+    for name in df["unique_id"].unique():
+        heard = model.explain(name).frame
+        errors[name] = (heard["error"] * heard["weight"]).sum() / heard["weight"][heard["error"].notna()].sum()
+    worst = sorted(errors, key=lambda name: -errors[name])
+    assert titles(model.plot(n_series=2)) == worst[:2]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n_series": 0}, "n_series=0: expected None or a whole number"),
+        ({"n_series": 5}, "n_series asks for 5 series; a figure takes 1 to 4"),
+        ({"series": "s0", "n_series": 2}, "leave one out"),
+        ({"last": 0}, "last=0: expected None"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_by_every_picture_of_series(df, forecast, bt, given, message):
+    for draw in (
+        lambda: plot_forecast(df, forecast, **given),
+        lambda: plot_backtest(bt.frame, **given),
+        lambda: bt.plot("windows", **given),
+        lambda: Baseline("naive", horizon=H).fit(df).plot(**given),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            draw()
+
+
+@pytest.mark.parametrize("given", [{"n_series": 2}, {"last": 3}])
+def test_pictures_of_pooled_errors_take_no_series(bt, given):
+    (name,) = given
+    with pytest.raises(ArgumentError, match=f"plot\\(kind='windows', {name}="):
+        bt.plot(**given)

@@ -55,7 +55,7 @@ def test_places_among_the_paths_are_a_histogram_for_each_model(result):
 
 def test_paths_are_drawn_over_the_fan_that_all_of_them_fill(df):
     paths = Baseline("naive", horizon=H, season_length=7).fit(df).sample_paths(40)
-    (ax,) = plot_paths(df, paths, unique_id="s1", n_shown=5).axes
+    (ax,) = plot_paths(df, paths, series="s1", n_shown=5).axes
     own = paths[paths["unique_id"] == "s1"]
     lines = [line.get_ydata() for line in ax.get_lines() if len(line.get_ydata()) == H]
     np.testing.assert_array_equal(np.ravel(lines), own["naive"].to_numpy()[: 5 * H])
@@ -63,8 +63,12 @@ def test_paths_are_drawn_over_the_fan_that_all_of_them_fill(df):
     want = path_quantiles(own, [0.025, 0.975])
     assert widest.min() == pytest.approx(want["naive-q2.5"].min())
     assert widest.max() == pytest.approx(want["naive-q97.5"].max())
+    below = plot_paths(df, paths, n_series=2, last=3)
+    assert [ax.get_title(loc="left") for ax in below.axes] == paths["unique_id"].unique()[:2].tolist()
+    observed = [line for line in below.axes[1].get_lines() if line.get_label() == "observed"]
+    assert len(observed[0].get_xdata()) == 3
     with pytest.raises(ArgumentError, match="no series 'x'"):
-        plot_paths(df, paths, unique_id="x")
+        plot_paths(df, paths, series="x")
     with pytest.raises(ArgumentError, match="expected one column of draws"):
         plot_paths(df, paths.assign(other=0.0))
 

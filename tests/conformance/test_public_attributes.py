@@ -30,6 +30,7 @@ FORECASTER = SKLEARN | {
     "is_baseline",
     "is_fitted",
     "name",
+    "plot",
     "predict",
     "predict_at",
     "predict_forced",

@@ -43,6 +43,14 @@ class CanBeLookedAt:
         head, said = self._said()
         return card(head, table(self.scores().to_dict("records"), _SHOWN), paragraphs(said))
 
+    def _worst_first(self: Any) -> list[Any]:
+        """Return the ids of the series in order of the errors of the best model, the largest first."""
+        metric = "mase" if self.scores()["mase"].notna().any() else "mae"
+        each = self.scores(by="unique_id")
+        each = each[each["model"] == self.ranking(metric)["model"].iloc[0]]
+        ordered = each.sort_values(metric, ascending=False, kind="stable", na_position="last")
+        return list(ordered[self._panel.columns.id])
+
     def _seen(self: Any, metric: str, first: str, target: Any, most: int, room: int) -> SeenSeries:
         """Return the series as a page shows them, by the error of the model `first`; see ``see_series``."""
         channel = self._panel.columns.targets.index(target)
@@ -86,7 +94,16 @@ class CanBeLookedAt:
         written: Path = from_above("report_backtest")(self, path, title=title, target=chosen)
         return written
 
-    def plot(self: Any, kind: str = "horizon", *, series: Any = None, baselines: bool = False, ax: Any = None) -> Any:
+    def plot(
+        self: Any,
+        kind: str = "horizon",
+        *,
+        series: Any = None,
+        n_series: int | None = None,
+        last: int | None = None,
+        baselines: bool = False,
+        ax: Any = None,
+    ) -> Any:
         """Return a figure of the errors at each step, or of the forecasts themselves (extra ``plot``).
 
         Parameters
@@ -94,10 +111,14 @@ class CanBeLookedAt:
         kind : "horizon", "windows", "exposure", "coverage" or "pit"
             "horizon": ``exposure()``, closed-loop and one-step errors at each step after the cutoff, repeating the last
             value beside them; MASE at each step where there is nothing but reference methods. "windows": truth and
-            forecasts of each window of one series. "exposure": the first, and ``forcing_response()`` beside it.
+            forecasts of each window of some series. "exposure": the first, and ``forcing_response()`` beside it.
             "coverage": share of truths within the bounds at each step. "pit": ``pit()``.
-        series : optional
-            For "windows": the series' id; by default the first.
+        series : id or list of them, optional
+            For "windows": which series, at most 4; by default those that the best model has the largest errors on.
+        n_series : int, optional
+            For "windows": how many of those; 1 by default.
+        last : int, optional
+            For "windows": time steps to show of each series, the last ones; all by default.
         baselines : bool
             Not for "windows": whether to include reference methods; their one-step errors cost a forecast per row.
         ax : matplotlib Axes, optional
@@ -112,18 +133,28 @@ class CanBeLookedAt:
 
         if check_choice("kind", kind, ("horizon", "windows", "exposure", "coverage", "pit")) == "windows":
             columns = self._panel.columns
+            frame = as_pandas_long(self.frame, columns.id, columns.time, columns.targets[0])[0]
+            if series is None:
+                worst = self._worst_first()[: n_series if isinstance(n_series, int) else 1]
+                place = {name: nth for nth, name in enumerate(worst)}
+                frame = frame[frame[columns.id].isin(worst)]
+                frame = frame.sort_values(columns.id, key=lambda ids: ids.astype(object).map(place), kind="stable")
             return plot_backtest(
-                as_pandas_long(self.frame, columns.id, columns.time, columns.targets[0])[0],
+                frame,
                 series=series,
+                n_series=n_series,
+                last=last,
                 ax=ax,
                 id_col=columns.id,
                 time_col=columns.time,
                 target_col=columns.targets[0],
             )
-        if series is not None:
+        for name, value in (("series", series), ("n_series", n_series), ("last", last)):
+            if value is None:
+                continue
             raise ArgumentError(
-                f"series={series!r}: errors at each step are pooled over all series; for one series' forecasts say "
-                f"plot(kind='windows', series=...)."
+                f"{name}={value!r}: errors at each step are pooled over all series; for one series' forecasts say "
+                f"plot(kind='windows', {name}=...)."
             )
         if kind in ("coverage", "pit"):
             return plot_coverage(self.by_horizon(), ax=ax) if kind == "coverage" else plot_pit(self.pit(), ax=ax)

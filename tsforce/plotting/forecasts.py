@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.plotting.canvas import MARKERS, STYLES, check_frame, draw_legend, draw_line, new_axes
+from tsforce.plotting.chosen import (
+    MOST_PANELS,
+    check_last,
+    check_series,
+    rows_of,
+    series_panels,
+    series_to_draw,
+)
 
 __all__ = [
     "plot_backtest",
@@ -19,8 +26,6 @@ __all__ = [
     "plot_modes",
 ]
 
-# More panels than this on one page are too flat to read.
-_PANELS = 4
 _BOUND = re.compile(r"(.+)-(lo|hi)-([0-9.]+)")
 _METRICS = {"smape": "sMAPE (%)", "mase": "MASE", "mae": "MAE (original units)", "rmse": "RMSE (original units)"}
 
@@ -55,16 +60,6 @@ def _draw_bounds(ax: Any, ahead: Any, time_col: str, model: Any, number: int) ->
         ax.fill_between(ahead[time_col], low, high, color=f"C{number % 10}", alpha=shade, linewidth=0, label=label)
 
 
-def rows_of(frame: Any, id_col: str, name: Any) -> Any:
-    """Return the rows of one series; a frame without the id column is one series."""
-    return frame if id_col not in frame.columns else frame[frame[id_col] == name]
-
-
-def check_series(argument: str, name: Any, known: list[Any]) -> None:
-    if name not in known:
-        raise ArgumentError(f"{argument}: there is no series {name!r}; expected one of {abbreviate(known)}.")
-
-
 def label_time(ax: Any, stamps: Any, time_col: str) -> None:
     """Label the time axis: dates as short as they can be, steps as whole numbers."""
     if stamps.dtype.kind != "M":
@@ -84,8 +79,9 @@ def plot_forecast(
     history: Any,
     forecast: Any,
     *,
-    ids: Any = None,
-    n_history: int | None = None,
+    series: Any = None,
+    n_series: int | None = None,
+    last: int | None = None,
     ax: Any = None,
     id_col: str = "unique_id",
     time_col: str = "ds",
@@ -101,10 +97,12 @@ def plot_forecast(
     forecast : DataFrame
         As ``predict`` returns it: the id and time columns, ``horizon``, one column per model; the bounds of intervals
         are drawn as bands.
-    ids : list, optional
-        Which series, at most 4, one panel each; by default the first ones of `forecast`.
-    n_history : int, optional
-        Rows to show up to the cutoff; by default 4 times the horizon, at least 48.
+    series : id or list of them, optional
+        Which, at most 4, one panel each; by default the first ones of `forecast`.
+    n_series : int, optional
+        How many of the first ones; by default up to 4.
+    last : int, optional
+        Rows to show up to the cutoff, the last ones; by default 4 times the horizon, at least 48.
     ax : matplotlib Axes, optional
         Takes one series.
     id_col, time_col, target_col : str
@@ -120,27 +118,14 @@ def plot_forecast(
     check_frame("history", history, time_col, target_col)
     check_frame("forecast", forecast, id_col, time_col)
     known = list(forecast[id_col].unique())
-    most = _PANELS if ax is None else 1
-    if ids is None:
-        chosen = known[:most]
-    else:
-        chosen = list(ids) if isinstance(ids, Iterable) and not isinstance(ids, str) else [ids]
-    if not 1 <= len(chosen) <= most:
-        room = f"a figure takes 1 to {_PANELS}" if ax is None else "ax= takes one"
-        raise ArgumentError(f"ids names {len(chosen)} series; {room}. Draw the others in figures of their own.")
-    for name in chosen:
-        check_series("ids", name, known)
-        if id_col in history.columns:
-            check_series("history", name, list(history[id_col].unique()))
-    if n_history is not None and (isinstance(n_history, bool) or not isinstance(n_history, int) or n_history < 1):
-        raise ArgumentError(f"n_history={n_history!r}: expected None or a whole number of at least 1.")
+    chosen = series_to_draw(series, n_series, known, ax, MOST_PANELS)
+    if id_col in history.columns:
+        there = list(history[id_col].unique())
+        for name in chosen:
+            check_series("history", name, there)
+    check_last(last)
     models = _models(forecast, id_col, time_col, target_col)
-    own = ax is None
-    if own:
-        grid = new_axes(None, nrows=len(chosen), squeeze=False, figsize=(8, 1.9 + 2.2 * len(chosen)))
-        panels = list(grid[:, 0])
-    else:
-        panels = [ax]
+    panels = series_panels(chosen, ax)
     for panel, name in zip(panels, chosen, strict=True):
         ahead = rows_of(forecast, id_col, name).sort_values(time_col)
         if "cutoff" in ahead.columns and ahead["cutoff"].nunique() > 1:
@@ -151,7 +136,7 @@ def plot_forecast(
         rows = rows_of(history, id_col, name).sort_values(time_col)
         rows = rows[rows[time_col] <= ahead[time_col].iloc[-1]]
         n_past = int((rows[time_col] < ahead[time_col].iloc[0]).sum())
-        rows = rows.iloc[max(0, n_past - (n_history or max(48, 4 * len(ahead)))) :]
+        rows = rows.iloc[max(0, n_past - (last or max(48, 4 * len(ahead)))) :]
         panel.plot(rows[time_col], rows[target_col], color="black", linewidth=1, label="observed")
         past = rows[rows[time_col] < ahead[time_col].iloc[0]]
         if len(past):
@@ -164,7 +149,7 @@ def plot_forecast(
         label_time(panel, ahead[time_col], time_col)
     for panel in panels[:-1]:
         panel.set_xlabel("")
-    draw_legend(panels[0], own)
+    draw_legend(panels[0], ax is None)
     return panels[0].figure
 
 
@@ -172,20 +157,27 @@ def plot_backtest(
     frame: Any,
     *,
     series: Any = None,
+    n_series: int | None = None,
+    last: int | None = None,
     ax: Any = None,
     id_col: str = "unique_id",
     time_col: str = "ds",
     target_col: str = "y",
 ) -> Any:
-    """Return a figure of one series: the truth, and each model's forecasts of each window.
+    """Return a figure of series: the truth, and each model's forecasts of each window.
 
     Parameters
     ----------
     frame : DataFrame
         The id and time columns, ``cutoff``, the target, one column per model, as in ``BacktestResult.frame``.
-    series : optional
-        Its id; by default the first.
+    series : id or list of them, optional
+        Which, at most 4, one panel each; by default the first.
+    n_series : int, optional
+        How many of the first ones; 1 by default.
+    last : int, optional
+        Time steps to show of each, the last ones; all by default.
     ax : matplotlib Axes, optional
+        Takes one series.
     id_col, time_col, target_col : str
         Names of the columns.
 
@@ -198,12 +190,26 @@ def plot_backtest(
     """
     check_frame("frame", frame, id_col, time_col, "cutoff", target_col)
     known = list(frame[id_col].unique())
-    name = known[0] if series is None else series
-    check_series("series", name, known)
+    chosen = series_to_draw(series, n_series, known, ax, 1)
+    check_last(last)
     models = _models(frame, id_col, time_col, target_col)
-    own = ax is None
-    ax = new_axes(ax, figsize=(9, 4.5))
-    rows = rows_of(frame, id_col, name).sort_values(["cutoff", time_col])
+    panels = series_panels(chosen, ax)
+    for panel, name in zip(panels, chosen, strict=True):
+        rows = rows_of(frame, id_col, name).sort_values(["cutoff", time_col])
+        if last is not None:
+            rows = rows[rows[time_col].isin(rows[time_col].drop_duplicates().nlargest(last))]
+        _draw_windows(panel, rows, models, time_col, target_col)
+        panel.set_title(str(name), loc="left", fontsize="medium")
+        panel.set_ylabel(f"{target_col} (original units)")
+        label_time(panel, rows[time_col], time_col)
+    for panel in panels[:-1]:
+        panel.set_xlabel("")
+    draw_legend(panels[0], ax is None)
+    return panels[0].figure
+
+
+def _draw_windows(ax: Any, rows: Any, models: list[str], time_col: str, target_col: str) -> None:
+    """Draw the truth of one series, and the forecasts of its windows."""
     # Where no window covers a stamp the truth is not in the frame: no line is drawn across.
     window = rows.groupby("cutoff")[time_col].max().reset_index()
     apart = window["cutoff"] > window[time_col].cummax().shift().fillna(window["cutoff"].iloc[0])
@@ -216,11 +222,6 @@ def plot_backtest(
         ax.axvline(cutoff, color="0.8", linewidth=1, **({} if number else {"label": "cutoffs"}))
         for which, model in enumerate(models, start=1):
             draw_line(ax, part[time_col], part[model], which, **({} if number else {"label": model}))
-    ax.set_title(str(name), loc="left", fontsize="medium")
-    ax.set_ylabel(f"{target_col} (original units)")
-    label_time(ax, rows[time_col], time_col)
-    draw_legend(ax, own)
-    return ax.figure
 
 
 def plot_choice(frame: Any, *, reference: str = "seasonal_naive", ax: Any = None) -> Any:

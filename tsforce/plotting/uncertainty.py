@@ -7,7 +7,8 @@ from typing import Any
 
 from tsforce.errors import ArgumentError, abbreviate
 from tsforce.plotting.canvas import check_frame, draw_legend, draw_line, new_axes
-from tsforce.plotting.forecasts import check_series, label_time, rows_of
+from tsforce.plotting.chosen import check_last, rows_of, series_panels, series_to_draw
+from tsforce.plotting.forecasts import label_time
 
 __all__ = ["plot_coverage", "plot_paths", "plot_pit"]
 
@@ -91,15 +92,16 @@ def plot_paths(
     history: Any,
     paths: Any,
     *,
-    unique_id: Any = None,
+    series: Any = None,
+    n_series: int | None = None,
+    last: int | None = None,
     n_shown: int = 30,
-    n_history: int | None = None,
     ax: Any = None,
     id_col: str = "unique_id",
     time_col: str = "ds",
     target_col: str = "y",
 ) -> Any:
-    """Return a figure of one series: what was observed, some sample paths, and the fan that all of them fill.
+    """Return a figure of series: what was observed, some sample paths, and the fan that all of them fill.
 
     Parameters
     ----------
@@ -107,13 +109,16 @@ def plot_paths(
         Long frame; without the id column it is one series. Rows after the cutoff are drawn too: the truth.
     paths : DataFrame
         As from ``sample_paths``, of one target and without scenarios.
-    unique_id : optional
-        Which series; by default the first of `paths`.
+    series : id or list of them, optional
+        Which, at most 4, one panel each; by default the first of `paths`.
+    n_series : int, optional
+        How many of the first ones; 1 by default.
+    last : int, optional
+        Rows to show up to the cutoff, the last ones; by default 4 times the horizon, at least 48.
     n_shown : int
         Paths that are drawn as lines: the first ones.
-    n_history : int, optional
-        Rows to show up to the cutoff; by default 4 times the horizon, at least 48.
     ax : matplotlib Axes, optional
+        Takes one series.
     id_col, time_col, target_col : str
         Names of the columns in both frames.
 
@@ -128,19 +133,31 @@ def plot_paths(
     if len(models) != 1:
         raise ArgumentError(f"paths: expected one column of draws; there are {abbreviate(models)}. Keep one of them.")
     known = list(paths[id_col].unique())
-    name = known[0] if unique_id is None else unique_id
-    check_series("unique_id", name, known)
-    own = paths[paths[id_col] == name]
+    chosen = series_to_draw(series, n_series, known, ax, 1)
+    check_last(last)
+    panels = series_panels(chosen, ax)
+    for panel, name in zip(panels, chosen, strict=True):
+        rows, own = rows_of(history, id_col, name).sort_values(time_col), paths[paths[id_col] == name]
+        _draw_paths(panel, rows, own, models[0], n_shown, last, time_col, target_col)
+        panel.set_title(str(name), loc="left", fontsize="medium")
+        panel.set_ylabel(f"{target_col} (original units)")
+    for panel in panels[:-1]:
+        panel.set_xlabel("")
+    draw_legend(panels[0], ax is None)
+    return panels[0].figure
+
+
+def _draw_paths(
+    ax: Any, rows: Any, own: Any, model: str, n_shown: int, last: int | None, time_col: str, target_col: str
+) -> None:
+    """Draw the rows and the paths of one series."""
     ahead = own[own["path"] == own["path"].iloc[0]][time_col]
     horizon = len(ahead)
-    draws = own[models[0]].to_numpy().reshape(-1, horizon)
-    rows = rows_of(history, id_col, name).sort_values(time_col)
+    draws = own[model].to_numpy().reshape(-1, horizon)
     rows = rows[rows[time_col] <= ahead.iloc[-1]]
     before = int((rows[time_col] < ahead.iloc[0]).sum())
-    rows = rows.iloc[max(0, before - (n_history or max(48, 4 * horizon))) :]
-    given = ax
-    ax = new_axes(ax, figsize=(9, 4.5))
-    by_step = own.groupby("horizon")[models[0]]
+    rows = rows.iloc[max(0, before - (last or max(48, 4 * horizon))) :]
+    by_step = own.groupby("horizon")[model]
     for level in (95, 80, 50):
         low, high = (by_step.quantile(0.5 + side * level / 200) for side in (-1, 1))
         ax.fill_between(ahead, low, high, color="C1", alpha=0.2, linewidth=0, label=f"{level} % of the paths")
@@ -151,13 +168,9 @@ def plot_paths(
             color="C1",
             linewidth=0.6,
             alpha=0.6,
-            **({} if number else {"label": f"{models[0]}, {len(draws[:n_shown])} paths"}),
+            **({} if number else {"label": f"{model}, {len(draws[:n_shown])} paths"}),
         )
     ax.plot(rows[time_col], rows[target_col], color="black", linewidth=1, label="observed")
     if before:
         ax.axvline(rows[rows[time_col] < ahead.iloc[0]][time_col].iloc[-1], color="0.6", linewidth=1, label="cutoff")
-    ax.set_title(str(name), loc="left", fontsize="medium")
-    ax.set_ylabel(f"{target_col} (original units)")
     label_time(ax, ahead, time_col)
-    draw_legend(ax, given is None)
-    return ax.figure

@@ -365,6 +365,15 @@ class AutoNARX(MovesWeights):
         shares = np.where(place >= 0, self._shares_[:, np.maximum(place, 0)], 0.0)
         return reasons_for(self._trials_, self._windows_, shares, ids)
 
+    def _worst_first(self) -> list[Any]:
+        """Return the ids of the series, those with the largest errors on trial first."""
+        ids: list[Any] = self._rows_.id_list
+        reasons = self._reasons(ids)
+        if reasons is None:
+            return ids
+        order = np.argsort(-np.nan_to_num(reasons.weighed, nan=-np.inf), kind="stable")
+        return [ids[k] for k in order.tolist()]
+
     def _shown_below(self) -> tuple[str, ...]:
         first = self.leaderboard_.head(_SHOWN_FIRST).to_dict("records")
         return (paragraphs(["the first of leaderboard_"]), table(first, _SHOWN))
