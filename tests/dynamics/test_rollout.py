@@ -243,3 +243,47 @@ def test_many_windows_of_a_linear_map_are_rolled_out_as_few_are(problem):
     torch.testing.assert_close(
         rollout(model, many, H, ClosedLoop())[0], few.repeat(1, 40, 1, 1), rtol=1e-12, atol=1e-14
     )
+
+
+@pytest.mark.parametrize("forcing", [ClosedLoop(), OpenLoop(), Share([0.0, 1.0, 0.5, 1.0, 0.0])])
+def test_roll_outs_go_on_from_those_that_are_picked(problem, forcing):
+    model, past, future = problem
+    # Windows 3, 0, 3 go on after the second step, then the last two of these.
+    turns = {1: torch.tensor([3, 0, 3]), 3: torch.tensor([1, 2])}
+
+    def pick(h, output):
+        values = output[..., 0]
+        if h not in turns:
+            return values
+        places = torch.arange(len(turns[h]), dtype=values.dtype)[:, None]
+        return values[:, turns[h]] + places, turns[h]
+
+    found, share = rollout(model, past, H, forcing, future=future, pick=pick)
+    shocks = torch.zeros(G, 2, H, 1, dtype=past.dtype)
+    shocks[:, 0, 1], shocks[:, 1, 1], shocks[:, 1, 3] = 1.0, 2.0, 1.0
+    chosen = torch.tensor([0, 3])
+    want, fed = rollout(model, past[:, chosen], H, forcing, future=future[:, chosen], shocks=shocks)
+    # What is picked is fed back; outputs are what they were.
+    torch.testing.assert_close(found, want)
+    assert (share is None) == (fed is None)
+    if fed is not None:
+        torch.testing.assert_close(share, fed)
+
+
+class Summing(Scaled):
+    """One whose state is a sum for each roll-out."""
+
+    def init_state(self, past):
+        return (past[:, :, -1],)
+
+    def step(self, x, state):
+        total = state[0] + x
+        return total[..., None], (total,)
+
+
+def test_a_state_goes_on_with_the_roll_outs_that_are_picked():
+    model = Summing(LagLayout((1,)))
+    past = torch.tensor([[[[1.0]], [[10.0]]]])
+    want, _ = rollout(model, past, 3, ClosedLoop())
+    swapped, _ = rollout(model, past, 3, ClosedLoop(), pick=lambda h, out: (out[..., 0].flip(1), torch.tensor([1, 0])))
+    torch.testing.assert_close(swapped, want.flip(1))

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.tree import DecisionTreeRegressor
 
@@ -14,7 +15,7 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError, DivergenceWarning
 from tsforce.forecasting import sample_paths
 from tsforce.forecasting.error_paths import ErrorPaths
-from tsforce.forecasting.path_residuals import Residuals
+from tsforce.forecasting.path_residuals import Residuals, one_step_residuals
 from tsforce.lag_transforms import RollingMean
 from tsforce.models import GRU, MLP
 from tsforce.paths import path_quantiles, path_values
@@ -148,6 +149,40 @@ def twin(df, name, other):
     return df[df["unique_id"] == name].assign(unique_id=other)
 
 
+@pytest.mark.parametrize("kind", ["gru", "mlp"])
+def test_paths_that_part_at_the_first_step_are_those_rolled_out_one_by_one(kind, monkeypatch):
+    model = KINDS[kind].clone_unfitted().fit(make_frame())
+    together = model.sample_paths(9)
+    monkeypatch.setattr(sample_paths, "_PATHS", 1)
+    pd.testing.assert_frame_equal(model.sample_paths(9), together, rtol=1e-6)
+
+
+def test_errors_of_a_model_with_a_state_are_those_of_single_steps_fed_the_truth():
+    # 45 rows, 3 lags and a context of 9: cutoffs 2, 2 + H, ...; the last stretch ends at the series' end.
+    df = make_frame((45, 44))
+    settings = {"scope": "global", "model": GRU(3), "mode": "closed_loop", "context_length": 9, "window_scaling": None}
+    model = build(**settings).fit(df)
+    found = one_step_residuals(model._rolling_, model._residual_rows_, H, None)
+    step = model.model_
+    first = 0
+    for name in ("s0", "s1"):
+        y = torch.tensor(df.loc[df["unique_id"] == name, "y"].to_numpy(), dtype=step.skip.dtype)
+        errors = []
+        for row in range(3, len(y)):
+            cutoff = 2 + (row - 3) // H * H
+            seen = y[max(0, cutoff - 8) : cutoff + 1]
+            fed = torch.cat([seen.mean().expand(9 - len(seen)), seen, y[cutoff + 1 : row]]).view(1, 1, -1, 1)
+            state = step.init_state(fed)
+            for now in range(3, fed.shape[2] + 1):
+                output, state = step.step(fed[:, :, now - 3 : now, 0], state)
+            errors.append(float(y[row] - output.item()))
+        errors = np.array(errors)
+        own = found.values[first : first + len(errors), 0]
+        np.testing.assert_allclose(own, errors - errors.mean(), atol=2e-5)
+        first += len(errors)
+    assert first == len(found.values)
+
+
 def test_paths_past_a_chunk_are_those_of_one(monkeypatch):
     model = build().fit(make_frame())
     want = model.sample_paths(50)
@@ -166,10 +201,14 @@ def test_paths_past_a_chunk_are_those_of_one(monkeypatch):
         {"lags": 2, "scope": "global", "window_scaling": "last", "target_transforms": [Log(), Difference(7)]},
         {"lags": 2, "calendar": ["dayofweek"], "exog_lags": None},
         {"lag_transforms": {1: [RollingMean(3)]}},
+        {"target_col": ["y", "z"], "lags": [1, 3]},
     ],
 )
 def test_shocks_of_a_linear_map_alone_and_the_forecast_add_up_to_the_whole_roll_out(settings, monkeypatch):
-    model = build(**settings).fit(make_frame((60, 50), freq="D"))
+    df = make_frame((60, 50), freq="D")
+    if "target_col" in settings:
+        df["z"] = df["y"].shift(1, fill_value=0.0).rolling(2, min_periods=1).mean()
+    model = build(**settings).fit(df)
     fast = model.sample_paths(70)
     monkeypatch.setattr(Linear, "response", lambda self, horizon: None)
     pd.testing.assert_frame_equal(model.sample_paths(70), fast, rtol=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ def rollout(
         Added to the output of each step, before the guard and before it is fed back; model units.
     pick : Pick, optional
         Says what stands for the output of each step, before the guard and before it is fed back, from the parameters
-        of a model's head: a draw, say. By default the first of them, the point.
+        of a model's head: a draw, say. By default the first of them, the point. It may also say which roll-outs go on,
+        and how often: so paths share what they have in common.
     laws : bool
         Whether to return all parameters of the head, as the model says them.
 
@@ -66,7 +68,7 @@ def rollout(
     -------
     yhat : (G, B, H, C)
         Outputs, shocks included, *before* any of them was replaced by an observed value, model units. With `laws`
-        (G, B, H, C, P).
+        (G, B, H, C, P). Of `pick` that says which roll-outs go on, those that are left at the end.
     fed_share : (G, B, H, C) or None
         Share of truth that was fed back at each step; None means none, a closed loop.
 
@@ -122,21 +124,34 @@ def rollout(
     outputs = []
     # One call rather than one per step.
     now = [None] * horizon if known is None else known[:, :, warm:].unbind(dim=2)
+    origin: Tensor | None = None
+
+    def of_each(part: Any) -> Any:
+        """Return what windows have in advance, for each roll-out."""
+        return part if origin is None or part is None else part[:, origin]
+
     for h in range(horizon):
         if with_gradient and forcing.cuts_every and h and h % forcing.cuts_every == 0:
             # Every later read of what was written before, through whichever lag, is without gradient: to detach one
             # written value would leak through the others.
-            fed, state = fed.detach().clone(), _detached(state)
+            fed, state = fed.detach().clone(), _with_each_part(state, Tensor.detach)
         on_lags = forcing.lag_noise(past, len(model.layout.lags), h, moment)
-        x = lag_vector(model.layout, fed, length + h, now[h], on_lags)
+        x = lag_vector(model.layout, fed, length + h, of_each(now[h]), of_each(on_lags))
         output, state = model.step(x.clone() if with_gradient else x, state)
         yhat = output[..., 0]
         if pick is not None:
-            yhat = pick(h, output)
+            picked = pick(h, output)
+            if isinstance(picked, Tensor):
+                yhat = picked
+            else:
+                yhat, parents = picked
+                output, x, fed, *outputs = (part[:, parents] for part in (output, x, fed, *outputs))
+                state = _with_each_part(state, lambda part: part[:, parents])  # noqa: B023
+                origin = parents if origin is None else origin[parents]
         if shocks is not None:
             yhat = yhat + shocks[:, :, h]
         if bounds is not None:
-            yhat = torch.clamp(yhat, low[h], high[h])
+            yhat = torch.clamp(yhat, of_each(low[h]), of_each(high[h]))
             lost = yhat.isnan()
             if bool(lost.any()):
                 overflown = lost & x.isfinite().all(dim=2, keepdim=True)
@@ -150,14 +165,14 @@ def rollout(
             fed[:, :, length + h] = own
         else:
             assert future is not None
-            a = share[:, :, h]
-            truth = torch.where(a > 0, future[:, :, h], 0.0)
+            a = of_each(share[:, :, h])
+            truth = torch.where(a > 0, of_each(future[:, :, h]), 0.0)
             fed[:, :, length + h] = blend(a, truth, own)
-    return torch.stack(outputs, dim=2), share
+    return torch.stack(outputs, dim=2), of_each(share)
 
 
-def _detached(state: Any) -> Any:
-    """Return a state without gradient."""
+def _with_each_part(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a state, each tensor of which was changed."""
     if isinstance(state, tuple):
-        return tuple(_detached(part) for part in state)
-    return state.detach() if isinstance(state, Tensor) else state
+        return tuple(_with_each_part(part, change) for part in state)
+    return change(state) if isinstance(state, Tensor) else state

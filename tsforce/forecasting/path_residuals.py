@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
-from tsforce.dynamics.forcing import ClosedLoop
+from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.lags import known_inputs, lag_vector
+from tsforce.dynamics.models.base import WarmsUp
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.rollout import rollout
 from tsforce.forecasting.rolling import Rolling
@@ -47,7 +48,7 @@ class Residuals:
         return (0, len(self.values)) if position < 0 else (int(self.first[position]), int(self.count[position]))
 
 
-def one_step_residuals(rolling: Rolling, panel: Panel, ridge: FloatArray | None) -> Residuals:
+def one_step_residuals(rolling: Rolling, panel: Panel, horizon: int, ridge: FloatArray | None) -> Residuals:
     """Return the one-step errors of the last training rows.
 
     Parameters
@@ -55,6 +56,8 @@ def one_step_residuals(rolling: Rolling, panel: Panel, ridge: FloatArray | None)
     rolling : Rolling
     panel : Panel
         The last training rows of all fitted series, in the order of the fit, with what the first of them reads.
+    horizon : int
+        H, the steps for which a model with a state is rolled out from each context.
     ridge : (S,) float64, optional
         Penalty of each series' linear map. Its errors are then widened by ``sqrt(n / (n - p))``, p being the effective
         number of its parameters, ``tr((X'X + ridge)^-1 X'X)`` and the intercept: rows that were learnt from have
@@ -64,32 +67,40 @@ def one_step_residuals(rolling: Rolling, panel: Panel, ridge: FloatArray | None)
     Notes
     -----
     Each row is forecast from the row before it, from a context as a forecast sees it, and window by window in the units
-    of that context. Rows on which a target was not observed, or whose context has no unit, have no error.
+    of that context. Where a state takes the context in, that costs as much as so many steps: there a cutoff serves the
+    H rows after it, fed observed targets, which are in its units as the errors of a path's steps are. Rows on which a
+    target was not observed, or whose context has no unit, have no error.
     """
+    steps = horizon if isinstance(rolling.model, WarmsUp) else 1
     least = rolling.chain.rows_lost + rolling.model.layout.reach
     counts = np.maximum(panel.lengths - least, 0)
-    series = np.repeat(np.arange(panel.n_series), counts)
-    index = WindowIndex(series, ragged_rows(np.full(panel.n_series, least - 1), counts))
-    errors = np.full((len(index), panel.n_channels), np.nan)
-    for here, part in rolling.parts(panel, index, 1) if len(index) else ():
+    cutoffs = -(-counts // steps)
+    series = np.repeat(np.arange(panel.n_series), cutoffs)
+    index = WindowIndex(series, least - 1 + steps * ragged_rows(np.zeros_like(cutoffs), cutoffs))
+    errors = np.full((len(index), steps, panel.n_channels), np.nan)
+    for here, part in rolling.parts(panel, index, steps) if len(index) else ():
         own = errors[here]
         dtype = dtype_of(rolling.model)
-        for chunk in chunks(part.store, rolling.model, part.index, 1, part.groups):
+        for chunk in chunks(part.store, rolling.model, part.index, steps, part.groups):
             with torch.inference_mode():
-                batch = part.store.batch(chunk.series, chunk.rows, 1)
-                past, inputs = batch.past.to(dtype), as_dtype(batch.inputs, dtype)
-                z, _ = rollout(chunk.model, past, 1, ClosedLoop(), inputs=inputs)
+                batch = part.store.batch(chunk.series, chunk.rows, steps)
                 assert batch.future is not None
                 assert batch.future_mask is not None
-                known = batch.future_mask[:, :, 0] & (batch.scale[:, :, 0] != 0)
-                error = torch.where(known, (batch.future - z)[:, :, 0].double(), torch.nan)
+                past, inputs, future = batch.past.to(dtype), as_dtype(batch.inputs, dtype), batch.future.to(dtype)
+                z, _ = rollout(
+                    chunk.model, past, steps, OpenLoop(), future=future, future_mask=batch.future_mask, inputs=inputs
+                )
+                known = batch.future_mask & (batch.scale != 0)
+                error = torch.where(known, (batch.future - z).double(), torch.nan)
                 if ridge is not None and isinstance(chunk.model, Linear):
                     now = known_inputs(chunk.model.layout, inputs, 1)
                     x = lag_vector(chunk.model.layout, past, past.shape[2], None if now is None else now[:, :, 0])
-                    learnt = known.all(dim=2) & torch.from_numpy(chunk.real).to(known.device)
-                    error = error * _widening(x, learnt, torch.from_numpy(ridge[chunk.series[:, 0]]))[:, None, None]
+                    learnt = known[:, :, 0].all(dim=2) & torch.from_numpy(chunk.real).to(known.device)
+                    wider = _widening(x, learnt, torch.from_numpy(ridge[chunk.series[:, 0]]))
+                    error = error * wider[:, None, None, None]
             own[chunk.where[chunk.real]] = error.cpu().numpy()[chunk.real]
         errors[here] = own
+    errors, series = errors.reshape(-1, panel.n_channels), np.repeat(series, steps)
     whole = ~np.isnan(errors).any(axis=1)
     errors, series = errors[whole], series[whole]
     count = np.bincount(series, minlength=panel.n_series)

@@ -146,7 +146,8 @@ class DrawsPaths(SideBySide):
                 return own
 
             return numbers
-        residuals = one_step_residuals(self._rolling_, self._residual_rows_, self._ridge_of_maps())
+        own_steps = horizon_of(self, None)
+        residuals = one_step_residuals(self._rolling_, self._residual_rows_, own_steps, self._ridge_of_maps())
 
         def errors(name: Any) -> FloatArray:
             own = residuals.of(self._rolling_.position.get(name, -1))

@@ -15,6 +15,7 @@ from tsforce.data.windows import SeriesStore, WindowBatch, WindowInputs
 from tsforce.dynamics.forcing import ClosedLoop, Forcing
 from tsforce.dynamics.heads.headed import Headed
 from tsforce.dynamics.lags import Inputs, known_inputs
+from tsforce.dynamics.models.base import Pick
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.rollout import rollout
 from tsforce.training.guard import Guard, missing_steps
@@ -126,11 +127,16 @@ def forecast_windows(
     forcing = forcing or ClosedLoop()
     dtype = dtype_of(model)
 
-    def roll(part_model: Any, batch: WindowBatch, bounds: tuple[Tensor, Tensor], added: Tensor | None) -> Any:
-        future = None if batch.future is None else batch.future.to(dtype)
-        pick = None
+    def roll(
+        part_model: Any, batch: WindowBatch, bounds: tuple[Tensor, Tensor], added: Tensor | None, copies: int = 1
+    ) -> Any:
+        pick: Pick | None = None
         if isinstance(part_model, Headed) and added is not None:
-            pick, added = part_model.draws(added, unit_of(store, batch) if part_model.head.of_counts else None), None
+            unit = unit_of(store, batch).repeat_interleave(copies, dim=1) if part_model.head.of_counts else None
+            pick, added = part_model.draws(added, unit), None
+        if copies > 1:
+            pick = _parted(copies, pick)
+        future = None if batch.future is None else batch.future.to(dtype)
         return rollout(
             part_model, batch.past.to(dtype), horizon, forcing, future=future, future_mask=batch.future_mask,
             bounds=bounds, inputs=as_dtype(batch.inputs, dtype), shocks=added, pick=pick,
@@ -139,25 +145,19 @@ def forecast_windows(
     def run(part: Chunk) -> tuple[FloatArray, Tensor | None, Tensor | None]:
         part_model, series, rows = part.model, part.series, part.rows
         batch = store.batch(series, rows, horizon, truth=forcing.needs_truth)
+        bounds = far_off(batch, dtype)
         added: Tensor | None = None
         if shocks is None:
-            z, fed = roll(part_model, batch, far_off(batch, dtype), None)
+            z, fed = roll(part_model, batch, bounds, None)
         else:
-            once, batch, series, rows = (
-                batch,
-                repeated_windows(batch, copies),
-                *(np.repeat(x, copies, 1) for x in (series, rows)),
-            )
-            added = torch.from_numpy(shocks[part.where]).to(once.past.device, dtype).flatten(1, 2)
+            added = torch.from_numpy(shocks[part.where]).to(batch.past.device, dtype).flatten(1, 2)
             response = part_model.response(horizon) if isinstance(part_model, Linear) else None
             if response is None:
-                z, fed = roll(part_model, batch, far_off(batch, dtype), added)
+                z, fed = roll(part_model, batch, bounds, added, copies)
             else:
-                low, high = far_off(once, dtype)
-                z, fed = roll(part_model, once, (low, high), None)
-                rest = added.new_zeros(*added.shape[:2], response.layout.reach, added.shape[3])
-                moved, _ = rollout(response, rest, horizon, forcing, bounds=(low.min(), high.max()), shocks=added)
-                z = z.repeat_interleave(copies, dim=1) + moved
+                z, fed = roll(part_model, batch, bounds, None)
+                z = z.repeat_interleave(copies, dim=1) + _moved(response, added, (bounds[0].min(), bounds[1].max()))
+            batch, series, rows = repeated_windows(batch, copies), *(np.repeat(x, copies, 1) for x in (series, rows))
         hold = guard.look(z, fed, part_model, batch)
         outside = held = None
         if hold is not None:
@@ -243,6 +243,38 @@ def chunks(
         part_model = model.groups(torch.from_numpy(groups[present[chosen]]))
         real = np.arange(widest) < count[chosen, None]
         yield Chunk(part_model, index.series[where], index.rows[where], where, real)
+
+
+def _parted(copies: int, pick: Pick | None) -> Pick:
+    """Return what lets so many roll-outs of each window part at the first step, up to which they are one."""
+
+    def picked(h: int, output: Tensor) -> Any:
+        parents = torch.arange(output.shape[1], device=output.device).repeat_interleave(copies if h == 0 else 1)
+        output = output[:, parents] if h == 0 else output
+        values = output[..., 0] if pick is None else pick(h, output)
+        return (values, parents) if h == 0 else values
+
+    return picked
+
+
+def _moved(response: Linear, shocks: Tensor, bounds: tuple[Tensor, Tensor]) -> Tensor:
+    """Return what shocks (G, B, H, C) do to roll-outs of a map, themselves included: see ``Linear.response``.
+
+    A shock does to the steps after it what the same one at the first step does to the steps after that.
+    """
+    groups, _, horizon, channels = shocks.shape
+    unit = shocks.new_zeros(groups, channels, horizon, channels)
+    unit[:, range(channels), 0, range(channels)] = 1.0
+    rest = unit.new_zeros(groups, channels, response.layout.reach, channels)
+    effect, _ = rollout(response, rest, horizon, ClosedLoop(), bounds=bounds, shocks=unit)
+    step = torch.arange(horizon, device=shocks.device)
+    later = step - step[:, None]  # (from, to)
+    moved = torch.empty_like(shocks)
+    for own, at_first, given in zip(moved, effect, shocks, strict=True):
+        every = torch.where((later >= 0)[..., None], at_first[:, later.clamp(min=0)], 0.0)
+        matrix = every.transpose(0, 1).reshape(horizon * channels, horizon * channels)
+        torch.mm(given.flatten(start_dim=1), matrix, out=own.view(len(own), -1))
+    return moved
 
 
 def repeated_windows(batch: WindowBatch, copies: int) -> WindowBatch:

@@ -29,7 +29,7 @@ class StepModel(Protocol):
         ...
 
     def init_state(self, past: Tensor) -> Any:
-        """Return the state before the first step after the cutoff.
+        """Return the state before the first step after the cutoff: tensors (G, B, ...), tuples of them, or None.
 
         Parameters
         ----------
@@ -99,8 +99,11 @@ class Corrects(Protocol):
 class Pick(Protocol):
     """What a roll-out puts in place of the points that a head says: draws, say."""
 
-    def __call__(self, h: int, output: Tensor, /) -> Tensor:
-        """Return the values (G, B, C) of step `h` = 0, 1, ... after the cutoff, model units, from a model's output."""
+    def __call__(self, h: int, output: Tensor, /) -> Tensor | tuple[Tensor, Tensor]:
+        """Return the values (G, B, C) of step `h` = 0, 1, ... after the cutoff, model units, from a model's output.
+
+        Or values of as many roll-outs as are to go on, (G, N, C), and which of the B each goes on from, (N,) int64.
+        """
         ...
 
 
