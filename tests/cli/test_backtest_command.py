@@ -276,3 +276,17 @@ def test_intervals_are_judged_printed_and_written():
 
 def test_a_picture_of_coverage_takes_a_level():
     assert "add --level 80,95" in failed("air.csv", *WINDOWS, "--plot", "c.png", "--plot-kind", "coverage")
+
+
+def test_sample_paths_are_judged_printed_and_written():
+    files = ["--out", "s.parquet", "--by-horizon", "h.parquet"]
+    shown = done("air.csv", *WINDOWS, "--model", "naive,drift", "--n-paths", "20", *files).stdout
+    expected = compare(
+        [Baseline("naive"), Baseline("drift")], load("airpassengers"), horizon=6, n_windows=3, n_paths=20
+    )
+    want = expected.scores()
+    same(pd.read_parquet("s.parquet"), want)
+    same(pd.read_parquet("h.parquet"), expected.by_horizon())
+    best = want.sort_values("crps").iloc[0]
+    row = [best["model"], f"{best['crps']:.4g}", f"{best['crps_scaled']:.4f}", f"{best['wql']:.4f}"]
+    assert [*row, f"{best['energy']:.4g}"] in [line.split() for line in shown.splitlines()]

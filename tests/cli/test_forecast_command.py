@@ -220,6 +220,20 @@ def test_intervals_are_those_of_the_python_call_and_the_picture_takes_them():
     assert f"intervals of 80 %: {want.attrs['intervals']['80']}." in result.stderr
 
 
+def test_paths_are_those_of_the_python_call_and_the_seed():
+    df = load("airpassengers")
+    df.to_csv("air.csv", index=False)
+    result = done("air.csv", *HORIZON, "--model", "naive", "--n-paths", "3", "--seed", "7", "--plot", "a.png")
+    want = Baseline("naive", horizon=4).fit(df).sample_paths(3, random_state=7)
+    found = table(result.stdout)
+    assert found.columns.tolist() == ["unique_id", "ds", "horizon", "path", "naive"]
+    same(found.astype({"path": "int64"}), want)
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    assert (
+        table(done("air.csv", *HORIZON, "--model", "naive", "--n-paths", "3").stdout)["naive"].ne(want["naive"]).any()
+    )
+
+
 def test_threads_are_set():
     load("airpassengers").to_csv("air.csv", index=False)
     done("air.csv", *HORIZON, *QUICK, "--threads", "2")
@@ -474,6 +488,8 @@ def test_gaps_too_wide_for_memory_are_an_error(monkeypatch):
         ),
         (["air.csv", *HORIZON, "--level", "80;95"], "--level='80;95': expected percents, such as --level 80,95"),
         (["air.csv", *HORIZON, "--level", "180"], "expected percents between 0 and 100"),
+        (["air.csv", *HORIZON, "--level", "80", "--n-paths", "9"], "leave out one of them"),
+        (["air.csv", *HORIZON, "--n-paths", "0"], "Invalid value for '--n-paths'"),
         (["air.csv", *HORIZON, "--lags", "7-3"], "--lags='7-3': '7-3' is neither a whole number nor"),
         (["air.csv", *HORIZON, "--lags", ","], "--lags=',' names none"),
         (["air.csv", *HORIZON, "--exog-lags", "1", "--exog-lags", "2"], "several settings need a column each"),

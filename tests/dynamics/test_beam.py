@@ -86,7 +86,7 @@ def test_on_a_hundred_chains_it_is_viterbis_path():
     for seed in range(100):
         reach = 1 + seed % 2
         model, past, logs = chain(seed, tuple(range(1, reach + 1)))
-        values, found = likeliest(model, past, lambda _: None, 10, 1, K**reach)
+        values, found = likeliest(model, past, None, 10, 1, K**reach)
         total, path = viterbi(past, logs, reach, 10)
         assert float(found[0]) == pytest.approx(total, rel=1e-12)
         # Two paths may be equally likely: where they go round the same bins, from another one on.
@@ -102,7 +102,7 @@ def test_the_first_paths_are_those_of_all_paths_one_by_one(lags, kind):
     model, past, logs = chain(7, lags, kind)
     horizon, n = 5, 12
     every = sorted(((ahead(past, lags, logs, p), p) for p in itertools.product(range(K), repeat=horizon)), reverse=True)
-    values, found = likeliest(model, past, lambda _: None, horizon, n, K ** max(lags) if kind is Chain else K**horizon)
+    values, found = likeliest(model, past, None, horizon, n, K ** max(lags) if kind is Chain else K**horizon)
     np.testing.assert_allclose(found.numpy(), [total for total, _ in every[:n]], rtol=1e-12)
     paths = [tuple(row) for row in values.int().tolist()]
     assert len(set(paths)) == n
@@ -113,7 +113,7 @@ def test_a_width_of_one_is_greedy():
     differs = 0
     for seed in range(20):
         model, past, logs = chain(seed, (1,))
-        values, found = likeliest(model, past, lambda _: None, 6, 1, 1)
+        values, found = likeliest(model, past, None, 6, 1, 1)
         last, path = int(past[0, 0, -1, 0]), []
         for _ in range(6):
             last = int(logs[last].argmax())
@@ -126,6 +126,6 @@ def test_a_width_of_one_is_greedy():
 
 def test_there_are_no_more_paths_than_there_are():
     model, past, _ = chain(3, (1,))
-    values, found = likeliest(model, past, lambda _: None, 2, 50, 50)
+    values, found = likeliest(model, past, None, 2, 50, 50)
     assert len(set(map(tuple, values.tolist()))) == len(values) == K**2
     assert float(found.exp().sum()) == pytest.approx(1, rel=1e-12)

@@ -55,6 +55,9 @@ Examples:
     " [default: auto; narx where --lags, --mode, --transform, --exog-lags or --short-series say how]",
 )
 @click.option("--level", callback=levels, help="Judge prediction intervals too, in percent, such as 80,95.")
+@click.option(
+    "--n-paths", type=click.IntRange(min=2), help="Draw so many sample paths of each window, and judge them too."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file for the scores.")
 @click.option("--forecasts", type=click.Path(path_type=Path), help="A file for all forecasts beside the truth.")
 @click.option("--by-horizon", type=click.Path(path_type=Path), help="A file for the errors at every step.")
@@ -79,6 +82,7 @@ def backtest(
     train_size: int | None,
     model: tuple[str, ...],
     level: list[float] | None,
+    n_paths: int | None,
     out: Path | None,
     forecasts: Path | None,
     by_horizon: Path | None,
@@ -103,7 +107,7 @@ def backtest(
     from tsforce.forecasting.intervals import check_levels
     from tsforce.forecasting.parts import read_for
     from tsforce.plotting import plot_horizon
-    from tsforce.report import horizons, intervals, scores, show, tell
+    from tsforce.report import horizons, intervals, path_scores, scores, show, tell
 
     check_levels(level)
 
@@ -119,14 +123,14 @@ def backtest(
                 raise ArgumentError(lacking)
             result = compare(
                 models, panel, n_windows=n_windows, step_size=step_size, refit=refit or None, train_size=train_size,
-                level=level,
+                level=level, n_paths=n_paths,
             )  # fmt: skip
         notice(f"{file}: {describe(panel)}")
         steps, by_step = result.exposure(), result.by_horizon()
         if not len(steps):
             steps = by_step
-        elif level is not None:
-            names = [name for name in by_step if "-" in name]
+        elif level is not None or n_paths is not None:
+            names = [name for name in by_step if "-" in name or name.startswith(("crps", "wql"))]
             steps = steps.merge(by_step[["model", "horizon", *names]], on=["model", "horizon"], how="outer", sort=False)
         words = result.exposure_report()
     found = result.scores()
@@ -136,6 +140,8 @@ def backtest(
     show(horizons(steps))
     if level is not None:
         show(intervals(result.intervals()))
+    if n_paths is not None:
+        show(path_scores(found))
     tell(words)
     for table, path in ((found, out), (result.frame, forecasts), (steps, by_horizon)):
         if path is not None:

@@ -23,6 +23,7 @@ Examples:
       --future weather.csv --calendar hour,dayofweek --out forecast.parquet
   tsforce forecast german.csv --horizon 12 --sep ';' --decimal , \\
       --time-format '%d.%m.%Y' --fill-gaps interpolate
+  tsforce forecast sales.csv --horizon 28 --n-paths 500 --out paths.parquet
   tsforce forecast sales/ --horizon 28 --model narx --out forecasts/
 """
 
@@ -38,9 +39,18 @@ Examples:
 @click.option("--future", type=click.Path(path_type=Path), help="File with the --future-exog columns of the horizon.")
 @click.option("--level", callback=levels, help="Prediction intervals in percent, such as 80,95: bounds for each step.")
 @click.option(
+    "--n-paths",
+    type=click.IntRange(min=1),
+    help="Write so many sample paths of each series in place of the forecast; --seed chooses them.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="A .csv or .parquet file, or a folder.  [default: csv on stdout]"
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="A picture of the first four series: .png, .pdf, .svg.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="A picture of the first four series, or the paths of the first: .png, .pdf, .svg.",
+)
 @report_option
 @data_options
 @model_options
@@ -50,6 +60,7 @@ def forecast(
     model: str | None,
     future: Path | None,
     level: list[float] | None,
+    n_paths: int | None,
     out: Path | None,
     plot: Path | None,
     report: Path | None,
@@ -61,8 +72,13 @@ def forecast(
     short goes on where it stopped.
 
     The result has the columns of the series and the time, horizon (1 to H) and one named after the model; with --level
-    the bounds of its intervals too, such as narx-lo-95 and narx-hi-95.
+    the bounds of its intervals too, such as narx-lo-95 and narx-hi-95. With --n-paths it has a row for each step of
+    each sample path, and a column path (1 to N) after horizon.
     """
+    if n_paths is not None and level is not None:
+        raise ArgumentError(
+            "--n-paths writes paths in place of the forecast, which --level would put bounds to; leave out one of them."
+        )
     if future is not None and not options["future_exog"]:
         raise ArgumentError(
             "--future is given, and --future-exog names none of its columns; name them, or leave it out."
@@ -84,6 +100,7 @@ def forecast(
     if in_parts:
         given = {
             "--future": future,
+            "--n-paths": n_paths,
             "--plot": plot,
             "--report": report,
             "--fill-gaps": options["fill_gaps"],
@@ -111,17 +128,21 @@ def forecast(
             known = {"future_df": rows}
         with blamed_on(file, **here):
             forecaster.fit(panel)
-            ahead = forecaster.predict(**known, level=level)
+            if n_paths is None:
+                ahead = forecaster.predict(**known, level=level)
+            else:
+                ahead = forecaster.sample_paths(n_paths, **known, random_state=options["seed"] or 0)
     _tell(forecaster, ahead)
     if out is None:
         click.echo(ahead.to_csv(index=False), nl=False)
     else:
         write(ahead, out)
     if plot is not None:
-        from tsforce.plotting import plot_forecast
+        from tsforce.plotting import plot_forecast, plot_paths
 
         columns = {name: options[name] for name in ("id_col", "time_col", "target_col")}
-        draw(lambda: plot_forecast(frame, ahead, **columns), plot)
+        picture = plot_forecast if n_paths is None else plot_paths
+        draw(lambda: picture(frame, ahead, **columns), plot)
     if report is not None:
         with shown_warnings():
             written = forecaster.report(report, **known, level=level, title=f"{file.name}: {horizon} steps ahead")

@@ -121,7 +121,7 @@ def rollout(
     if bounds is not None:
         steps = *past.shape[:2], horizon, past.shape[3]
         low, high = (side.expand(steps).unbind(dim=2) for side in bounds)
-    outputs = []
+    outputs: list[Tensor] = []
     # One call rather than one per step.
     now = [None] * horizon if known is None else known[:, :, warm:].unbind(dim=2)
     origin: Tensor | None = None
@@ -172,7 +172,7 @@ def rollout(
 
 
 def _with_each_part(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return a state, each tensor of which was changed."""
+    """Return a state, each tensor of which was changed; what has no windows, such as a counter, is left."""
     if isinstance(state, tuple):
         return tuple(_with_each_part(part, change) for part in state)
-    return change(state) if isinstance(state, Tensor) else state
+    return change(state) if isinstance(state, Tensor) and state.ndim > 1 else state

@@ -65,7 +65,8 @@ class ErrorPaths:
         horizon, future_df, history
             As in ``predict``; scenarios, name -> frame, are drawn with the same errors.
         random_state : int
-            Draws depend on it, the series' id and the number of the path alone.
+            Draws depend on it, the series' id and the number of the path alone: a series drawn alone is drawn as among
+            others.
         block_length : int, optional
             Steps whose errors are taken as they followed each other, at most the horizon. By default a tenth of the
             cutoffs: with ten for each step of the horizon, errors of whole horizons.

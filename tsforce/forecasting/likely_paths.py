@@ -64,7 +64,7 @@ class HasLikelyPaths:
 
         Notes
         -----
-        Each series is searched by itself: `horizon` roll-outs of at most ``n_paths * width`` hypotheses. Paths are bins
+        Each series is searched by itself, in one roll-out of at most ``n_paths * width`` hypotheses. Paths are bins
         that training rows have filled, so no guard holds them.
 
         Examples
@@ -113,17 +113,11 @@ def _of_window(model: Headed, part: Part, place: int, steps: int, n_paths: int, 
     series, rows = (side[place : place + 1][None] for side in (part.index.series, part.index.rows))
     own: Any = model if part.groups is None else model.groups(torch.from_numpy(part.groups[series[0]]))
     dtype = dtype_of(model)
-
-    def inputs_of(ahead: int) -> Any:
-        if not model.layout.has_inputs and not model.layout.n_memory:
-            return None
-        return as_dtype(part.store.batch(series, rows, ahead, truth=False).inputs, dtype)
-
     with torch.inference_mode():
         batch = part.store.batch(series, rows, steps, truth=False)
-        z, logs = likeliest(own, batch.past.to(dtype), inputs_of, steps, n_paths, width)
+        z, logs = likeliest(own, batch.past.to(dtype), as_dtype(batch.inputs, dtype), steps, n_paths, width)
         copies = len(z)
         levels = part.store.to_levels(
             z.double()[None, :, :, None], repeated_windows(batch, copies), np.repeat(rows, copies, axis=1)
         )
-    return levels[0, :, :, 0].cpu().numpy(), logs.numpy()
+    return levels[0, :, :, 0].cpu().numpy(), logs.cpu().numpy()

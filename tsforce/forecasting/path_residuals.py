@@ -77,9 +77,9 @@ def one_step_residuals(rolling: Rolling, panel: Panel, horizon: int, ridge: Floa
     cutoffs = -(-counts // steps)
     series = np.repeat(np.arange(panel.n_series), cutoffs)
     index = WindowIndex(series, least - 1 + steps * ragged_rows(np.zeros_like(cutoffs), cutoffs))
-    errors = np.full((len(index), steps, panel.n_channels), np.nan)
+    found = np.full((len(index), steps, panel.n_channels), np.nan)
     for here, part in rolling.parts(panel, index, steps) if len(index) else ():
-        own = errors[here]
+        own = found[here]
         dtype = dtype_of(rolling.model)
         for chunk in chunks(part.store, rolling.model, part.index, steps, part.groups):
             with torch.inference_mode():
@@ -99,8 +99,8 @@ def one_step_residuals(rolling: Rolling, panel: Panel, horizon: int, ridge: Floa
                     wider = _widening(x, learnt, torch.from_numpy(ridge[chunk.series[:, 0]]))
                     error = error * wider[:, None, None, None]
             own[chunk.where[chunk.real]] = error.cpu().numpy()[chunk.real]
-        errors[here] = own
-    errors, series = errors.reshape(-1, panel.n_channels), np.repeat(series, steps)
+        found[here] = own
+    errors, series = found.reshape(-1, panel.n_channels), np.repeat(series, steps)
     whole = ~np.isnan(errors).any(axis=1)
     errors, series = errors[whole], series[whole]
     count = np.bincount(series, minlength=panel.n_series)

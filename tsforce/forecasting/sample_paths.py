@@ -58,13 +58,8 @@ class DrawsPaths(SideBySide):
 
         Parameters
         ----------
-        n_paths : int
-            Paths for each series.
-        horizon, future_df, history
-            As in ``predict``; scenarios are drawn with the same errors.
-        random_state : int
-            Draws depend on it, the series' id, the number of the path and the step alone: more paths go on from fewer,
-            and a series drawn alone is drawn as among others.
+        n_paths, horizon, future_df, history, random_state
+            As in ``Forecaster.sample_paths``; draws depend on the step too, and more paths go on from fewer.
         block_length : int, optional
             Steps whose errors are drawn as they followed each other, the end of the training rows going on at their
             start (circular blocks: Politis & Romano 1992), at most the horizon. By default the cube root of the number
@@ -74,8 +69,7 @@ class DrawsPaths(SideBySide):
         Returns
         -------
         DataFrame
-            unique_id, ds, horizon (1..H), path (1..n_paths), <name>; original units, ordered by series, path, horizon
-            (of several targets, a column <name>-<target> for each). What to make of it: ``tsforce.paths``.
+            As from ``Forecaster.sample_paths``.
 
         Raises
         ------

@@ -6,10 +6,22 @@ from tsforce.report.printed import (
     horizons,
     intervals,
     leaderboard,
+    path_scores,
     scores,
     show,
     sysid_table,
     tell,
 )
 
-__all__ = ["METRICS", "chaos_table", "horizons", "intervals", "leaderboard", "scores", "show", "sysid_table", "tell"]
+__all__ = [
+    "METRICS",
+    "chaos_table",
+    "horizons",
+    "intervals",
+    "leaderboard",
+    "path_scores",
+    "scores",
+    "show",
+    "sysid_table",
+    "tell",
+]

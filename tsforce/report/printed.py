@@ -10,7 +10,18 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["METRICS", "chaos_table", "horizons", "intervals", "leaderboard", "scores", "show", "sysid_table", "tell"]
+__all__ = [
+    "METRICS",
+    "chaos_table",
+    "horizons",
+    "intervals",
+    "leaderboard",
+    "path_scores",
+    "scores",
+    "show",
+    "sysid_table",
+    "tell",
+]
 
 METRICS = """\
 All closed loop after the last training row. Means over series of:
@@ -41,6 +52,12 @@ INTERVALS = """\
 Over all windows and series. width: original units
 MSIS   width, and 2 / (1 - level) times what a truth lies outside by, over
        mean |y[t] - y[t-m]| up to the first cutoff; lower is better"""
+
+PATHS = """\
+Lower is better. CRPS: original units, to be compared with MAE
+scaled CRPS over mean |y[t] - y[t-m]| up to the first cutoff
+WQL    pinball losses of nine deciles over the sum of |y|, of all series at once
+energy score of whole paths, scaled likewise"""
 
 LEVELS = """\
 coverage: share of test values within their bounds. width, and
@@ -129,6 +146,13 @@ _INTERVALS = (
     ("last_third", "last\nthird", ".3f"),
     ("width", "width", ".4g"),
     ("msis", "MSIS", ".3f"),
+)
+_PATHS = (
+    ("model", "model", ""),
+    ("crps", "CRPS", ".4g"),
+    ("crps_scaled", "scaled", ".4f"),
+    ("wql", "WQL", ".4f"),
+    ("energy", "energy", ".4g"),
 )
 # More steps than this of each model are no longer read.
 _MOST_STEPS = 12
@@ -247,6 +271,26 @@ def intervals(frame: Any) -> Group:
     """
     table = _table(frame.to_dict("records"), _INTERVALS)
     return Group(Text("\nIntervals: share of truths within, in thirds of the horizon too"), table, Text(INTERVALS))
+
+
+def path_scores(frame: Any) -> Group:
+    """Return the table of the scores of sample paths, best CRPS first.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from ``BacktestResult.scores()`` of a backtest with ``n_paths``.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, backtest
+    >>> from tsforce.datasets import load
+    >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=12, n_paths=20)
+    >>> path_scores(result.scores()).renderables[1].row_count
+    1
+    """
+    ordered = frame.sort_values("crps", kind="stable", na_position="last").to_dict("records")
+    return Group(Text("\nSample paths"), _table(ordered, _PATHS), Text(PATHS))
 
 
 def horizons(frame: Any) -> Group:

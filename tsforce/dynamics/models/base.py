@@ -31,6 +31,8 @@ class StepModel(Protocol):
     def init_state(self, past: Tensor) -> Any:
         """Return the state before the first step after the cutoff: tensors (G, B, ...), tuples of them, or None.
 
+        Roll-outs that share their first steps are told apart in such tensors; anything else is the same for all.
+
         Parameters
         ----------
         past : (G, B, L, C)
