@@ -129,3 +129,19 @@ def test_there_are_no_more_paths_than_there_are():
     values, found = likeliest(model, past, None, 2, 50, 50)
     assert len(set(map(tuple, values.tolist()))) == len(values) == K**2
     assert float(found.exp().sum()) == pytest.approx(1, rel=1e-12)
+
+
+def test_each_step_is_taken_once_for_all_hypotheses(monkeypatch):
+    model, past, _ = chain(3, (1, 2))
+    taken, step = [], type(model).step
+
+    def counted(self, x, state):
+        taken.append(x.shape[1])
+        return step(self, x, state)
+
+    monkeypatch.setattr(type(model), "step", counted)
+    likeliest(model, past, None, 7, 2, 4)
+    # Endings are pairs of bins, four of them at most, two hypotheses of each.
+    assert len(taken) == 7
+    assert taken[:2] == [1, K]
+    assert max(taken) <= 8

@@ -85,7 +85,7 @@ class _Beam:
         order = found.argsort(descending=True, stable=True)
         parent, token, found = parent[order], token[order], found[order]
         if self.reach is None:
-            kept = slice(max(self.width, self.n_paths))
+            kept = torch.arange(len(found), device=found.device) < max(self.width, self.n_paths)
         else:
             before = self.tokens[:, max(0, h + 1 - self.reach) :]
             shared = before.new_zeros(len(before), 1)
