@@ -85,6 +85,7 @@ def test_an_automatic_choice_says_of_every_series_what_explain_says(auto, tmp_pa
     assert all(name in said for name in auto.leaderboard_["candidate"])
 
 
+@pytest.mark.slow
 def test_a_backtest_says_of_its_automatic_choice_why(df, tmp_path):
     models = [Baseline("naive"), AutoNARX(H, season_length=7, budget="fast")]
     data = data_of(compare(models, df, horizon=H).report(tmp_path / "r.html"))

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests.makers import make_frame
-from tsforce import Baseline, NARXForecaster, compare
+from tsforce import AutoNARX, Baseline, NARXForecaster, compare
 
 pytest.importorskip("plotly", reason="no plotly: pip install 'tsforce[report]'")
 webdriver = pytest.importorskip("selenium.webdriver", reason="NO PAGE WAS SEEN IN A BROWSER: selenium is not installed")
@@ -167,3 +167,19 @@ def test_it_fits_a_phone_and_follows_dark_mode_while_open(page):
     assert light == "#0072b2"
     until(page, "document.getElementById('chart-steps').data[0].line.color === '#56b4e9'")
     assert asked(page, "document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_of_an_automatic_choice_says_why_for_the_series_that_is_chosen(driver, tmp_path):
+    model = AutoNARX(H, season_length=7, budget="fast").fit(make_frame((50, 45), ids=[EVIL, "b"]))
+    show(driver, 1280, dark=False)
+    driver.get(model.report(tmp_path / "r.html").as_uri())
+    for name in (EVIL, "b"):
+        by_id(driver, "search").clear()
+        by_id(driver, "search").send_keys(name)
+        assert by_id(driver, "series-name").text == name
+        first = model.explain(name).frame.iloc[0]
+        cells = asked(driver, "[...document.querySelector('#series-why tbody tr').cells].map((own) => own.textContent)")
+        assert cells[:2] == [first["candidate"], first["family"]]
+        assert float(cells[3]) == pytest.approx(first["weight"], rel=1e-3)
+    look_at(driver, "series")
+    assert driver.get_log("browser") == []
