@@ -9,6 +9,7 @@ import click
 
 from tsforce.cli.folders import first_file, forecast_folder
 from tsforce.cli.options import data_options, forecasters, levels, model_options, report_option
+from tsforce.cli.saved_models import check_saving, loaded, saved, with_options_of
 from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, with_columns, write
 from tsforce.errors import ArgumentError, abbreviate
 
@@ -24,13 +25,17 @@ Examples:
   tsforce forecast german.csv --horizon 12 --sep ';' --decimal , \\
       --time-format '%d.%m.%Y' --fill-gaps interpolate
   tsforce forecast sales.csv --horizon 28 --n-paths 500 --out paths.parquet
+  tsforce forecast sales.csv --horizon 28 --save sales.tsforce --out forecast.csv
+  tsforce forecast later.csv --load sales.tsforce
   tsforce forecast sales/ --horizon 28 --model narx --out forecasts/
 """
 
 
 @click.command(epilog=_EXAMPLES, short_help="Forecast the series of a csv or parquet file.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--horizon", type=click.IntRange(min=1), required=True, help="Steps to forecast.")
+@click.option(
+    "--horizon", type=click.IntRange(min=1), help="Steps to forecast.  [required, but with --load: as it was fitted]"
+)
 @click.option(
     "--model",
     help="A model (auto, narx, linear-local, linear-global, mlp) or a reference method; `tsforce bench list` shows "
@@ -52,11 +57,19 @@ Examples:
     help="A picture of the first four series, or the paths of the first: .png, .pdf, .svg.",
 )
 @report_option
+@click.option("--save", type=click.Path(path_type=Path), help="A file to keep the fitted model in, for --load.")
+@click.option(
+    "--load",
+    type=click.Path(path_type=Path),
+    help="A model that --save wrote: forecasts from FILE as its history, nothing is fitted.",
+)
 @data_options
 @model_options
+@click.pass_context
 def forecast(
+    ctx: click.Context,
     file: Path,
-    horizon: int,
+    horizon: int | None,
     model: str | None,
     future: Path | None,
     level: list[float] | None,
@@ -64,6 +77,8 @@ def forecast(
     out: Path | None,
     plot: Path | None,
     report: Path | None,
+    save: Path | None,
+    load: Path | None,
     **options: Any,
 ) -> None:
     """Forecast each series of FILE, csv or parquet in long form: one row per series and time.
@@ -79,7 +94,10 @@ def forecast(
         raise ArgumentError(
             "--n-paths writes paths in place of the forecast, which --level would put bounds to; leave out one of them."
         )
-    if future is not None and not options["future_exog"]:
+    check_saving(ctx, file, load, save)
+    if horizon is None and load is None:
+        raise click.MissingParameter(ctx=ctx, param=next(p for p in ctx.command.params if p.name == "horizon"))
+    if future is not None and not options["future_exog"] and load is None:
         raise ArgumentError(
             "--future is given, and --future-exog names none of its columns; name them, or leave it out."
         )
@@ -87,16 +105,22 @@ def forecast(
     if in_parts:
         options = with_columns(first_file(file), options)
     else:
-        check_targets([path for path in (file, future) if path], [out], plot, report)
-        options = with_columns(file, options)
+        check_targets([path for path in (file, future, load) if path], [out], plot, report)
+        if load is None:
+            options = with_columns(file, options)
 
     from tsforce.data.future import read_future
     from tsforce.dynamics.threads import set_threads
     from tsforce.forecasting.intervals import check_levels
+    from tsforce.forecasting.parts import horizon_of
 
     check_levels(level)
-    (forecaster,) = forecasters(() if model is None else (model,), horizon, options).values()
     set_threads(options["threads"])
+    if load is not None:
+        forecaster = loaded(load)
+        options = with_options_of(forecaster, options, future)
+    elif horizon is not None:
+        (forecaster,) = forecasters(() if model is None else (model,), horizon, options).values()
     if in_parts:
         given = {
             "--future": future,
@@ -124,14 +148,19 @@ def forecast(
             rows = None if rows is None else _same_ids(rows, frame, options["id_col"])
             # Before anything is fitted, which may take long.
             with blamed_on(future or file, has_lines=in_lines):
-                read_future(panel, rows, horizon)
+                read_future(panel, rows, horizon_of(forecaster, horizon))
             known = {"future_df": rows}
         with blamed_on(file, **here):
-            forecaster.fit(panel)
-            if n_paths is None:
-                ahead = forecaster.predict(**known, level=level)
+            if load is not None:
+                known["history"] = panel
             else:
-                ahead = forecaster.sample_paths(n_paths, **known, random_state=options["seed"] or 0)
+                forecaster.fit(panel)
+            if n_paths is None:
+                ahead = forecaster.predict(horizon, **known, level=level)
+            else:
+                ahead = forecaster.sample_paths(n_paths, horizon, **known, random_state=options["seed"] or 0)
+        if save is not None:
+            saved(forecaster, save)
     _tell(forecaster, ahead)
     if out is None:
         click.echo(ahead.to_csv(index=False), nl=False)

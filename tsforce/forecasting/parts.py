@@ -33,6 +33,7 @@ __all__ = [
     "end_fit",
     "forget",
     "horizon_of",
+    "inputs_of",
     "later_rows_of",
     "own_horizon",
     "read_for",
@@ -255,6 +256,11 @@ def reader_of(models: Iterable[Forecaster]) -> Forecaster:
 def targets_of(model: Forecaster) -> tuple[str, ...]:
     """Return the names of the target columns: what ``target_col`` names, one or several."""
     return model._targets()
+
+
+def inputs_of(model: Forecaster) -> dict[str, tuple[str, ...]]:
+    """Return the names of the input columns by kind: those that it was fitted with, once it is."""
+    return model._inputs()
 
 
 def values_of(model: Forecaster, forecast: Any, horizon: int) -> FloatArray:
