@@ -68,6 +68,7 @@ Examples:
 @click.pass_context
 def forecast(
     ctx: click.Context,
+    /,
     file: Path,
     horizon: int | None,
     model: str | None,
