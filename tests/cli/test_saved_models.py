@@ -143,3 +143,15 @@ def test_a_model_that_cannot_be_kept_is_told_before_it_is_fitted(monkeypatch):
     Path("folder").mkdir()
     result = run("folder", "--horizon", "4", "--save", "air.tsforce")
     assert "--load and --save go with a file" in result.stderr
+
+
+def test_paths_of_a_loaded_model_want_its_training_rows():
+    model = NARXForecaster(4, 12, mode="open_loop", alias="narx").fit(load("airpassengers")[:132])
+    model.save("air.tsforce", training_rows=True)
+    found = table(done("later.csv", "--load", "air.tsforce", "--n-paths", "3", "--seed", "1").stdout)
+    expected = model.sample_paths(3, history=load("airpassengers")[100:], random_state=1)
+    np.testing.assert_array_equal(found["narx"].astype(float), expected["narx"])
+    model.save("air.tsforce")
+    told = run("later.csv", "--load", "air.tsforce", "--n-paths", "3")
+    assert told.exit_code == 2
+    assert "training_rows=True" in told.stderr

@@ -159,7 +159,7 @@ def forecast(
             if n_paths is None:
                 ahead = forecaster.predict(horizon, **known, level=level)
             else:
-                ahead = forecaster.sample_paths(n_paths, horizon, **known, random_state=options["seed"] or 0)
+                ahead = forecaster.sample_paths(n_paths, horizon=horizon, **known, random_state=options["seed"] or 0)
         if save is not None:
             saved(forecaster, save)
     _tell(forecaster, ahead)

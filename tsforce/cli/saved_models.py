@@ -15,8 +15,8 @@ __all__ = ["check_saving", "loaded", "saved", "with_options_of"]
 
 # What a command may still say of a file of rows where a model was fitted before: how it is written, and what comes out.
 _OF_THE_FILE = (
-    "file", "horizon", "future", "level", "n_paths", "seed", "out", "plot", "load", "fill_gaps", "sep", "decimal", "thousands",
-    "time_format", "tz", "encoding", "threads",
+    "file", "horizon", "future", "level", "n_paths", "seed", "out", "plot", "load", "fill_gaps", "sep", "decimal",
+    "thousands", "time_format", "tz", "encoding", "threads",
 )  # fmt: skip
 
 
