@@ -55,7 +55,7 @@ def fit_arima(values: Floats, indptr: NDArray[np.int64], season_length: int) -> 
 
     D is 1 for a series that passes the test of ``scoring.naive.is_seasonal``, else 0. d is 1 where differences vary
     less than the values (after seasonal differences). There is a mean where d + D = 0, else none. Series of more than
-    3,000 rows are learnt from their last 3,000.
+    1,000 rows are learnt from their last 1,000.
 
     Parameters
     ----------
