@@ -22,7 +22,8 @@ from tsforce.errors import (
     UnseenSeriesError,
 )
 from tsforce.forecasting.auto import auto_narx, trials
-from tsforce.forecasting.auto.candidates import Candidate, candidates_for, seasons_for
+from tsforce.forecasting.auto.candidate import Candidate
+from tsforce.forecasting.auto.candidates import candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import relative_errors, shrunk, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.trials import TrialWindows, fit_quietly, is_intermittent, learnt_from, run_trial
@@ -57,14 +58,14 @@ def series_frame(*series, freq=None):
 
 @pytest.mark.parametrize(("rows", "stays"), [(100, True), (45, False)])
 def test_what_was_chosen_from_nearly_all_rows_is_not_chosen_again(rows, stays):
-    """Three windows of 4 steps leave 88 of 100 rows on trial, and 33 of 45."""
+    """Six windows of 4 steps leave 76 of 100 rows on trial; three leave 33 of 45."""
     df = make_frame((rows, rows))
     model = fast().fit(df)
     candidates = {trial.candidate.name: trial.candidate for trial in model._trials_}
     linear = [name for name in model.members_ if candidates[name].family == "linear"][:2]
     for name in [*linear, "dynamic_theta", "ets_combined"]:
         member, candidate = model.members_[name], candidates[name]
-        chosen = candidate.model.clone_unfitted().fit(df[df["ds"] <= rows - 12 * stays], mode=candidate.mode)
+        chosen = candidate.model.clone_unfitted().fit(df[df["ds"] <= rows - 24 * stays], mode=candidate.mode)
         if name in linear:
             assert member.ridge_["ridge"].tolist() == chosen.ridge_["ridge"].tolist()
             # Weights are of all rows.
@@ -121,9 +122,14 @@ def test_it_beats_seasonal_naive_on_series_with_a_season():
 
 def test_errors_on_trial_are_those_of_a_backtest_of_the_candidate(df, model):
     row = model.leaderboard_.set_index("candidate").loc["drift"]
+    # Of three series 90, 70 and 120 rows long, in their last quarters.
+    cutoffs = pd.DataFrame(
+        [(f"s{i}", n - k * H) for i, (n, most) in enumerate([(90, 5), (70, 4), (120, 7)]) for k in range(most, 0, -1)],
+        columns=["unique_id", "cutoff"],
+    )
     errors = {}
     for method in ("drift", "seasonal_naive"):
-        result = backtest(Baseline(method, season_length=7), df, horizon=H, n_windows=3, align="series")
+        result = backtest(Baseline(method, season_length=7), df, horizon=H, cutoffs=cutoffs)
         frame = result.frame.rename(columns={method: "yhat"})
         train = df.merge(frame.groupby("unique_id")["cutoff"].min().reset_index())
         train = train[train["ds"] <= train["cutoff"]]
@@ -475,7 +481,7 @@ def test_an_explanation_says_what_is_heard_for_a_series(model):
     heard = told.frame[told.frame["weight"] > 0]
     text = str(told)
     assert f"{len(heard)} of {len(told.frame)} candidates" in text
-    assert "At 3 cutoffs" in text
+    assert "At 4 cutoffs" in text
     assert "seasonal_naive" in text
     assert heard["candidate"].iloc[0] in text
     with pytest.raises(UnseenSeriesError, match="s9"):

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+from pandas.tseries.offsets import BusinessDay, Day, Tick
 
 from tsforce.errors import ArgumentError, check_choice
 
-__all__ = ["CALENDAR", "calendar_columns", "calendar_values", "check_calendar"]
+__all__ = ["CALENDAR", "calendar_columns", "calendar_of", "calendar_values", "check_calendar"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -18,6 +21,9 @@ _INDICATORS = {"hour": (24, 0), "dayofweek": (7, 0), "month": (12, 1), "quarter"
 # Sines and cosines: the period, and how many harmonics.
 _WAVES = {"timeofday": (1.0, 4), "dayofmonth": (31.0, 2), "dayofyear": (365.25, 3), "weekofyear": (365.25 / 7, 3)}
 _FLAGS = ("weekend", "monthstart", "monthend")
+
+# Years from which the place in the year is no trend.
+_YEARS = 1.5
 
 CALENDAR = (*_INDICATORS, *_WAVES, *_FLAGS)
 
@@ -64,6 +70,29 @@ def calendar_columns(names: tuple[str, ...]) -> tuple[str, ...]:
         else:
             columns.append(name)
     return tuple(columns)
+
+
+def calendar_of(freq: Any, n_rows: int) -> tuple[str, ...]:
+    """Return the features that tell hours and days of some frequency apart, none for other frequencies.
+
+    The place in the year is among them where there are rows of a year and a half: of less it is a trend.
+
+    Examples
+    --------
+    >>> calendar_of("30min", 48 * 365), calendar_of("D", 1000), calendar_of("MS", 200), calendar_of(1, 5000)
+    (('hourofweek', 'timeofday'), ('dayofweek', 'dayofyear'), (), ())
+    """
+    if isinstance(freq, (int, np.integer)):
+        return ()
+    offset = to_offset(freq)
+    if isinstance(offset, Day | BusinessDay) and offset.n == 1:
+        names: tuple[str, ...] = ("dayofweek",)
+        step = pd.Timedelta(days=1)
+    elif isinstance(offset, Tick) and pd.Timedelta(offset) < pd.Timedelta(days=1):
+        names, step = ("hourofweek", "timeofday"), pd.Timedelta(offset)
+    else:
+        return ()
+    return (*names, "dayofyear") if n_rows * step >= _YEARS * pd.Timedelta(days=365) else names
 
 
 def calendar_values(stamps: Any, names: tuple[str, ...]) -> FloatArray:

@@ -22,7 +22,8 @@ from tsforce.errors import (
     warn,
 )
 from tsforce.forecasting.arguments import check_count, check_number
-from tsforce.forecasting.auto.candidates import BUDGETS, Candidate, Wanted, candidates_for, seasons_for
+from tsforce.forecasting.auto.candidate import Candidate, Wanted
+from tsforce.forecasting.auto.candidates import BUDGETS, candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, Reasons, leaderboard, reasons_for
@@ -74,11 +75,14 @@ class AutoNARX(MovesWeights):
     freq : "infer", pandas alias or offset, or int
     budget : "fast", "balanced" or "accurate"
         How much is tried. "fast": reference methods, smoothing, linear maps. "balanced": linear maps by robust least
-        squares, and a perceptron where there are rows for it. "accurate": a recurrent network too.
+        squares, and a perceptron where there are rows for it. "accurate": a recurrent network too. Of few long series
+        each has models that read lags of all seasons, the calendar and inputs of steps before, trees and a perceptron
+        among them, whatever the budget as long as rows allow.
     time_limit : float, optional
         Seconds on the clock for the whole fit, about; what is left untried then says so in ``leaderboard_``.
     past_exog, future_exog, static, calendar : sequence of str
-        As in ``NARXForecaster``; reference methods read none.
+        As in ``NARXForecaster``; reference methods read none. Without `calendar`, hours and days of few long series
+        are still tried with what goes with their frequency.
     missing : "raise" or "own_output"
         As in ``NARXForecaster``.
     random_state : int
@@ -107,8 +111,9 @@ class AutoNARX(MovesWeights):
 
     Notes
     -----
-    Candidates are fitted on the rows before the first of up to three cutoffs at the end of each series, and forecast
-    the horizon after each. What is chosen is fitted once more, on all rows.
+    Candidates are fitted on the rows before the first of up to three cutoffs at the end of each series (of few series
+    more, in their last quarter at most), and forecast the horizon after each. What is chosen is fitted once more, on
+    all rows.
 
     Examples
     --------

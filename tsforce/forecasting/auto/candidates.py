@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,14 @@ from tsforce.data.panel import IntArray, Panel
 from tsforce.data.transforms import Difference, Log, Transform
 from tsforce.errors import ArgumentError, check_choice
 from tsforce.forecasting.arguments import check_count
+from tsforce.forecasting.auto.candidate import Candidate, Wanted
+from tsforce.forecasting.auto.long_series import long_series_candidates
 from tsforce.forecasting.auto.seasons import find_longer_season, find_season
 from tsforce.forecasting.automatic import is_positive
-from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.baselines import Baseline
 from tsforce.forecasting.narx import NARXForecaster
 
-__all__ = ["BUDGETS", "Candidate", "Wanted", "candidates_for", "seasons_for"]
+__all__ = ["BUDGETS", "candidates_for", "seasons_for"]
 
 BUDGETS = ("fast", "balanced", "accurate")
 
@@ -47,61 +47,6 @@ _LOCAL = ((0.03, 9e-6), (0.03, 2e-6))
 _POOLED, _NETWORK = (0.1, 1.7e-5), (5.0, 1e-3)
 # What inputs, several targets or gaps add: to maps per series, and to one for all, which then is learnt by gradient.
 _MORE_TO_READ, _BY_GRADIENT = 0.1, 2.5
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A forecaster that is tried.
-
-    Attributes
-    ----------
-    name : str
-        What it is, in words.
-    family : str
-        Candidates of one family are alike, and share a voice.
-    model : Forecaster
-        Not fitted.
-    mode : str or None
-        What it is trained in; None for reference methods.
-    work : float
-        Seconds on one core that a trial takes, about; 0 of what is tried in any case.
-    from_some : bool
-        Whether the series on trial are enough to learn from, where a panel has more: few weights for all series.
-    """
-
-    name: str
-    family: str
-    model: Forecaster
-    mode: str | None
-    work: float
-    from_some: bool = False
-
-    def trained(self, mode: Any) -> Candidate:
-        """Return the candidate that is trained in another mode; a reference method is what it was."""
-        return self if self.mode is None else replace(self, mode=mode)
-
-
-@dataclass(frozen=True, eq=False)
-class Wanted:
-    """What all candidates are given.
-
-    Attributes
-    ----------
-    horizon : int
-    seasons : tuple of int
-        The first one measures errors; (1,) for none.
-    shared : dict
-        Arguments of every forecaster: freq and the names of columns.
-    narx : dict
-        Further arguments of every NARXForecaster: inputs, missing, random_state.
-    budget : str
-    """
-
-    horizon: int
-    seasons: tuple[int, ...]
-    shared: dict[str, Any]
-    narx: dict[str, Any]
-    budget: str
 
 
 def seasons_for(panel: Panel, season_length: Any) -> tuple[int, ...]:
@@ -147,6 +92,7 @@ def candidates_for(panel: Panel, lengths: IntArray, wanted: Wanted) -> list[Cand
     check_choice("budget", wanted.budget, BUDGETS)
     local = _local_maps(panel, lengths, wanted)
     found = [*_references(wanted), *_smoothing(lengths, wanted), *local, *_pooled(panel, lengths, wanted)]
+    found += long_series_candidates(panel, lengths, wanted)
     return sorted(found, key=lambda candidate: candidate.work)
 
 

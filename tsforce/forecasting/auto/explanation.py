@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tsforce.data.panel import FloatArray
-from tsforce.forecasting.auto.candidates import Candidate
+from tsforce.forecasting.auto.candidate import Candidate
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
 from tsforce.notebook import card, paragraphs, table
 from tsforce.scoring.metrics import mean_of_known

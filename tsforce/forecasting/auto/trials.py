@@ -11,7 +11,7 @@ import numpy as np
 
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.errors import TsforceError
-from tsforce.forecasting.auto.candidates import Candidate
+from tsforce.forecasting.auto.candidate import Candidate
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.checkpointing import fit_within
 from tsforce.forecasting.side_by_side import forecasts_at, left_out
@@ -40,8 +40,9 @@ __all__ = [
     "scale_of",
 ]
 
-# Windows at most, each of one horizon, one after the other at the end of the rows.
-_MOST_WINDOWS = 3
+# Windows of a series, each of one horizon, one after the other at the end of the rows; more where there are few series,
+# until all together are so many, as long as all but a quarter of the rows are left to learn from.
+_MOST_WINDOWS, _TOGETHER = 3, 60
 # A series is intermittent where demand comes less often than every 1.32 steps (Syntetos, Boylan & Croston 2005, On the
 # categorization of demand patterns, Journal of the Operational Research Society 56).
 _INTERVAL = 1.32
@@ -104,9 +105,10 @@ class TrialWindows:
 
     @classmethod
     def of(cls, panel: Panel, horizon: int, season: int) -> TrialWindows:
-        """Return windows at the end of each series, as many as leave it rows to learn from; at most three."""
+        """Return windows at the end of each series, as many as leave it rows to learn from; three, or more of few."""
         lengths = panel.lengths
-        count = np.clip((lengths - rows_to_learn(season)) // horizon, 0, _MOST_WINDOWS)
+        most = np.minimum((1 - _NEARLY_ALL) * lengths // horizon, -(-_TOGETHER // panel.n_series)).astype(np.int64)
+        count = np.clip((lengths - rows_to_learn(season)) // horizon, 0, np.maximum(most, _MOST_WINDOWS))
         # One window of few rows says more than none.
         count = np.where((count == 0) & (lengths >= horizon + few_rows(season)), 1, count)
         last = lengths - 1 - count * horizon

@@ -1,0 +1,65 @@
+"""What a candidate of AutoNARX is, and what all of them are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tsforce.forecasting.base import Forecaster
+
+__all__ = ["Candidate", "Wanted"]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A forecaster that is tried.
+
+    Attributes
+    ----------
+    name : str
+        What it is, in words.
+    family : str
+        Candidates of one family are alike, and share a voice.
+    model : Forecaster
+        Not fitted.
+    mode : str or None
+        What it is trained in; None for reference methods.
+    work : float
+        Seconds on one core that a trial takes, about; 0 of what is tried in any case.
+    from_some : bool
+        Whether the series on trial are enough to learn from, where a panel has more: few weights for all series.
+    """
+
+    name: str
+    family: str
+    model: Forecaster
+    mode: str | None
+    work: float
+    from_some: bool = False
+
+    def trained(self, mode: Any) -> Candidate:
+        """Return the candidate that is trained in another mode; a reference method is what it was."""
+        return self if self.mode is None else replace(self, mode=mode)
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What all candidates are given.
+
+    Attributes
+    ----------
+    horizon : int
+    seasons : tuple of int
+        The first one measures errors; (1,) for none.
+    shared : dict
+        Arguments of every forecaster: freq and the names of columns.
+    narx : dict
+        Further arguments of every NARXForecaster: inputs, missing, random_state.
+    budget : str
+    """
+
+    horizon: int
+    seasons: tuple[int, ...]
+    shared: dict[str, Any]
+    narx: dict[str, Any]
+    budget: str

@@ -1,0 +1,108 @@
+"""Candidates for few long series: lags of a day and a week, the calendar, inputs of steps before, networks and trees.
+
+A model of its own per series can be taught what a short series or a large panel cannot bear. Lags are those of Box and
+Jenkins's airline model written out for two seasons; what the settings gave is on the page of inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tsforce.data.calendar import calendar_columns, calendar_of
+from tsforce.data.panel import IntArray, Panel
+from tsforce.data.transforms import Difference, Log
+from tsforce.forecasting.auto.candidate import Candidate, Wanted
+from tsforce.forecasting.automatic import is_positive
+from tsforce.forecasting.narx import NARXForecaster
+from tsforce.forecasting.training_options import Training
+
+__all__ = ["long_series_candidates"]
+
+# Series at most: each has models of its own, which cost as much as in a panel of one.
+_FEW_SERIES = 20
+# Rows of a series for each column that a model reads.
+_ROWS_A_COLUMN = 10
+# Lags in a row at most, and seasons at most that the longer one is walked through in.
+_MOST_IN_A_ROW, _MOST_STEPS = 60, 10
+# Rows of all series together beyond which networks and trees would take too long, by budget.
+_MOST_ROWS = {"fast": 60_000, "balanced": 400_000, "accurate": 2_000_000}
+# Seconds on one core, measured: of a linear map per row and column, of trees and of a network once and per row.
+_LINEAR, _TREES, _NETWORK = 1.5e-7, (0.5, 2e-4), (1.0, 4e-4)
+
+
+def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
+    """Yield what is worth trying beside the other candidates where series are few and long; nothing elsewhere.
+
+    Parameters
+    ----------
+    panel : Panel
+        What will be learnt from in the end.
+    lengths : (S,) int64
+        Rows of series that candidates learn from on trial.
+    wanted : Wanted
+    """
+    rows, n_rows = int(np.median(lengths)), int(lengths.sum())
+    lags = _lags_of(wanted.seasons)
+    # A calendar that was given is the user's word.
+    calendar = tuple(wanted.narx["calendar"]) or calendar_of(panel.clock.freq, rows)
+    exog_lags = _exog_lags(panel, min(wanted.seasons))
+    n_columns = len(lags) + len(calendar_columns(calendar)) + sum(map(len, exog_lags.values()))
+    if panel.n_series > _FEW_SERIES or min(wanted.seasons) < 2 or rows < max(lags) + _ROWS_A_COLUMN * n_columns:
+        return
+    shared = {
+        **wanted.shared, **wanted.narx, "static": (), "lags": lags, "calendar": calendar, "scope": "local",
+        "season_length": wanted.seasons[0], "short_series": "drop", "exog_lags": exog_lags or None,
+    }  # fmt: skip
+    said = "lags of " + " and ".join(map(str, sorted(wanted.seasons)[:: max(1, len(wanted.seasons) - 1)]))
+    said += ", calendar" if calendar else ""
+    transforms: list[tuple[Any, ...]] = [(), (Difference(min(wanted.seasons)),)]
+    transforms += [(Log(),)] if is_positive(panel) else []
+    for chosen in transforms:
+        name = " ".join(map(str, chosen)).replace("lag=", "") or "levels"
+        model = NARXForecaster(wanted.horizon, target_transforms=chosen, **shared)
+        yield Candidate(f"linear, {name}, {said}", "linear", model, "open_loop", 0.1 + _LINEAR * n_rows * n_columns)
+    if n_rows > _MOST_ROWS[wanted.budget] or panel.n_channels > 1:
+        return
+    # Imported where it is used: it takes a second.
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    trees = HistGradientBoostingRegressor(random_state=0)
+    model = NARXForecaster(wanted.horizon, model=trees, target_transforms=(), **shared)
+    once, per_row = _TREES
+    yield Candidate(f"trees, levels, {said}", "trees", model, "open_loop", once + per_row * n_rows)
+    once, per_row = _NETWORK
+    for chosen in transforms[::2] if wanted.budget != "fast" else transforms[:1]:
+        name = " ".join(map(str, chosen)) or "levels"
+        model = NARXForecaster(
+            wanted.horizon, model="mlp", target_transforms=chosen, window_scaling="standard", ridge=100.0,
+            training=Training(validation=False, learning_rate=0.003), **shared,
+        )  # fmt: skip
+        yield Candidate(f"mlp, {name}, {said}", "mlp", model, "closed_loop", once + per_row * n_rows)
+
+
+def _lags_of(seasons: tuple[int, ...]) -> tuple[int, ...]:
+    """Return lags of a season and one more, its multiples, and those around the longest season.
+
+    Examples
+    --------
+    >>> _lags_of((7,)), _lags_of((4, 16))
+    ((1, 2, 3, 4, 5, 6, 7, 8, 14), (1, 2, 3, 4, 5, 8, 12, 15, 16, 17))
+    """
+    short, long = min(seasons), max(seasons)
+    around = {lag + by for lag in {short, long} for by in (-1, 0, 1)}
+    in_a_row = range(1, (short + 1 if short < _MOST_IN_A_ROW else _MOST_IN_A_ROW) + 1)
+    if long == short:
+        between: Any = (2 * short,)
+    else:
+        between = range(2 * short, long, short * -(-long // (short * _MOST_STEPS)))
+    return tuple(sorted({*in_a_row, *between, *around} - {0}))
+
+
+def _exog_lags(panel: Panel, season: int) -> dict[str, tuple[int, ...]]:
+    """Return at which offsets each input is read: the step where it is known, two before it, a season before."""
+    columns = panel.columns
+    before = tuple(dict.fromkeys((1, 2, season)))
+    return {**dict.fromkeys(columns.past_exog, before), **dict.fromkeys(columns.future_exog, (0, *before))}
