@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from statsmodels.tsa.seasonal import seasonal_decompose
 from statsmodels.tsa.stattools import acf
 
+from tsforce.scoring import naive as scoring_naive
 from tsforce.scoring.metrics import mae, seasonal_naive_scale, smape
 from tsforce.scoring.naive import drift, is_seasonal, naive, naive2, seasonal_indices, seasonal_naive
 
@@ -96,6 +97,23 @@ def test_seasonal_indices_equal_those_of_statsmodels(m):
     series = [one for one in ragged(m, seed=m) if len(one) >= 2 * m]
     expected = [seasonal_decompose(one, model="multiplicative", period=m).seasonal[:m] for one in series]
     assert_allclose(seasonal_indices(*flat(series), m), expected, rtol=1e-10)
+
+
+def test_indices_of_some_series_are_theirs_whatever_the_others_hold():
+    series = [one for one in ragged(4, seed=3) if len(one) >= 12][:5]
+    whole = seasonal_indices(*flat(series), 4)
+    series[0], series[3] = np.full(9, np.nan), -series[3]
+    assert seasonal_indices(*flat(series), 4, np.array([4, 1, 2])).tolist() == whole[[4, 1, 2]].tolist()
+
+
+def test_a_season_is_found_alike_however_many_series_are_looked_through_at_once(monkeypatch):
+    values, indptr = flat([*ragged(5, seed=4), np.full(40, np.nan), *ragged(5, seed=5)])
+    whole = is_seasonal(values, indptr, 5), seasonal_indices(values, indptr, 5)
+    monkeypatch.setattr(scoring_naive, "_CHUNK_ROWS", 1)
+    for found, expected in zip(
+        (is_seasonal(values, indptr, 5), seasonal_indices(values, indptr, 5)), whole, strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_seasonal_indices_average_one():

@@ -350,12 +350,17 @@ class Forecaster(InNotebooks, HasReport, CanBeSaved, CanExport, ErrorPaths, Sees
         yhat = self._numbers(with_inputs_ahead(panel, steps), panel.last_rows(), steps)
         return values_of(self, self.write(panel, yhat), steps)
 
-    def _refitted(self, panel: Panel) -> Forecaster:
-        """Return a forecaster like this fitted one that has learnt from other rows, series without enough left out."""
+    def _refitted(self, panel: Panel, before: Forecaster | None = None) -> Forecaster:
+        """Return a forecaster like this fitted one that has learnt from other rows, series without enough left out.
+
+        What `before` has settled stays, which this method returned for fewer rows of the same series.
+        """
         copy = self.clone_unfitted()
         if "short_series" in copy.get_params(deep=False):
             copy.set_params(short_series="drop")
-        return copy.fit(panel, mode=getattr(self, "mode_", None))
+        mode = getattr(self, "mode_", None)
+        settled = None if before is None else before._settled()
+        return copy.fit(panel, mode=mode) if settled is None else copy._fit_on(panel, mode, settled)
 
     def _settled(self) -> Any:
         """Return what a fit on nearly all rows of the same series has settled for one on all; None: nothing."""

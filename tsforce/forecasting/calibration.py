@@ -7,6 +7,7 @@ transform, at each step, and compared in units of how much the series had moved 
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -27,13 +28,16 @@ from tsforce.scoring.metrics import error_scale
 if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster
 
-__all__ = ["Calibration", "calibrate"]
+__all__ = ["MANY_ROWS", "Calibration", "calibrate"]
 
 # Cuts of a series at most, each with a clone of its own.
 _CUTS = 2
-# Cutoffs of a series, and errors in all, at most.
-_MOST_ORIGINS = 300
+# Cutoffs of a series at most; and at least, where there are as many: so many that the rows before all cutoffs are no
+# more than these. Errors in all at most.
+_MOST_ORIGINS, _FEWEST_ORIGINS, _MOST_ROWS = 300, 25, 8_000_000
 _MOST_ERRORS = 20_000_000
+# Rows of a typical series from which on what they settle, penalties and smoothing parameters, holds for some more.
+MANY_ROWS = 100
 # Independent errors at a step from which on others add nothing to them.
 _MANY = 200
 # Independent errors from which on both sides have their own.
@@ -352,18 +356,23 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
     panel = replace(panel, filled=np.empty((0, 0)))
     season = int(getattr(model, "season_length_", 1) or 1)
     cuts = _cuts(panel.lengths, horizon, season)
-    most = int(np.clip(_MOST_ERRORS // (panel.n_series * horizon * panel.n_channels), 40, _MOST_ORIGINS))
-    stride = np.maximum(-(-(panel.lengths - cuts[0]) // most), 1)
+    most = min(_MOST_ROWS // len(panel.values), _MOST_ERRORS // (panel.n_series * horizon * panel.n_channels))
+    most = int(np.clip(most, _FEWEST_ORIGINS, _MOST_ORIGINS))
+    stride = _through_the_season(np.maximum(-(-(panel.lengths - cuts[0]) // most), 1), season)
+    judged: Forecaster | None = None
     found: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
     for number, (first, until) in enumerate(pairwise(cuts)):
         series = np.flatnonzero(until > first)
         # From the back, so that the last rows always count.
-        counts = -(-(until[series] - first[series]) // stride[series])
-        nth = ragged_rows(np.zeros_like(counts), counts)
-        who = np.repeat(series, counts)
-        rows = until[who] - 2 - (np.repeat(counts, counts) - 1 - nth) * stride[who]
+        number_of = -(-(until[series] - first[series]) // stride[series])
+        nth = ragged_rows(np.zeros_like(number_of), number_of)
+        who = np.repeat(series, number_of)
+        rows = until[who] - 2 - (np.repeat(number_of, number_of) - 1 - nth) * stride[who]
         if len(who):
-            made = _errors(model, panel, first, WindowIndex(who, rows), horizon)
+            # What one clone has settled from many rows the next one need not.
+            stays = number > 0 and np.median(cuts[number - 1]) >= MANY_ROWS
+            judged = _clone(model, panel.head(first), judged if stays else None)
+            made = _errors(judged, panel, WindowIndex(who, rows), horizon)
             found.append((who, rows, np.full_like(who, number), made))
     series, rows, by = (np.concatenate([np.empty(0, dtype=np.int64), *(part[k] for part in found)]) for k in range(3))
     order = np.argsort(series, kind="stable")
@@ -402,22 +411,37 @@ def _cuts(lengths: IntArray, horizon: int, season: int) -> list[IntArray]:
     return [first, *(first + (lengths - first) * k // _CUTS for k in range(1, _CUTS)), lengths]
 
 
-def _errors(model: Forecaster, panel: Panel, stops: IntArray, index: WindowIndex, horizon: int) -> FloatArray:
-    """Return truth less forecast, (W, H, C), of a clone that learnt from the first rows of each series."""
-    ahead = index.rows[:, None] + np.arange(1, horizon + 1)
-    known = ahead < panel.lengths[index.series][:, None]
-    truth = panel.values[np.minimum(panel.indptr[index.series][:, None] + ahead, len(panel.values) - 1)]
-    truth = np.where(known[:, :, None], truth, np.nan)
+def _through_the_season(stride: IntArray, season: int) -> IntArray:
+    """Return strides that are no shorter, and so that cutoffs come by every place in the season alike."""
+    found = stride.copy()
+    while (shared := (found > 1) & (np.gcd(found, season) > 1)).any():
+        found[shared] += 1
+    return found
+
+
+def _clone(model: Forecaster, panel: Panel, before: Forecaster | None) -> Forecaster | None:
+    """Return a clone that has learnt from the rows of a panel; None if they are too few. `before` as in `_refitted`."""
     with warnings.catch_warnings():
         # What a clone on fewer rows would warn of is in its errors.
         warnings.simplefilter("ignore")
         try:
-            clone = model._refitted(panel.head(stops))
-            out = {panel.position[name] for name in getattr(clone, "short_series_", [])}
-            able = np.flatnonzero(~np.isin(index.series, list(out)))
-            yhat = np.full_like(truth, np.nan)
-            yhat[able] = clone._numbers(panel, WindowIndex(index.series[able], index.rows[able]), horizon)
+            return model._refitted(panel, before)
         except (TsforceError, np.linalg.LinAlgError):
             # Rows that are too few to learn from are too few to be judged by.
-            return np.full_like(truth, np.nan)
+            return None
+
+
+def _errors(clone: Forecaster | None, panel: Panel, index: WindowIndex, horizon: int) -> FloatArray:
+    """Return truth less forecast, (W, H, C), of a clone."""
+    ahead = index.rows[:, None] + np.arange(1, horizon + 1)
+    known = ahead < panel.lengths[index.series][:, None]
+    truth = panel.values[np.minimum(panel.indptr[index.series][:, None] + ahead, len(panel.values) - 1)]
+    truth = np.where(known[:, :, None], truth, np.nan)
+    yhat = np.full_like(truth, np.nan)
+    if clone is not None:
+        out = {panel.position[name] for name in getattr(clone, "short_series_", [])}
+        able = np.flatnonzero(~np.isin(index.series, list(out)))
+        with warnings.catch_warnings(), contextlib.suppress(TsforceError, np.linalg.LinAlgError):
+            warnings.simplefilter("ignore")
+            yhat[able] = clone._numbers(panel, WindowIndex(index.series[able], index.rows[able]), horizon)
     return truth - yhat

@@ -14,6 +14,9 @@ __all__ = ["drift", "is_seasonal", "naive", "naive2", "seasonal_indices", "seaso
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
+# Rows of all series that are looked through for a season at once.
+_CHUNK_ROWS = 50_000
+
 
 def _panel(values: ArrayLike, indptr: ArrayLike) -> tuple[Floats, Positions, Positions]:
     pointers = np.asarray(indptr, dtype=np.int64)
@@ -25,6 +28,19 @@ def _take(values: Floats, rows: Positions, available: NDArray[np.bool_]) -> Floa
     taken = np.full(rows.shape, np.nan)
     taken[available] = values[rows[available]]
     return taken
+
+
+def _chunks(series: Positions, lengths: Positions) -> list[Positions]:
+    """Return series in parts of few enough rows for sums over lags to stay near the processor."""
+    chunk = np.cumsum(lengths[series]) // _CHUNK_ROWS
+    return np.split(series, np.flatnonzero(np.diff(chunk)) + 1) if len(series) else []
+
+
+def _some(y: Floats, pointers: Positions, series: Positions) -> tuple[Floats, Positions]:
+    """Return the values of some series and where each starts and ends."""
+    lengths = np.diff(pointers)[series]
+    own = np.concatenate([[0], np.cumsum(lengths)])
+    return y[np.repeat(pointers[series] - own[:-1], lengths) + np.arange(own[-1])], own
 
 
 def naive(values: ArrayLike, indptr: ArrayLike, horizon: int) -> Floats:
@@ -144,32 +160,36 @@ def is_seasonal(values: ArrayLike, indptr: ArrayLike, season_length: int) -> NDA
     [True, False]
     """
     y, pointers, lengths = _panel(values, indptr)
-    count = len(lengths)
-    candidates = lengths >= 3 * season_length
-    if season_length == 1 or not candidates.any():
-        return np.zeros(count, dtype=np.bool_)
-    rows = np.flatnonzero(np.repeat(candidates, lengths))
-    series = np.repeat(np.arange(count), np.where(candidates, lengths, 0))
-    position = rows - pointers[series]
-    sizes = np.maximum(lengths, 1)
-    with np.errstate(over="ignore", invalid="ignore"):
+    found = np.zeros(len(lengths), dtype=np.bool_)
+    if season_length > 1:
+        for part in _chunks(np.flatnonzero(lengths >= 3 * season_length), lengths):
+            found[part] = _passes(*_some(y, pointers, part), season_length)
+    return found
+
+
+def _passes(y: Floats, pointers: Positions, season_length: int) -> NDArray[np.bool_]:
+    """Return what `is_seasonal` does, of series with rows enough."""
+    starts, lengths = pointers[:-1], np.diff(pointers)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # Measured from its first value a constant series is exactly 0. About its rounded mean it could be one
         # unit in the last place, row after row: perfectly autocorrelated.
-        from_first = y[rows] - y[pointers[series]]
-        mean = np.bincount(series, weights=from_first, minlength=count) / sizes
-        deviation = from_first - mean[series]
-        variance = np.bincount(series, weights=deviation**2, minlength=count)
-        earlier = np.zeros(count)
+        from_first = y - np.repeat(y[starts], lengths)
+        deviation = from_first - np.repeat(np.add.reduceat(from_first, starts) / lengths, lengths)
+        variance = np.add.reduceat(deviation**2, starts)
+        earlier = np.zeros(len(lengths))
         for lag in range(1, season_length + 1):
-            # where, not a product with the mask: NaN in one series must not reach its neighbour.
-            products = np.where(position[lag:] >= lag, deviation[lag:] * deviation[:-lag], 0.0)
-            r = np.bincount(series[lag:], weights=products, minlength=count) / variance
+            # From each start to the last product within the series; the sums between are of two series each.
+            between = np.stack([starts, pointers[1:] - lag], axis=1).ravel()[:-1]
+            r = np.add.reduceat(deviation[lag:] * deviation[:-lag], between)[::2] / variance
             if lag < season_length:
                 earlier += r**2
-        return np.abs(r) > 1.645 * np.sqrt((1.0 + 2.0 * earlier) / sizes)
+        passes: NDArray[np.bool_] = np.abs(r) > 1.645 * np.sqrt((1.0 + 2.0 * earlier) / lengths)
+    return passes
 
 
-def seasonal_indices(values: ArrayLike, indptr: ArrayLike, season_length: int) -> Floats:
+def seasonal_indices(
+    values: ArrayLike, indptr: ArrayLike, season_length: int, series: Positions | None = None
+) -> Floats:
     """Return each series' multiplicative seasonal indices, by the classical decomposition.
 
     As R's ``decompose(type = "multiplicative")``: the trend is a centred moving average over m rows (2 x m
@@ -184,6 +204,8 @@ def seasonal_indices(values: ArrayLike, indptr: ArrayLike, season_length: int) -
         Where each series starts and ends in `values`.
     season_length : int
         m, rows per season.
+    series : ndarray of int, optional
+        Which series; by default all S.
 
     Returns
     -------
@@ -199,28 +221,38 @@ def seasonal_indices(values: ArrayLike, indptr: ArrayLike, season_length: int) -
     [[0.5, 1.5]]
     """
     y, pointers, lengths = _panel(values, indptr)
+    chosen = np.arange(len(lengths)) if series is None else series
+    parts = [_indices(*_some(y, pointers, part), season_length) for part in _chunks(chosen, lengths)]
+    return np.concatenate(parts) if parts else np.empty((0, season_length))
+
+
+def _indices(y: Floats, pointers: Positions, season_length: int) -> Floats:
+    lengths = np.diff(pointers)
     count, half = len(lengths), season_length // 2
-    series = np.repeat(np.arange(count), lengths)
-    position = np.arange(len(y)) - pointers[series]
-    inside = np.flatnonzero((position >= half) & (position < lengths[series] - half))
+    owner = np.repeat(np.arange(count), lengths)
+    position = np.arange(len(y)) - pointers[owner]
+    inside = np.flatnonzero((position >= half) & (position < lengths[owner] - half))
     weights = np.full(2 * half + 1, 1.0 / season_length)
     if season_length % 2 == 0:
         weights[[0, -1]] /= 2.0
-    cell = series[inside] * season_length + position[inside] % season_length
+    cell = owner[inside] * season_length + position[inside] % season_length
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        # Summed window by window: a running total would carry rounding from one series to the next.
-        trend = np.zeros(len(inside))
-        for offset, weight in enumerate(weights, start=-half):
-            trend += weight * y[inside + offset]
+        # Summed window by window: a running total would carry rounding from one series to the next. Windows over the
+        # end of a series are left out.
+        averages = np.zeros(max(len(y) - 2 * half, 0))
+        for offset, weight in enumerate(weights):
+            averages += weight * y[offset : offset + len(averages)]
+        trend = averages[inside - half]
         ratio = y[inside] / trend
         kept = ~((y[inside] == 0.0) & (trend == 0.0))
         total = np.bincount(cell[kept], weights=ratio[kept], minlength=count * season_length)
         number = np.bincount(cell[kept], minlength=count * season_length)
         indices = (total / number).reshape(count, season_length)
         indices /= indices.mean(axis=1, keepdims=True)
-    negative = np.bincount(series[y < 0.0], minlength=count) > 0
+    negative = np.bincount(owner[y < 0.0], minlength=count) > 0
     indices[negative | ~np.isfinite(indices).all(axis=1)] = np.nan
-    return indices
+    found: Floats = indices
+    return found
 
 
 def naive2(values: ArrayLike, indptr: ArrayLike, horizon: int, season_length: int) -> Floats:
@@ -257,7 +289,7 @@ def naive2(values: ArrayLike, indptr: ArrayLike, horizon: int, season_length: in
     chosen = np.flatnonzero(is_seasonal(y, pointers, season_length))
     if not len(chosen):
         return forecasts
-    indices = seasonal_indices(y, pointers, season_length)[chosen]
+    indices = seasonal_indices(y, pointers, season_length, chosen)
     exist = np.isfinite(indices).all(axis=1)
     chosen, indices = chosen[exist], indices[exist]
 

@@ -142,7 +142,7 @@ def _adjusted(values: Floats, indptr: Positions, season_length: int) -> tuple[Fl
     seasonal = np.flatnonzero(is_seasonal(values, indptr, season_length))
     if not len(seasonal):
         return values, indices
-    found = seasonal_indices(values, indptr, season_length)[seasonal]
+    found = seasonal_indices(values, indptr, season_length, seasonal)
     exist = np.isfinite(found).all(axis=1)
     indices[seasonal[exist]] = found[exist]
     series = np.repeat(np.arange(len(lengths)), lengths)

@@ -40,7 +40,9 @@ from tsforce.forecasting.auto.trials import (
     run_trial,
 )
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.calibration import MANY_ROWS
 from tsforce.forecasting.checkpointing import place_for
+from tsforce.forecasting.narx import NARXForecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
 from tsforce.forecasting.saving import check_rows_kept
 from tsforce.forecasting.side_by_side import stacked
@@ -310,14 +312,18 @@ class AutoNARX(MovesWeights):
 
     # ---- after the fit
 
-    def _refitted(self, panel: Panel) -> Self:
-        # What is heard stays as it was chosen: a search of its own for each clone would cost as much as the fit.
+    def _refitted(self, panel: Panel, before: Forecaster | None = None) -> Self:
+        # What is heard stays as it was chosen, and penalties where rows are many: a search of its own for each clone
+        # would cost as much as the fit.
         copy = self.clone_unfitted()
         copy.members_ = {}
         heard = []
+        many = np.median(panel.lengths) >= MANY_ROWS
         for place, (name, member) in enumerate(self.members_.items()):
+            earlier = before.members_.get(name) if isinstance(before, AutoNARX) else None
+            earlier = member if many and isinstance(member, NARXForecaster) else earlier
             with contextlib.suppress(SeriesTooShortError):
-                copy.members_[name] = fit_quietly(member, panel, getattr(member, "mode_", None))
+                copy.members_[name] = member._refitted(_those_of(member, panel), earlier)
                 heard.append(place)
         where = np.array([self._rows_.position[name] for name in panel.id_list], dtype=np.int64)
         copy._weight_ = self._weight_[heard][:, where]
@@ -435,3 +441,10 @@ class AutoNARX(MovesWeights):
                 f"rows and the history, or fit again where a level is new.",
                 DivergenceWarning,
             )
+
+
+def _those_of(member: Forecaster, panel: Panel) -> Panel:
+    """Return the series of a panel that a fitted member has learnt from."""
+    known = member._rows_.position
+    chosen = [i for i, name in enumerate(panel.id_list) if name in known]
+    return panel if len(chosen) == panel.n_series else panel.take(np.array(chosen))
