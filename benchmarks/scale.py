@@ -5,6 +5,9 @@ months (twelve steps ahead are forecast), fits it in a process of its own, and w
 ``results/scale.csv``: CPU seconds of the whole process, of `fit` and of the forecasts with their files, and the most
 memory that was held. ``--engine frame`` reads the same folder as one frame; ``memory_before`` is what the interpreter,
 the libraries and, of one frame, that frame take.
+
+``python benchmarks/scale.py --wire`` writes ``results/scale-wire.csv``: the bytes for each series, pickled, that an
+engine carries between its workers and who asks, of 10,000 series in four partitions, by model.
 """
 
 from __future__ import annotations
@@ -79,14 +82,60 @@ def measure(folder: Path, model: str, engine: str) -> dict[str, float]:
     }  # fmt: skip
 
 
+def wire() -> None:
+    """Write what a fit gets back from partitions, and what their forecasts are sent, in bytes for each series."""
+    import pickle
+
+    import pandas as pd
+
+    from tsforce import NARXForecaster
+    from tsforce.distributed import Frames
+
+    class Weighed(Frames):
+        """Frames whose answers are weighed."""
+
+        told = 0
+
+        def series_of(self, pieces, id_col):
+            found = super().series_of(pieces, id_col)
+            self.told += len(pickle.dumps(found))
+            return found
+
+        def map(self, work, some):
+            for k, answer in super().map(work, some):
+                self.told += len(pickle.dumps(answer)) + len(pickle.dumps(work))
+                yield k, answer
+
+    series, rows = 10_000, []
+    with tempfile.TemporaryDirectory() as temporary:
+        draw(Path(temporary), series)
+        df = pd.read_parquet(temporary)
+    size = len(df) // 4
+    for model, settings in MODELS.items():
+        data = Weighed([df.iloc[k * size : (k + 1) * size] for k in range(4)])
+        ahead = NARXForecaster(HORIZON, **settings).fit(data).predict()
+        sent = sum(len(pickle.dumps(ahead.work(k))) for k in range(4))
+        weighed = {"model": model, "series": series, "rows_themselves": ROWS * 16, "fit": data.told, "predict": sent}
+        rows.append({k: round(v / series, 1) if k in ("fit", "predict") else v for k, v in weighed.items()})
+    with RESULTS.with_name("scale-wire.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(rows)
+
+
 def main() -> None:
     """Measure, and put a row of it in the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=100_000)
     parser.add_argument("--model", choices=MODELS, default="smoothing")
     parser.add_argument("--engine", choices=("folder", "frame"), default="folder")
+    parser.add_argument("--wire", action="store_true")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.wire:
+        wire()
+        return
     if asked.inside:
         print(json.dumps(measure(asked.inside, asked.model, asked.engine)))
         return

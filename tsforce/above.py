@@ -9,6 +9,7 @@ __all__ = ["from_above"]
 
 _ABOVE = {
     "export": "tsforce.export.exporting:export",
+    "backtest_partitions": "tsforce.distributed.backtests:backtest_partitions",
     "fit_partitions": "tsforce.distributed.fitting:fit_partitions",
     "report_backtest": "tsforce.report.backtest_page:report_backtest",
     "report_forecast": "tsforce.report.forecast_page:report_forecast",

@@ -63,3 +63,11 @@ def test_a_partition_that_fails_while_all_are_asked_is_told_and_the_others_go_on
 def test_choices_that_do_not_add_up_are_refused_with_what_does(settings):
     with pytest.raises(ArgumentError, match="summed up for least squares alone"):
         NARXForecaster(H, 3, scope="local", **settings).fit(parts_of(frame(), "s0 s1", "s2"))
+
+
+def test_a_partition_that_failed_while_all_were_asked_is_told_when_the_others_are_written(tmp_path):
+    with pytest.warns(PartitionWarning, match="SeriesTooShort"):
+        model = NARXForecaster(H, 20, scope="local").fit(parts_of(frame(), "s0 s1", "s5"))
+    with pytest.raises(PartitionError, match="1 partition of 2 failed, the others are in"):
+        model.predict().to_parquet(tmp_path)
+    assert set(pd.read_parquet(tmp_path)["unique_id"]) == {"s0", "s1"}

@@ -16,7 +16,7 @@ from tsforce.errors import ArgumentError, PartitionError, PartitionWarning, Tsfo
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.parts import horizon_of, reader_of
 
-__all__ = ["FittedPartitions", "Forecasts"]
+__all__ = ["FittedPartitions", "Forecasts", "Results"]
 
 
 class FittedPartitions:
@@ -84,32 +84,25 @@ def forecast_of(settled: Settled, k: int, horizon: int, future_df: Any, level: A
     return fitted.predict(horizon, future_df=own, level=level)
 
 
-class Forecasts:
-    """Forecasts that are made partition by partition, when they are asked for.
+class Results:
+    """What is made partition by partition, when it is asked for.
 
     Iterate over it for one frame of each partition, in order; or write them with `to_parquet`; or, where memory holds
     them, `to_pandas`.
     """
 
-    def __init__(self, fitted: FittedPartitions, horizon: int, future_df: Any, level: Any) -> None:
-        self.fitted, self.horizon, self._future_df, self.level = fitted, horizon, future_df, level
-
-    def __repr__(self) -> str:
-        return f"Forecasts of {self.horizon} steps: {self.fitted!r}"
+    fitted: FittedPartitions
 
     def __len__(self) -> int:
         return len(self.fitted)
 
     def frame(self, k: int) -> pd.DataFrame:
-        """Return the forecasts of partition k."""
-        if k in self.fitted.failed:
-            raise self.fitted.failed[k]
-        return self.work(k)(self.fitted.data.frame(k))
+        """Return the rows of partition k."""
+        raise NotImplementedError
 
-    def work(self, k: int) -> Callable[[Any], pd.DataFrame]:
-        """Return what makes the forecasts of partition k of its frame: it can be sent to another process."""
-        settled = self.fitted.settled.of(k)
-        return partial(forecast_of, settled, k, self.horizon, self._future_df, self.level)
+    def key(self, k: int) -> str:
+        """Return what changes when the rows of partition k do."""
+        raise NotImplementedError
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         failed: dict[int, TsforceError] = {}
@@ -128,7 +121,7 @@ class Forecasts:
         return failed_of(self.fitted.data, failed, others)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return all forecasts as one frame.
+        """Return all rows as one frame.
 
         Raises
         ------
@@ -139,7 +132,7 @@ class Forecasts:
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
     def to_parquet(self, folder: Any) -> pd.DataFrame:
-        """Write the forecasts of each partition to a file of its own, and return what was done.
+        """Write the rows of each partition to a file of its own, and return what was done.
 
         A file is there whole or not at all. A call that was cut short, or of which a partition failed, goes on where it
         stopped when it is made again: files that it would write as they are stay.
@@ -147,7 +140,7 @@ class Forecasts:
         Parameters
         ----------
         folder : path-like
-            Made if it is not there. It may hold forecasts of an earlier call, which are replaced, and nothing else.
+            Made if it is not there. It may hold what an earlier call has written, which are replaced, and nothing else.
 
         Returns
         -------
@@ -164,6 +157,27 @@ class Forecasts:
         from tsforce.distributed.folder_writer import write_partitions
 
         return write_partitions(self, folder)
+
+
+class Forecasts(Results):
+    """Forecasts of the series of all partitions."""
+
+    def __init__(self, fitted: FittedPartitions, horizon: int, future_df: Any, level: Any) -> None:
+        self.fitted, self.horizon, self._future_df, self.level = fitted, horizon, future_df, level
+
+    def __repr__(self) -> str:
+        return f"Forecasts of {self.horizon} steps: {self.fitted!r}"
+
+    def frame(self, k: int) -> pd.DataFrame:
+        """Return the forecasts of partition k."""
+        if k in self.fitted.failed:
+            raise self.fitted.failed[k]
+        return self.work(k)(self.fitted.data.frame(k))
+
+    def work(self, k: int) -> Callable[[Any], pd.DataFrame]:
+        """Return what makes the forecasts of partition k of its frame: it can be sent to another process."""
+        settled = self.fitted.settled.of(k)
+        return partial(forecast_of, settled, k, self.horizon, self._future_df, self.level)
 
     def key(self, k: int) -> str:
         """Return what changes when the forecasts of partition k do."""

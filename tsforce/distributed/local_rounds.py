@@ -59,7 +59,7 @@ class LocalMaps(Settled):
     def key(self, k: int) -> str:
         """Return what changes when the forecaster of the same rows does."""
         told = hashlib.sha256()
-        if self.ridge is not None:
+        if self.ridge is not None and k in self.ridge:
             told.update(self.ridge[k].tobytes())
         if self.prior is not None and self.prior.common is not None:
             told.update(self.prior.common.numpy().tobytes() + repr(self.prior.drift).encode())

@@ -30,6 +30,8 @@ class Survey:
     clock : Clock
         Of the series with most rows.
     columns : Columns
+    last : Timestamp or int
+        Stamp of the last row of all.
     failed : dict of int -> TsforceError
         Why the others could not.
     """
@@ -37,6 +39,7 @@ class Survey:
     lengths: dict[int, IntArray]
     clock: Any
     columns: Columns
+    last: Any
     failed: dict[int, TsforceError]
 
     @property
@@ -104,7 +107,9 @@ def survey(model: Forecaster, data: Partitions) -> Survey:
         other = reader.clone_unfitted().set_params(freq=clock.freq)
         told |= data.map(partial(_lengths, other, inputs), again)
     failed = {k: part for k, part in told.items() if isinstance(part, TsforceError)}
-    return Survey({k: part[0] for k, part in told.items() if k not in failed}, clock, columns, failed)
+    read = {k: part for k, part in told.items() if k not in failed}
+    last = max(part[2] for part in read.values())
+    return Survey({k: part[0] for k, part in read.items()}, clock, columns, last, failed)
 
 
 def model_freq(model: Forecaster) -> Any:
@@ -112,6 +117,7 @@ def model_freq(model: Forecaster) -> Any:
     return reader_of([model]).freq
 
 
-def _lengths(reader: Forecaster, inputs: Any, frame: Any) -> tuple[IntArray, Any]:
+def _lengths(reader: Forecaster, inputs: Any, frame: Any) -> tuple[IntArray, Any, Any]:
     panel = reader._read(frame, inputs)
-    return panel.lengths, panel.clock
+    ends = panel.ticks(np.arange(panel.n_series), panel.lengths - 1)
+    return panel.lengths, panel.clock, panel.clock.stamps(ends[[int(ends.argmax())]])[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tsforce.above import from_above
 from tsforce.data.frame import cutoff_rows
 from tsforce.data.panel import FloatArray, IntArray, Panel
 from tsforce.data.vintages import read_vintages
@@ -19,6 +20,7 @@ from tsforce.evaluation.judged import Judged
 from tsforce.evaluation.shown import Shown
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.by_partition import is_partitioned
 from tsforce.forecasting.checkpointing import place_for
 from tsforce.forecasting.intervals import Bounds, Intervals, bounds_at, check_levels
 from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length
@@ -51,8 +53,9 @@ def backtest(
     ----------
     model : Forecaster
         Never changed: clones are fitted, in the mode the given model was fitted in, else in the constructor's.
-    df : DataFrame
-        Long frame with the truth.
+    df : DataFrame, or partitions
+        Long frame with the truth. Of what is in partitions (a folder of Parquet files, say) the result is made
+        partition by partition, when it is asked for, and has `scores`, `to_parquet` and `to_pandas`.
     horizon : int, optional
         H, steps after each cutoff; the model's by default, one season if it has none.
     n_windows : int
@@ -119,6 +122,22 @@ def backtest(
         raise ArgumentTypeError(
             f"model is a {type(model).__name__}; expected a Forecaster such as NARXForecaster(...)."
         )
+    if is_partitioned(df):
+        windows = {"n_windows": n_windows, "step_size": step_size, "cutoffs": cutoffs, "align": align}
+        idle = {
+            "refit": refit or None, "train_size": train_size, "future_vintages": future_vintages, "n_paths": n_paths,
+            "checkpoint": checkpoint,
+        }  # fmt: skip
+        found: BacktestResult = from_above("backtest_partitions")(
+            model,
+            df,
+            horizon,
+            windows,
+            season_length,
+            level,
+            [name for name, value in idle.items() if value is not None],
+        )
+        return found
     levels = check_levels(level)
     n_paths = check_paths(n_paths)
     panel = model.read(df)

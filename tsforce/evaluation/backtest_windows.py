@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tsforce.data.frame import resolve_cutoffs
+from tsforce.data.frame import as_stamps, resolve_cutoffs
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, abbreviate, check_choice
 from tsforce.forecasting.arguments import check_count
@@ -54,7 +54,9 @@ class Plan:
         return np.where(first == np.iinfo(np.int64).max, -1, first)
 
 
-def plan_windows(panel: Panel, horizon: int, *, n_windows: Any, step_size: Any, cutoffs: Any, align: Any) -> Plan:
+def plan_windows(
+    panel: Panel, horizon: int, *, n_windows: Any, step_size: Any, cutoffs: Any, align: Any, last: Any = None
+) -> Plan:
     """Return the windows of a backtest: each has at least one row up to its cutoff and one after.
 
     Parameters
@@ -71,6 +73,8 @@ def plan_windows(panel: Panel, horizon: int, *, n_windows: Any, step_size: Any, 
     align : "auto", "series" or "calendar"
         Count back from each series' own last row, or from the panel's last stamp. "auto": "series" for whole-number
         stamps, "calendar" for time stamps.
+    last : stamp, optional
+        What "calendar" counts back from, where the panel is a part of one that goes on until then.
 
     Raises
     ------
@@ -90,9 +94,11 @@ def plan_windows(panel: Panel, horizon: int, *, n_windows: Any, step_size: Any, 
             series, rows, number = flatten(count_back(panel.lengths, horizon, n_windows, step))
             index, align = WindowIndex(series, rows), "series"
         else:
-            last = panel.ticks(np.arange(panel.n_series), panel.lengths - 1).max()
+            end = panel.ticks(np.arange(panel.n_series), panel.lengths - 1).max()
+            if last is not None:
+                end = panel.clock.ticks(as_stamps(panel, [last], "last"))[0][0]
             back = horizon + step * np.arange(n_windows - 1, -1, -1)
-            rows_at = (last - back * panel.clock.step - panel.start[:, None]) // panel.clock.step
+            rows_at = (end - back * panel.clock.step - panel.start[:, None]) // panel.clock.step
             series, number = np.nonzero((rows_at >= 0) & (rows_at < panel.lengths[:, None] - 1))
             index, align = WindowIndex(series, rows_at[series, number]), "calendar"
         fewer = f"fewer windows than n_windows={n_windows}" if n_windows > 1 else f"a horizon below {horizon}"
