@@ -1,8 +1,9 @@
 """Writes the golden files of the format: small models of several kinds, and their forecasts.
 
-``python -m tests.persistence.make_golden`` writes those of the format that is written now, which is done once, when a
-format begins: later versions have to read the files as they are. A file that a change makes unreadable wants a default
-for the new field, or a place in the table for the class that has moved, not to be written anew.
+``python -m tests.persistence.make_golden`` writes those of the format that is written now that are not there: later
+versions have to read the files as they are. A file that a change makes unreadable wants a default for the new field, or
+a place in the table for the class that has moved, not to be written anew. Of each model there is a file, and one with
+the rows that it was learnt from (``<name>.rows``), which is updated before it forecasts.
 """
 
 from __future__ import annotations
@@ -48,13 +49,35 @@ def with_inputs():
 
 
 def ahead():
-    days = pd.date_range("2024-07-01", periods=3)
+    days = pd.date_range("2024-07-01", periods=5)
     return pd.concat([pd.DataFrame({"unique_id": name, "ds": days, "price": 0.5}) for name in ("s0", "s1")])
+
+
+def later(df, freq):
+    """Two more rows of each series."""
+    ends = df.groupby("unique_id").tail(1)
+    parts = []
+    for k, (_, row) in enumerate(ends.iterrows()):
+        stamps = pd.date_range(row["ds"], periods=3, freq=freq)[1:]
+        parts.append(pd.DataFrame({**row.to_dict(), "ds": stamps, "y": row["y"] + np.array([0.5 + k, -0.25])}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def updated(name, model):
+    """The model after two more rows."""
+    if name == "regressor":
+        return model.update([[0.5], [-1.0]], [0.25, 0.125])
+    df, freq = {"local": (zoned(), "h"), "inputs": (with_inputs(), "D")}.get(name, (months(), "MS"))
+    return model.update(later(df, freq))
+
+
+def months():
+    return make_frame((60, 50), freq="MS")
 
 
 def fitted():
     """The models by name."""
-    few, df = {"max_steps": 2, "training": Training(batch_size=8)}, make_frame((60, 50), freq="MS")
+    few, df = {"max_steps": 2, "training": Training(batch_size=8)}, months()
     u, y = sysid_record(120)
     each = {1: [RollingMean(3), RollingMean(6, min_samples=2)], 7: [ExponentiallyWeightedMean(0.3)]}
     inputs = {"past_exog": ["rain"], "future_exog": ["price"], "static": ["sort", "size"], "calendar": ["dayofweek"]}
@@ -85,10 +108,16 @@ def forecasts(name, model):
 
 
 if __name__ == "__main__":
-    pinned = {}
+    numbers = FOLDER / f"forecasts-{FORMAT}.json"
+    pinned = json.loads(numbers.read_text()) if numbers.exists() else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, model in fitted().items():
-            model.save(FOLDER / f"{name}-{FORMAT}.tsforce")
-            pinned[name] = forecasts(name, model).tolist()
-    (FOLDER / f"forecasts-{FORMAT}.json").write_text(json.dumps(pinned, indent=1) + "\n")
+            for what, rows in ((name, False), (f"{name}.rows", True)):
+                path = FOLDER / f"{what}-{FORMAT}.tsforce"
+                if not path.exists():
+                    model.save(path, training_rows=rows)
+                    if rows:
+                        updated(name, model)
+                    pinned[what] = forecasts(name, model).tolist()
+    numbers.write_text(json.dumps(pinned, indent=1) + "\n")

@@ -200,7 +200,7 @@ def test_what_was_judged_is_not_judged_again_in_a_larger_search(monkeypatch, tmp
 
 def test_a_backtest_that_dies_again_and_again_forecasts_the_same(monkeypatch, tmp_path):
     model = NARXForecaster(4, 6, model=MLP((4,)), mode="open_loop", max_steps=3, training=SHORT)
-    asked = {"n_windows": 2, "refit": True, "level": [80], "n_paths": 3}
+    asked = {"n_windows": 2, "refit": True, "n_paths": 2}
     expected = backtest(model, panel_of(2), **asked)
     found, kills = killed_again_and_again(
         monkeypatch, lambda: backtest(model, panel_of(2), **asked, checkpoint=tmp_path), 4
@@ -260,6 +260,7 @@ def test_an_auto_narx_that_dies_again_and_again_is_the_same(monkeypatch, tmp_pat
     pd.testing.assert_frame_equal(found.leaderboard_[columns], expected.leaderboard_[columns], check_exact=True)
 
 
+@pytest.mark.slow
 def test_candidates_that_were_tried_are_not_tried_again(monkeypatch, tmp_path):
     df = panel_of(2, 40)
     first = AutoNARX(4, season_length=6, budget="fast").fit(df, checkpoint=tmp_path)
@@ -275,6 +276,7 @@ def test_seconds_before_the_kill_count_in_the_limit_of_a_search_for_models():
     assert 5.5 < clock.left < 6.0
 
 
+@pytest.mark.slow
 def test_a_combination_keeps_the_training_of_each_member(monkeypatch, tmp_path):
     network = NARXForecaster(4, 6, model=MLP((4,)), mode="closed_loop", max_steps=3, training=SHORT)
     both = Ensemble({"a": network, "b": Baseline("naive")})

@@ -23,7 +23,7 @@ from tsforce.forecasting.parts import check_fitted, end_fit, horizon_of, later_r
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.sample_paths import DrawsPaths
 from tsforce.forecasting.saving import check_rows_kept
-from tsforce.forecasting.shrinkage import prior_of
+from tsforce.forecasting.shrinkage import intercept_of, prior_of
 from tsforce.forecasting.streaming import Stream
 from tsforce.forecasting.update import Update, error_at_new_rows, in_scales
 from tsforce.training.following import Following
@@ -48,7 +48,6 @@ class GoesOn(DrawsPaths):
     horizon: int
     head: Any
     ridge_: Any
-    _intercept_: Any
     _moments_: Growing | None
 
     def update(self, df: Any, *, forget: float | None = None, steps: int | None = None) -> Update:
@@ -270,7 +269,7 @@ class GoesOn(DrawsPaths):
         n_groups = len(rolling.model.bias)
         return Growing.of(
             rolling.store_of(panel), panel.lengths, rolling.model.layout, pooled=rolling.pooled,
-            intercept=np.broadcast_to(np.asarray(self._intercept_), n_groups).copy(),
+            intercept=np.broadcast_to(np.asarray(self._intercept_of(panel)), n_groups).copy(),
             ridge=np.resize(self.ridge_["ridge"].to_numpy(), n_groups), prior=self._prior_again(rolling),
         )  # fmt: skip
 
@@ -312,6 +311,12 @@ class GoesOn(DrawsPaths):
             rolling.pooled,
         )  # fmt: skip
 
+    def _intercept_of(self, learnt_from: Panel) -> Any:
+        """Return whether least squares fits an intercept; the first files of format 1 do not say what it was found."""
+        if not hasattr(self, "_intercept_"):
+            self._intercept_ = intercept_of(self, learnt_from, self.target_transforms_, self._rolling_.pooled)
+        return self._intercept_
+
     # ---- from the rows
 
     def _whole(self, asked: Asked, now: Grown, new: _Rows) -> tuple[Problem, Learnt]:
@@ -319,7 +324,7 @@ class GoesOn(DrawsPaths):
         rolling, panel = new.rolling, now.panel
         if np.isnan(panel.values).any():
             panel = rolling.fill(replace(panel, filled=np.empty((0, 0))))
-        intercept = self._intercept_
+        intercept = self._intercept_of(panel.head(now.first))
         if not isinstance(intercept, bool):
             intercept = np.resize(intercept, panel.n_series)
         layout = rolling.model.layout
