@@ -389,7 +389,7 @@ def test_trees_of_lightgbm_are_its_own_text_and_are_looked_at_before_it_reads_th
     for old, new, words in (
         (text[:40], "", "no text of LightGBM's|does not write"),
         ("num_class=1", "num_class=2", "trees of several classes"),
-        ("is_linear=0", "is_linear=1", "trees of categories, and linear ones"),
+        ("is_linear=0", "is_linear=1", "linear leaves, and with categories"),
         ("shrinkage=", "own=", "lines that LightGBM does not write"),
         ("leaf_value=", "leaf_value=0 ", "has not the leaves that it says"),
         ("threshold=", "threshold=0 ", "has not the branches that it says"),
@@ -399,6 +399,28 @@ def test_trees_of_lightgbm_are_its_own_text_and_are_looked_at_before_it_reads_th
         (tmp_path / "model").write_bytes(zipped(other))
         with pytest.raises(PersistenceError, match=f"booster-0.txt: .*({words})"):
             tsforce.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.6}, {"objective": "quantile", "alpha": 0.8}],
+)
+def test_other_kinds_of_lightgbm_are_saved_exactly(tmp_path, given):
+    lightgbm = pytest.importorskip("lightgbm")
+    regressor = lightgbm.LGBMRegressor(n_estimators=3, min_child_samples=3, verbose=-1, n_jobs=1, **given)
+    model = NARXForecaster(2, 3, model=regressor, mode="open_loop").fit(make_frame((60, 50)))
+    same(saved(model, tmp_path).predict(), model.predict())
+
+
+def test_linear_trees_of_lightgbm_are_refused_when_they_are_to_be_saved(tmp_path):
+    lightgbm = pytest.importorskip("lightgbm")
+    regressor = lightgbm.LGBMRegressor(n_estimators=3, min_child_samples=3, verbose=-1, n_jobs=1, linear_tree=True)
+    model = NARXForecaster(2, 3, model=regressor, mode="open_loop").fit(make_frame((60, 50)))
+    with pytest.raises(
+        PersistenceError, match=r"with linear leaves.* neither saved nor loaded; fit with linear_tree=F"
+    ):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_types_that_are_followed_unseen_are_made_only_where_they_are_trusted(tmp_path):

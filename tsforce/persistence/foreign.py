@@ -151,7 +151,13 @@ def booster_from(data: bytes) -> Any:
         raise MissingExtraError("this model holds trees of LightGBM: pip install 'tsforce[lightgbm]'.") from error
     text = data.decode("ascii")
     head, *trees = re.split(r"^Tree=\d+\n", text, flags=re.M)
-    values = _pairs(head.removeprefix("tree\n"), _HEAD)
+    if re.search(r"^(num_cat|is_linear)=(?!0$)", text, flags=re.M):
+        raise PersistenceError(
+            "trees of LightGBM with linear leaves, and with categories, are neither saved nor loaded; fit with "
+            "linear_tree=False."
+        )
+    # Random forests are means of trees; the line says nothing else.
+    values = _pairs(head.removeprefix("tree\n").replace("average_output\n", "", 1), _HEAD)
     columns = int(values["max_feature_idx"]) + 1
     if not text.startswith("tree\n") or text.count(_END) != 1 or not text.endswith(_END):
         raise PersistenceError("it is no text of LightGBM's.")
@@ -177,7 +183,7 @@ def _pairs(text: str, known: frozenset[str]) -> dict[str, str]:
 def _check_tree(tree: dict[str, str], n_columns: int) -> None:
     leaves = int(tree["num_leaves"])
     if tree["num_cat"] != "0" or tree["is_linear"] != "0":
-        raise PersistenceError("trees of categories, and linear ones, are neither saved nor loaded.")
+        raise PersistenceError("a tree says nothing of categories, or of linear leaves.")
     if leaves < 1 or len(tree["leaf_value"].split()) != leaves:
         raise PersistenceError("a tree has not the leaves that it says.")
     if leaves == 1:
