@@ -49,6 +49,13 @@ def test_maps_trees_and_a_network_read_day_week_calendar_and_inputs_before():
     assert any(Log() in c.model.target_transforms for c in found)
 
 
+def test_linear_maps_are_not_pulled_to_smoothing_and_long_rows_bear_two_long_seasons_of_lags_without_a_calendar():
+    linear = [c.model for c in tried(hours(1, 6000)) if c.family == "linear"]
+    assert {m.prior for m in linear} == {"zero"}
+    assert [(m.lags, m.calendar) for m in linear if m.lags == 336] == [(336, ())]
+    assert 336 not in [c.model.lags for c in tried(hours(1, 5000))]
+
+
 def test_inputs_known_up_to_the_cutoff_are_read_before_the_step():
     assert tried(hours(), past_exog=("warm",))[0].model.exog_lags == {"warm": (1, 2, 24)}
 

@@ -62,8 +62,17 @@ def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> I
     transforms += [(Log(),)] if is_positive(panel) else []
     for chosen in transforms:
         name = " ".join(map(str, chosen)).replace("lag=", "") or "levels"
-        model = NARXForecaster(wanted.horizon, target_transforms=chosen, **shared)
+        # Pulled to smoothing, maps heed calendar and inputs too little.
+        model = NARXForecaster(wanted.horizon, target_transforms=chosen, prior="zero", **shared)
         yield Candidate(f"linear, {name}, {said}", "linear", model, "open_loop", 0.1 + _LINEAR * n_rows * n_columns)
+    many = 2 * max(wanted.seasons)
+    if rows >= _ROWS_A_COLUMN * (many + n_columns):
+        # Without the calendar, which tells little where the target follows the weather more than the clock.
+        plain = {**shared, "lags": many, "calendar": wanted.narx["calendar"]}
+        model = NARXForecaster(wanted.horizon, target_transforms=(), prior="zero", **plain)
+        yield Candidate(
+            f"linear, levels, {many} lags, not smoothed", "linear", model, "open_loop", 0.1 + _LINEAR * n_rows * many
+        )
     if n_rows > _MOST_ROWS[wanted.budget] or panel.n_channels > 1:
         return
     # Imported where it is used: it takes a second.
