@@ -473,6 +473,7 @@ def test_the_leaderboard_is_ordered_and_its_weights_add_up(model):
     assert board["weight"].sum() == pytest.approx(1.0)
     assert set(board.loc[board["weight"] > 0, "candidate"]) <= set(model.members_)
     assert {"error_1", "error_2", "error_3", "cpu_seconds", "family", "status"} <= set(board.columns)
+    assert "error_4" not in board.columns
 
 
 def test_an_explanation_says_what_is_heard_for_a_series(model):

@@ -98,7 +98,7 @@ class AutoNARX(MovesWeights):
     Attributes
     ----------
     leaderboard_ : DataFrame
-        One row per candidate: candidate, family, error, error_1 (at the last cutoff), error_2 ..., n_series,
+        One row per candidate: candidate, family, error, error_1 (at the last cutoff) to error_3, n_series,
         cpu_seconds, weight (mean over series), status. Errors are relative to the seasonal naive forecast
         (1): half of the error in scales, half of sMAPE; without sMAPE where a value is not positive.
     season_lengths_ : tuple of int

@@ -16,6 +16,8 @@ from tsforce.scoring.metrics import mean_of_known
 
 __all__ = ["Explanation", "Reasons", "in_percent", "leaderboard", "reasons_for", "relative_to"]
 
+# Cutoffs whose errors stand in the table one by one.
+_LAST_CUTOFFS = 3
 
 # What notebooks show of a candidate.
 _SHOWN = {"candidate": "candidate", "family": "family", "error": "error", "weight": "weight"}
@@ -68,7 +70,7 @@ def leaderboard(
         Mean weight of each trial's candidate.
     """
     base = _reference(trials).errors
-    numbers = sorted(set(windows.number.tolist()))
+    numbers = sorted(set(windows.number.tolist()))[:_LAST_CUTOFFS]
     rows = []
     for trial, share in zip(trials, shares, strict=True):
         judged = ~np.isnan(trial.errors).all(axis=1)
