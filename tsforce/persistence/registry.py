@@ -47,7 +47,7 @@ _ROOMS = {
     "tsforce.forecasting.adapters": "RegressorModel",
     "tsforce.forecasting.arima": "Arima",
     "tsforce.forecasting.auto.auto_narx": "AutoNARX",
-    "tsforce.forecasting.auto.candidates": "Candidate",
+    "tsforce.forecasting.auto.candidate": "Candidate",
     "tsforce.forecasting.auto.trials": "Trial TrialWindows",
     "tsforce.forecasting.baselines": "Baseline",
     "tsforce.forecasting.calibration": "Calibration",
