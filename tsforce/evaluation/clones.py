@@ -44,7 +44,8 @@ class Clones:
         return len(self.parts)
 
     def __getitem__(self, k: int) -> Forecaster:
-        """Return a clone fitted on the rows up to each series' first cutoff of its windows."""
+        """Return a clone fitted on the rows up to each series' first cutoff of its windows; -1 is the last one."""
+        k = range(len(self))[k]
         if k not in self.fitted:
             self.fitted[k] = self._fit(k)
         return self.fitted[k]
