@@ -61,7 +61,8 @@ def test_inputs_known_up_to_the_cutoff_are_read_before_the_step():
 
 
 def test_a_calendar_that_is_given_is_kept():
-    assert {c.model.calendar for c in tried(hours(), calendar=("hour",))} == {("hour",)}
+    for given in (("hour",), "hour"):
+        assert {c.model.calendar for c in tried(hours(), calendar=given)} == {("hour",)}
 
 
 def test_budgets_bear_other_numbers_of_rows():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tsforce.forecasting.base import Forecaster
 
-__all__ = ["Candidate", "Wanted"]
+__all__ = ["Candidate", "Wanted", "in_words"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,3 +64,15 @@ class Wanted:
     shared: dict[str, Any]
     narx: dict[str, Any]
     budget: str
+
+
+def in_words(transforms: Iterable[Any]) -> str:
+    """Return what transforms are called in the name of a candidate.
+
+    Examples
+    --------
+    >>> from tsforce import Difference, Log
+    >>> in_words((Log(), Difference(12))), in_words(())
+    ('Log() Difference(12)', 'levels')
+    """
+    return " ".join(map(str, transforms)).replace("lag=", "") or "levels"

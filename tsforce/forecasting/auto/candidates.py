@@ -12,7 +12,7 @@ from tsforce.data.panel import IntArray, Panel
 from tsforce.data.transforms import Difference, Log, Transform
 from tsforce.errors import ArgumentError, check_choice
 from tsforce.forecasting.arguments import check_count
-from tsforce.forecasting.auto.candidate import Candidate, Wanted
+from tsforce.forecasting.auto.candidate import Candidate, Wanted, in_words
 from tsforce.forecasting.auto.long_series import long_series_candidates
 from tsforce.forecasting.auto.seasons import find_longer_season, find_season
 from tsforce.forecasting.automatic import is_positive
@@ -126,13 +126,13 @@ def _local_maps(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Can
             for difference in differences:
                 for lags in _lag_sets(lengths, wanted):
                     transforms = (*log, *((difference,) if difference is not None else ()))
-                    said = " ".join(map(str, transforms)).replace("lag=", "") or "levels"
                     model = NARXForecaster(
                         wanted.horizon, lags, scope="local", season_length=wanted.seasons[0],
                         target_transforms=transforms, loss=loss, short_series="drop", **wanted.shared, **narx,
                     )  # fmt: skip
                     work = once + per_row * n_rows * (1 + lags / 50)
-                    yield Candidate(f"linear, {said}, {lags} lags", "linear", model, "open_loop", work)
+                    name = f"linear, {in_words(transforms)}, {lags} lags"
+                    yield Candidate(name, "linear", model, "open_loop", work)
 
 
 def _lag_sets(lengths: IntArray, wanted: Wanted) -> list[int]:

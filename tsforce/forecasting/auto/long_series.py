@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tsforce.data.calendar import calendar_columns, calendar_of
+from tsforce.data.calendar import calendar_columns, calendar_of, check_calendar
 from tsforce.data.panel import IntArray, Panel
 from tsforce.data.transforms import Difference, Log
-from tsforce.forecasting.auto.candidate import Candidate, Wanted
+from tsforce.forecasting.auto.candidate import Candidate, Wanted, in_words
 from tsforce.forecasting.automatic import is_positive
 from tsforce.forecasting.narx import NARXForecaster
 from tsforce.forecasting.training_options import Training
@@ -44,31 +44,33 @@ def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> I
         Rows of series that candidates learn from on trial.
     wanted : Wanted
     """
+    season, longest = min(wanted.seasons), max(wanted.seasons)
+    if panel.n_series > _FEW_SERIES or season < 2:
+        return
     rows, n_rows = int(np.median(lengths)), int(lengths.sum())
-    lags = _lags_of(wanted.seasons)
-    # A calendar that was given is the user's word.
-    calendar = tuple(wanted.narx["calendar"]) or calendar_of(panel.clock.freq, rows)
-    exog_lags = _exog_lags(panel, min(wanted.seasons))
+    lags, exog_lags = _lags_of(season, longest), _exog_lags(panel, season)
+    given = check_calendar(wanted.narx["calendar"], panel.clock)
+    # What was given is the user's word.
+    calendar = given or calendar_of(panel.clock.freq, rows)
     n_columns = len(lags) + len(calendar_columns(calendar)) + sum(map(len, exog_lags.values()))
-    if panel.n_series > _FEW_SERIES or min(wanted.seasons) < 2 or rows < max(lags) + _ROWS_A_COLUMN * n_columns:
+    if rows < max(lags) + _ROWS_A_COLUMN * n_columns:
         return
     shared = {
         **wanted.shared, **wanted.narx, "static": (), "lags": lags, "calendar": calendar, "scope": "local",
         "season_length": wanted.seasons[0], "short_series": "drop", "exog_lags": exog_lags or None,
     }  # fmt: skip
-    said = "lags of " + " and ".join(map(str, sorted(wanted.seasons)[:: max(1, len(wanted.seasons) - 1)]))
-    said += ", calendar" if calendar else ""
-    transforms: list[tuple[Any, ...]] = [(), (Difference(min(wanted.seasons)),)]
+    said = "lags of " + " and ".join(map(str, sorted({season, longest}))) + (", calendar" if calendar else "")
+    transforms: list[tuple[Any, ...]] = [(), (Difference(season),)]
     transforms += [(Log(),)] if is_positive(panel) else []
     for chosen in transforms:
-        name = " ".join(map(str, chosen)).replace("lag=", "") or "levels"
         # Pulled to smoothing, maps heed calendar and inputs too little.
         model = NARXForecaster(wanted.horizon, target_transforms=chosen, prior="zero", **shared)
-        yield Candidate(f"linear, {name}, {said}", "linear", model, "open_loop", 0.1 + _LINEAR * n_rows * n_columns)
-    many = 2 * max(wanted.seasons)
+        name, work = f"linear, {in_words(chosen)}, {said}", 0.1 + _LINEAR * n_rows * n_columns
+        yield Candidate(name, "linear", model, "open_loop", work)
+    many = 2 * longest
     if rows >= _ROWS_A_COLUMN * (many + n_columns):
         # Without the calendar, which tells little where the target follows the weather more than the clock.
-        plain = {**shared, "lags": many, "calendar": wanted.narx["calendar"]}
+        plain = {**shared, "lags": many, "calendar": given}
         model = NARXForecaster(wanted.horizon, target_transforms=(), prior="zero", **plain)
         yield Candidate(
             f"linear, levels, {many} lags, not smoothed", "linear", model, "open_loop", 0.1 + _LINEAR * n_rows * many
@@ -84,23 +86,21 @@ def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> I
     yield Candidate(f"trees, levels, {said}", "trees", model, "open_loop", once + per_row * n_rows)
     once, per_row = _NETWORK
     for chosen in transforms[::2] if wanted.budget != "fast" else transforms[:1]:
-        name = " ".join(map(str, chosen)) or "levels"
         model = NARXForecaster(
             wanted.horizon, model="mlp", target_transforms=chosen, window_scaling="standard", ridge=100.0,
             training=Training(validation=False, learning_rate=0.003), **shared,
         )  # fmt: skip
-        yield Candidate(f"mlp, {name}, {said}", "mlp", model, "closed_loop", once + per_row * n_rows)
+        yield Candidate(f"mlp, {in_words(chosen)}, {said}", "mlp", model, "closed_loop", once + per_row * n_rows)
 
 
-def _lags_of(seasons: tuple[int, ...]) -> tuple[int, ...]:
+def _lags_of(short: int, long: int) -> tuple[int, ...]:
     """Return lags of a season and one more, its multiples, and those around the longest season.
 
     Examples
     --------
-    >>> _lags_of((7,)), _lags_of((4, 16))
+    >>> _lags_of(7, 7), _lags_of(4, 16)
     ((1, 2, 3, 4, 5, 6, 7, 8, 14), (1, 2, 3, 4, 5, 8, 12, 15, 16, 17))
     """
-    short, long = min(seasons), max(seasons)
     around = {lag + by for lag in {short, long} for by in (-1, 0, 1)}
     in_a_row = range(1, (short + 1 if short < _MOST_IN_A_ROW else _MOST_IN_A_ROW) + 1)
     if long == short:
