@@ -23,16 +23,8 @@ from tsforce.training.history import History
 from tsforce.training.problem import Problem
 from tsforce.training.solvers.gram import Gram, accumulate
 from tsforce.training.solvers.least_squares import followed, lost_digits, solve
-from tsforce.training.solvers.ridge import (
-    CANDIDATES,
-    RidgeChoice,
-    Tried,
-    decide,
-    is_hardly_any,
-    share_left,
-    trial_stops,
-    try_ridges,
-)
+from tsforce.training.solvers.ridge import RidgeChoice, is_hardly_any, share_left, trial_stops, try_ridges
+from tsforce.training.solvers.tried import CANDIDATES, Tried, decide
 
 __all__ = ["PooledMap", "settle_pooled", "total"]
 

@@ -240,6 +240,11 @@ class Problem:
         return self.prior is not None or self.strategy == "rectify"
 
     @property
+    def doubts_other_maps(self) -> bool:
+        """Whether maps that are none of these forecasts have to be better than luck: where nobody asked for a prior."""
+        return self.shrinks_to_forecasts and (self.prior is None or self.prior.kind == "auto")
+
+    @property
     def shares_prior(self) -> bool:
         """Whether maps of single series are shrunk to what all series teach, one map for all steps."""
         looks = self.prior is not None and self.prior.looks_at_all

@@ -32,9 +32,7 @@ __all__ = [
     "SMALLER",
     "Fit",
     "RidgeChoice",
-    "Tried",
     "choose_ridge",
-    "decide",
     "is_hardly_any",
     "share_left",
     "trial_part",
@@ -316,19 +314,10 @@ def try_ridges(problem: Problem, fit: Fit, *, smaller: bool | None = None) -> tu
     smaller : bool, optional
         Whether to try the smaller ones, for all series; None: where there is hardly any noise.
     """
-    n_windows, grid = problem.n_windows(MOST_WINDOWS), grid_of(problem)
-    judged = np.flatnonzero(n_windows > 0)
+    judged = np.flatnonzero(problem.n_windows(MOST_WINDOWS) > 0)
     if len(judged) == 0:
-        nothing = np.empty((len(CANDIDATES), 0))
-        none = judged.astype(np.int64)
-        shrinks = problem.shrinks_to_forecasts
-        doubts = shrinks and (problem.prior is None or problem.prior.kind == "auto")
-        tried = Tried(
-            grid, problem.pooled, shrinks, doubts, problem.panel.n_series, judged, none, nothing[: len(grid)],
-            np.zeros(len(grid)), 0, none, Windows(nothing, none, 0),
-        )  # fmt: skip
-        return tried, None
-    part = trial_part(problem)
+        return Tried.nothing(problem), None
+    part, grid = trial_part(problem), grid_of(problem)
     trial = _Trial(part, part.validation(MOST_WINDOWS), fit)
     few = len(SMALLER)
     trial.run(range(few, few + len(grid)), np.arange(trial.n_groups))
@@ -336,4 +325,5 @@ def try_ridges(problem: Problem, fit: Fit, *, smaller: bool | None = None) -> tu
     if len(clean):
         trial.run(range(few), clean)
     windows = trial.windows_of(clean)
-    return Tried.of(part, trial.errors, problem.panel.n_series, judged, clean, windows), trial
+    found = Tried.of(part, trial.validation, trial.errors, problem.panel.n_series, judged, clean, windows)
+    return found, trial

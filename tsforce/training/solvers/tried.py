@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsforce.data.panel import IntArray
-from tsforce.training.problem import Problem
+from tsforce.training.problem import Problem, Validation
 
 __all__ = ["CANDIDATES", "MOST_WINDOWS", "RIDGES", "SMALLER", "Tried", "Windows", "decide", "grid_of"]
 
@@ -143,15 +143,28 @@ class Tried:
     windows: Windows
 
     @staticmethod
+    def nothing(problem: Problem) -> Tried:
+        """Return what is known of series without a window to try candidates on."""
+        grid, none = grid_of(problem), np.empty(0, dtype=np.int64)
+        return Tried(
+            grid, problem.pooled, problem.shrinks_to_forecasts, problem.doubts_other_maps, problem.panel.n_series, none,
+            none, np.empty((len(grid), 0)), np.zeros(len(grid)), 0, none,
+            Windows(np.empty((len(CANDIDATES), 0)), none, 0),
+        )  # fmt: skip
+
+    @staticmethod
     def of(
-        part: Problem, errors: FloatArray, n_series: int, judged: IntArray, clean: IntArray, windows: Windows
-    ) -> Tried:
+        part: Problem, validation: Validation, errors: FloatArray, n_series: int, judged: IntArray, clean: IntArray,
+        windows: Windows,
+    ) -> Tried:  # fmt: skip
         """Return what candidates have shown.
 
         Parameters
         ----------
         part : Problem
             Of the series that they were tried on.
+        validation : Validation
+            Their windows.
         errors : (candidates, S, C)
             Mean absolute error of each.
         n_series : int
@@ -159,7 +172,7 @@ class Tried:
         judged, clean, windows
             As in `Tried`.
         """
-        grid, validation = grid_of(part), part.validation(MOST_WINDOWS)
+        grid = grid_of(part)
         found = errors[len(SMALLER) : len(SMALLER) + len(grid)]
         own, relative = validation.comparable(found), validation.relative(found)
         # Pooling over series needs errors without units; a scale that is 0 or unknown has no say in it.
@@ -171,8 +184,8 @@ class Tried:
             counts = counts & np.isfinite(least)
             relative, scores = least * share, validation.n_windows * share
         return Tried(
-            grid, part.pooled, shrinks, shrinks and (part.prior is None or part.prior.kind == "auto"), n_series, judged,
-            validation.n_windows, scores[:, :0] if part.pooled else scores, relative[:, counts].sum(axis=1),
+            grid, part.pooled, shrinks, part.doubts_other_maps, n_series, judged, validation.n_windows,
+            scores[:, :0] if part.pooled else scores, relative[:, counts].sum(axis=1),
             int(counts.sum()), clean, windows,
         )  # fmt: skip
 
