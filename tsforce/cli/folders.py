@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tsforce.cli.tables import blamed_on, notice, shown_warnings
-from tsforce.data.file_paths import PARQUET
+from tsforce.data.file_paths import PARQUET, parquet_files
 from tsforce.errors import ArgumentError
 
 __all__ = ["first_file", "forecast_folder"]
@@ -20,7 +20,7 @@ def first_file(folder: Path) -> Path:
     ArgumentError
         If it has none.
     """
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PARQUET and file.name[0] not in "._")
+    found = parquet_files(folder)
     if not found:
         with blamed_on(folder):
             raise ArgumentError(f"this is a folder without a file that ends in {' or '.join(PARQUET)}.")

@@ -228,13 +228,11 @@ def check_targets(
 
 def check_report(path: Path) -> None:
     """Raise if a page cannot be written: another name, no folder, no plotly."""
-    from importlib.util import find_spec
-
     from tsforce.data.file_paths import check_writable
+    from tsforce.report.page import check_plotly
 
     check_writable(path, [".html", ".htm"])
-    if find_spec("plotly") is None:
-        raise MissingExtraError("a report needs plotly: pip install 'tsforce[report]'.")
+    check_plotly()
 
 
 def write(frame: Any, path: Path) -> None:

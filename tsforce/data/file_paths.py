@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tsforce.errors import ArgumentError, DatasetNotFoundError, MissingExtraError
 
-__all__ = ["PARQUET", "check_readable", "check_writable", "read_bytes"]
+__all__ = ["PARQUET", "check_readable", "check_writable", "parquet_files", "read_bytes"]
 
 #: How the names of parquet files end.
 PARQUET = (".parquet", ".pq")
@@ -45,6 +45,17 @@ def read_bytes(path: Path, count: int = -1) -> bytes:
         raise ArgumentError("this is a folder; expected a csv or parquet file.") from None
     except OSError as error:
         raise ArgumentError(f"the file cannot be read: {error.strerror or error}.") from None
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """Return the parquet files of a folder and its folders, by name; what begins with "." or "_" is no data."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in PARQUET
+        and file.is_file()
+        and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+    )
 
 
 def check_writable(path: Path, suffixes: Sequence[str] = (".csv", *PARQUET)) -> None:

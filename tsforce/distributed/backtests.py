@@ -172,7 +172,7 @@ class Backtests(Results):
         panel, plan = self._plan(self.fitted.data.frame(k))
         model = self.fitted.settled.fit(k, panel.head(plan.first_rows(panel.n_series) + 1))
         judged = judge(model, panel, plan, self.horizon, None, None, levels=check_levels(self.level))
-        season = judged.season_length if self._season_length is None else self._season_length
+        season = judged.season_for(self._season_length)
         found = BacktestResult.build(panel, plan, self.horizon, {model.name: judged}, season)
         self._scores[k] = found.scores(by="unique_id").assign(season_length=season)
         return found

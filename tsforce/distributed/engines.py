@@ -16,8 +16,7 @@ from tsforce.data.panel import Columns, IntArray
 from tsforce.distributed.fitted import Forecasts
 from tsforce.distributed.partitions import Hashes, Part, Partitions, hashed, joined
 from tsforce.errors import ArgumentError, MissingExtraError, TsforceError
-from tsforce.forecasting.baselines import Baseline
-from tsforce.forecasting.intervals import check_levels
+from tsforce.forecasting.intervals import Bounds, check_levels
 
 __all__ = ["EnginePartitions", "at_work", "attempt"]
 
@@ -167,10 +166,9 @@ def _like(forecasts: Forecasts, columns: Columns, dtypes: dict[str, Any]) -> pd.
     name, level = forecasts.fitted.model.name, check_levels(forecasts.level)
     like = {columns.id: pd.Series(dtype=dtypes[columns.id]), columns.time: pd.Series(dtype=dtypes[columns.time])}
     like["horizon"] = pd.Series(dtype="int64")
-    for written in forecast_columns(name, columns.targets):
+    bounds = None if level is None else Bounds.blank(level, (0, 1, len(columns.targets)))
+    for channel, written in enumerate(forecast_columns(name, columns.targets)):
         like[written] = pd.Series(dtype="float64")
-        if level is not None:
-            rows = pd.DataFrame({"ds": range(99), "y": [float(i % 2) for i in range(99)]})
-            bounds = Baseline("naive", horizon=1, alias=written).fit(rows).predict(level=forecasts.level)
-            like |= {column: pd.Series(dtype="float64") for column in bounds.columns[4:]}
+        if bounds is not None:
+            like |= {column: pd.Series(dtype="float64") for column in bounds.columns(written, channel)}
     return pd.DataFrame(like)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsforce.data.file_paths import PARQUET
+from tsforce.data.file_paths import PARQUET, parquet_files
 from tsforce.data.sorted_rows import counted
 from tsforce.distributed.partitions import ROWS, Partitions
 from tsforce.errors import ArgumentError, DatasetNotFoundError, FrameError, MissingExtraError
@@ -139,13 +139,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DatasetNotFoundError(f"there is no folder {str(path)!r}; expected one with parquet files.")
-    found = sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in PARQUET
-        and file.is_file()
-        and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
-    )
+    found = parquet_files(path)
     if not found:
         raise DatasetNotFoundError(f"the folder {str(path)!r} has no file that ends in {' or '.join(PARQUET)}.")
     inside = sorted({part for file in found for part in file.relative_to(path).parts[:-1] if "=" in part})

@@ -147,8 +147,7 @@ def backtest(
     settings = {"refit": refit, "train_size": train_size, "level": levels, "n_paths": n_paths}
     place = place_of_backtest(checkpoint, {model.name: model}, panel, plan, steps, future, **settings)
     judged = judge(model, panel, plan, steps, refit, train_size, future, levels, n_paths, place)
-    season_length = judged.season_length if season_length is None else check_count("season_length", season_length)
-    return BacktestResult.build(panel, plan, steps, {model.name: judged}, season_length)
+    return BacktestResult.build(panel, plan, steps, {model.name: judged}, judged.season_for(season_length))
 
 
 def place_of_backtest(

@@ -10,7 +10,6 @@ from tsforce.errors import ArgumentError, ArgumentTypeError
 from tsforce.evaluation.backtest import check_paths, judge, place_of_backtest
 from tsforce.evaluation.backtest_result import BacktestResult
 from tsforce.evaluation.backtest_windows import plan_windows
-from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.intervals import check_levels
 from tsforce.forecasting.parts import horizon_of, own_horizon, read_for
@@ -77,9 +76,7 @@ def compare(
         )
         for k, (name, model) in enumerate(pairs)
     }
-    own = next(iter(judged.values())).season_length
-    season_length = own if season_length is None else check_count("season_length", season_length)
-    return BacktestResult.build(panel, plan, steps, judged, season_length)
+    return BacktestResult.build(panel, plan, steps, judged, next(iter(judged.values())).season_for(season_length))
 
 
 def named_models(models: Any) -> list[tuple[str, Forecaster]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from tsforce.data.panel import FloatArray, IntArray
 from tsforce.evaluation.clones import Clones
 from tsforce.evaluation.drawn import Drawn
 from tsforce.evaluation.shown import Shown
+from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.intervals import Bounds
 
 __all__ = ["Judged"]
@@ -53,6 +55,10 @@ class Judged:
     season_length: int
     bounds: Bounds | None = None
     drawn: Drawn | None = None
+
+    def season_for(self, asked: Any) -> int:
+        """Return the season length of scores: what is asked for, by default that of the first clone."""
+        return self.season_length if asked is None else check_count("season_length", asked)
 
     def some(self, chosen: BoolArray) -> Judged:
         """Return the forecasts of some windows."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from tsforce.errors import ArgumentError, abbreviate
-from tsforce.plotting.canvas import new_axes
+from tsforce.plotting.canvas import draw_legend, new_axes
 
-__all__ = ["MOST_PANELS", "check_last", "check_series", "rows_of", "series_panels", "series_to_draw"]
+__all__ = ["MOST_PANELS", "check_last", "check_series", "name_panels", "rows_of", "series_panels", "series_to_draw"]
 
 # More panels than this on one page are too flat to read.
 MOST_PANELS = 4
@@ -58,6 +58,17 @@ def series_panels(chosen: list[Any], ax: Any) -> list[Any]:
         return [ax]
     grid = new_axes(None, nrows=len(chosen), squeeze=False, figsize=(8, 1.9 + 2.2 * len(chosen)))
     return list(grid[:, 0])
+
+
+def name_panels(panels: list[Any], chosen: list[Any], target_col: str, ax: Any) -> Any:
+    """Say which series each axes shows, in what unit, and the time below the last alone; return the figure."""
+    for panel, name in zip(panels, chosen, strict=True):
+        panel.set_title(str(name), loc="left", fontsize="medium")
+        panel.set_ylabel(f"{target_col} (original units)")
+    for panel in panels[:-1]:
+        panel.set_xlabel("")
+    draw_legend(panels[0], ax is None)
+    return panels[0].figure
 
 
 def check_last(last: Any) -> None:

@@ -11,6 +11,7 @@ from tsforce.plotting.chosen import (
     MOST_PANELS,
     check_last,
     check_series,
+    name_panels,
     rows_of,
     series_panels,
     series_to_draw,
@@ -144,13 +145,8 @@ def plot_forecast(
         for number, model in enumerate(models, start=1):
             _draw_bounds(panel, ahead, time_col, model, number)
             draw_line(panel, ahead[time_col], ahead[model], number, label=model)
-        panel.set_title(str(name), loc="left", fontsize="medium")
-        panel.set_ylabel(f"{target_col} (original units)")
         label_time(panel, ahead[time_col], time_col)
-    for panel in panels[:-1]:
-        panel.set_xlabel("")
-    draw_legend(panels[0], ax is None)
-    return panels[0].figure
+    return name_panels(panels, chosen, target_col, ax)
 
 
 def plot_backtest(
@@ -199,13 +195,8 @@ def plot_backtest(
         if last is not None:
             rows = rows[rows[time_col].isin(rows[time_col].drop_duplicates().nlargest(last))]
         _draw_windows(panel, rows, models, time_col, target_col)
-        panel.set_title(str(name), loc="left", fontsize="medium")
-        panel.set_ylabel(f"{target_col} (original units)")
         label_time(panel, rows[time_col], time_col)
-    for panel in panels[:-1]:
-        panel.set_xlabel("")
-    draw_legend(panels[0], ax is None)
-    return panels[0].figure
+    return name_panels(panels, chosen, target_col, ax)
 
 
 def _draw_windows(ax: Any, rows: Any, models: list[str], time_col: str, target_col: str) -> None:

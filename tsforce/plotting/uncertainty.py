@@ -7,7 +7,7 @@ from typing import Any
 
 from tsforce.errors import ArgumentError, abbreviate
 from tsforce.plotting.canvas import check_frame, draw_legend, draw_line, new_axes
-from tsforce.plotting.chosen import check_last, rows_of, series_panels, series_to_draw
+from tsforce.plotting.chosen import check_last, name_panels, rows_of, series_panels, series_to_draw
 from tsforce.plotting.forecasts import label_time
 
 __all__ = ["plot_coverage", "plot_paths", "plot_pit"]
@@ -139,12 +139,7 @@ def plot_paths(
     for panel, name in zip(panels, chosen, strict=True):
         rows, own = rows_of(history, id_col, name).sort_values(time_col), paths[paths[id_col] == name]
         _draw_paths(panel, rows, own, models[0], n_shown, last, time_col, target_col)
-        panel.set_title(str(name), loc="left", fontsize="medium")
-        panel.set_ylabel(f"{target_col} (original units)")
-    for panel in panels[:-1]:
-        panel.set_xlabel("")
-    draw_legend(panels[0], ax is None)
-    return panels[0].figure
+    return name_panels(panels, chosen, target_col, ax)
 
 
 def _draw_paths(

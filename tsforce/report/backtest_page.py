@@ -13,6 +13,7 @@ from tsforce.report.page import (
     chart,
     check_path,
     page,
+    rounded,
     section,
     series_browser,
     wide_table,
@@ -63,7 +64,7 @@ def report_backtest(result: Any, path: Any, *, title: str | None = None, target:
         "stamps": seen.stamps,
         "series": seen.entries,
         "levels": seen.levels,
-        "steps": [_plain(own[metric]) for _, own in _each(steps, models)],
+        "steps": [rounded(own[metric], 6) for _, own in _each(steps, models)],
         "cutoffs": _cutoffs(by_cutoff, models, metric),
     }
     head, said = result._said()
@@ -83,9 +84,9 @@ def report_backtest(result: Any, path: Any, *, title: str | None = None, target:
         data["gap"] = [
             {
                 "model": models.index(name),
-                "closed": _plain(own["rmse_closed"]),
-                "one": _plain(own["rmse_one_step"]),
-                "naive": _plain(own["rmse_naive"]),
+                "closed": rounded(own["rmse_closed"], 6),
+                "one": rounded(own["rmse_one_step"], 6),
+                "naive": rounded(own["rmse_naive"], 6),
             }
             for name, own in _each(exposure, [name for name in models if name in set(exposure["model"])])
         ]
@@ -116,11 +117,6 @@ def report_backtest(result: Any, path: Any, *, title: str | None = None, target:
 
 def _each(frame: Any, models: list[str]) -> list[tuple[str, Any]]:
     return [(name, frame[frame["model"] == name]) for name in models]
-
-
-def _plain(column: Any) -> list[float | None]:
-    """Return a column of numbers for JSON, which knows no NaN."""
-    return [float(f"{value:.6g}") if value - value == 0 else None for value in column.tolist()]
 
 
 def _leaderboard(scores: Any, ranking: Any, metric: str) -> str:
@@ -168,7 +164,7 @@ def _cutoffs(frame: Any, models: list[str], metric: str) -> dict[str, Any]:
     stamps = list(dict.fromkeys(frame["cutoff"].astype(str)))
     return {
         "stamps": [stamp.removesuffix(" 00:00:00") for stamp in stamps],
-        "errors": [_plain(own[metric]) for _, own in _each(frame, models)],
+        "errors": [rounded(own[metric], 6) for _, own in _each(frame, models)],
     }
 
 
@@ -194,7 +190,7 @@ def _gap(exposure: Any) -> str:
 
 def _coverage(steps: Any, models: list[str], levels: list[list[float]]) -> list[dict[str, Any]]:
     return [
-        {"model": nth, "nth": k, "level": float(level), "share": _plain(own[f"coverage-{level:g}"])}
+        {"model": nth, "nth": k, "level": float(level), "share": rounded(own[f"coverage-{level:g}"], 6)}
         for nth, (_, own) in enumerate(_each(steps, models))
         for k, level in enumerate(levels[nth])
     ]

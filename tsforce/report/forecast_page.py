@@ -11,6 +11,7 @@ from tsforce.report.page import (
     ROOM,
     check_path,
     page,
+    rounded,
     section,
     series_browser,
     wide_table,
@@ -129,11 +130,8 @@ def add_reasons(
     """
     data |= {"candidates": reasons.candidates, "reference": reasons.reference, "chooser": name}
     for entry, place in zip(entries, places, strict=True):
-        weight, error = reasons.weights[:, place].tolist(), reasons.errors[:, place].tolist()
+        weight, error = reasons.weights[:, place], reasons.errors[:, place]
         heard = sorted((k for k in range(len(weight)) if weight[k] > 0), key=lambda k: -weight[k])
-        entry["why"] = [[k, _short(error[k]), _short(weight[k])] for k in heard[:_MOST_HEARD]]
+        most = heard[:_MOST_HEARD]
+        entry["why"] = [list(why) for why in zip(most, rounded(error[most], 4), rounded(weight[most], 4), strict=True)]
         entry["heard"] = len(heard)
-
-
-def _short(value: float) -> float | None:
-    return float(f"{value:.4g}") if value - value == 0 else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -14,7 +15,18 @@ from typing import Any
 from tsforce.errors import ArgumentError, MissingExtraError
 from tsforce.notebook import paragraphs, table
 
-__all__ = ["MOST_SERIES", "ROOM", "chart", "check_path", "page", "section", "series_browser", "wide_table"]
+__all__ = [
+    "MOST_SERIES",
+    "ROOM",
+    "chart",
+    "check_path",
+    "check_plotly",
+    "page",
+    "rounded",
+    "section",
+    "series_browser",
+    "wide_table",
+]
 
 # Series of one page, and bytes that their numbers may take, about.
 MOST_SERIES, ROOM = 1000, 2_550_000
@@ -146,13 +158,23 @@ def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
+def check_plotly() -> None:
+    """Raise MissingExtraError where the library that draws pages is not installed."""
+    if importlib.util.find_spec("plotly") is None:
+        raise MissingExtraError("a report needs plotly: pip install 'tsforce[report]'.")
+
+
 def _plotly() -> str:
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise MissingExtraError("a report needs plotly: pip install 'tsforce[report]'.") from None
+    check_plotly()
+    from plotly.offline import get_plotlyjs
+
     found: str = get_plotlyjs()
     return found
+
+
+def rounded(values: Any, digits: int) -> list[float | None]:
+    """Return numbers for JSON, which knows no NaN, to so many significant digits."""
+    return [float(f"{value:.{digits}g}") if value - value == 0 else None for value in values.tolist()]
 
 
 def _made_by() -> str:
