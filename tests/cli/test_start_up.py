@@ -84,3 +84,9 @@ def test_how_often_garbage_is_looked_for_is_as_before_after_a_command():
     with pytest.raises(click.UsageError):
         main(["forecast"], standalone_mode=False)
     assert gc.get_threshold() == before
+
+
+def test_the_command_runs_as_a_module():
+    command = [sys.executable, "-m", "tsforce", "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert told.startswith("python -m tsforce, version ")
