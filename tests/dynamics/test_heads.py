@@ -49,7 +49,7 @@ def test_likelihood_and_score_are_those_of_scipy_and_of_the_integral(head):
         own = scipy_law(head, law[k : k + 1])
         below = integrate.quad(lambda x, own=own: own.cdf(x)[0] ** 2, -np.inf, Y[k, 0])[0]
         above = integrate.quad(lambda x, own=own: own.sf(x)[0] ** 2, Y[k, 0], np.inf)[0]
-        assert head.crps(law, y)[k, 0].item() == pytest.approx(below + above, rel=1e-6)
+        assert head.crps(law, y, TABLE)[k, 0].item() == pytest.approx(below + above, rel=1e-6)
 
 
 def test_the_score_of_a_t_law_is_right_from_heavy_tails_to_nearly_normal_ones():
@@ -60,7 +60,7 @@ def test_the_score_of_a_t_law_is_right_from_heavy_tails_to_nearly_normal_ones():
         inside = z * (2 * own.cdf(z) - 1) + 2 * own.pdf(z) * (freedom + z**2) / (freedom - 1)
         ratio = np.exp(special.betaln(0.5, freedom - 0.5) - 2 * special.betaln(0.5, freedom / 2))
         want = inside - 2 * freedom**0.5 / (freedom - 1) * ratio
-        np.testing.assert_allclose(StudentT().crps(law, torch.from_numpy(z)), want, rtol=1e-7)
+        np.testing.assert_allclose(StudentT().crps(law, torch.from_numpy(z), TABLE), want, rtol=1e-7)
 
 
 def test_the_likelihood_of_counts_is_scipys_in_their_own_units(rng):
@@ -91,6 +91,69 @@ def test_cross_entropy_is_that_of_the_bin_a_value_falls_into():
     assert law[0, 0, -1] < NOTHING
 
 
+def test_the_score_of_bins_is_that_of_their_values_weighted(rng):
+    head, centres, weight = Quantised(n_bins=4), np.array([-1.0, 0.0, 2.5]), np.array([0.2, 0.5, 0.3])
+    table = torch.tensor([[[-1.0, 0.0, 2.5, 2.5, -0.5, 1.0, np.inf]]]).double()
+    logs = torch.from_numpy(np.append(np.log(weight), -1e4)).expand(40, 1, 4)
+    far = np.abs(centres - Y) @ weight - 0.5 * weight @ np.abs(centres[:, None] - centres) @ weight
+    np.testing.assert_allclose(head.crps(head.law(logs, table), torch.from_numpy(Y), table)[:, 0], far, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("mean", "shape"), [(0.05, 4.0), (0.5, 0.001), (3.0, 0.5), (20.0, 0.1), (1000.0, 1.0), (3e4, 0.2)]
+)
+def test_the_score_of_counts_is_the_sum_over_them_in_model_units(mean, shape):
+    own = stats.nbinom(1 / shape, 1 / (1 + mean * shape))
+    counts = np.array([0.0, *own.ppf([0.1, 0.5, 0.9]), 2 * own.ppf(0.9999) + 1])
+    k = np.arange(2 * counts[-1] + 100)
+    want = ((own.cdf(k) - (k >= counts[:, None])) ** 2).sum(axis=1)
+    law, unit = torch.tensor([[[mean / 7, shape]]]).double().expand(5, 1, 2), torch.full((5, 1), 7.0).double()
+    found = NegativeBinomial().crps(law, torch.from_numpy(counts[:, None] / 7), TABLE, unit)[:, 0]
+    # One by one near 0, else in stretches.
+    np.testing.assert_allclose(7 * found, want, rtol=1e-2 if mean > 100 else 1e-4)
+
+
+def test_the_score_of_counts_is_that_of_scoringrules():
+    # crps_negbinom(y, 1 / shape, 1 / (1 + mean shape)) of scoringrules 0.10.0.
+    y, mean, shape, want = np.array([
+        [0, 3, 0.5, 1.564453125], [2, 3, 0.5, 0.588453125], [7, 3, 0.5, 2.967560965],
+        [25, 20, 0.1, 3.4012813830244912], [900, 1000, 1, 213.2551955865377],
+    ]).T  # fmt: skip
+    law, unit = torch.from_numpy(np.stack([mean, shape], axis=-1))[:, None], torch.ones(5, 1).double()
+    found = NegativeBinomial().crps(law, torch.from_numpy(y[:, None]), TABLE, unit)[:, 0]
+    np.testing.assert_allclose(found, want, rtol=1e-3)
+
+
+@pytest.mark.parametrize("head", [Quantised(n_bins=3), NegativeBinomial()])
+def test_scores_of_two_laws_are_on_average_that_of_their_mixture(head):
+    table = torch.tensor([[[0.0, 1.0, 4.0, 0.5, 2.0]]]).double() if head.name == "quantised" else TABLE
+    law = head.law(torch.from_numpy(RAW[:2, :, : head.n_raw]), table)
+    y, unit = torch.tensor([[2.0]]).double(), torch.ones(1, 1).double()
+    each = [head.crps(law[i : i + 1], y, table, unit, law[j : j + 1]).item() for i in (0, 1) for j in (0, 1)]
+    k = np.arange(200)
+    if head.name == "quantised":
+        inside = law[:, 0, 1:].exp().numpy().cumsum(axis=1)
+        upto = inside[:, np.searchsorted([0.0, 1.0, 4.0], k, side="right").clip(max=3) - 1]
+    else:
+        mean, shape = (part[:, 0, None].numpy() for part in law.unbind(dim=-1))
+        upto = stats.nbinom(1 / shape, 1 / (1 + mean * shape)).cdf(k)
+    assert np.mean(each) == pytest.approx(((upto.mean(axis=0) - (k >= 2)) ** 2).sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["quantised", "negative_binomial"])
+def test_draws_that_jump_carry_the_gradient_of_their_mean(name, rng):
+    head, raw = HEADS[name], torch.from_numpy(rng.normal(size=(1, 6, 1, HEADS[name].n_raw))).requires_grad_()
+    table = torch.from_numpy(np.sort(rng.normal(size=(1, 1, 127)))) if name == "quantised" else TABLE
+    model = headed(start(rng, groups=1), head, table)
+    draws = model.draws(torch.from_numpy(rng.uniform(size=(1, 6, 3, 1, 2))), torch.ones(1, 6, 1, 1).double())
+    law = head.law(raw, table)
+    drawn = draws(1, law)
+    torch.testing.assert_close(drawn.detach(), draws(1, law.detach()), rtol=0, atol=1e-12)
+    (own,), (point,) = (torch.autograd.grad(y.sum(), raw, retain_graph=True) for y in (drawn, law[..., 0]))
+    assert point.abs().max() > 0
+    torch.testing.assert_close(own, point)
+
+
 def test_bins_hold_equally_many_values_and_frequent_values_have_their_own(rng):
     values = torch.from_numpy(np.concatenate([np.zeros(500), rng.exponential(size=500)]))
     centres, edges, width = Quantised(n_bins=20)._bins(values)
@@ -111,10 +174,17 @@ def test_gradients_of_every_loss_are_those_of_finite_differences(name, rng):
     unit = torch.full((5, 1), 3.0).double()
     y = (y.abs() * 3).round() / 3 if head.of_counts else y
     assert torch.autograd.gradcheck(lambda r: head.nll(head.law(r, table), y, table, unit), raw)
-    if "crps" in head.losses:
-        assert torch.autograd.gradcheck(lambda r: head.crps(head.law(r, table), y), raw)
+    assert torch.autograd.gradcheck(lambda r: head.crps(head.law(r, table), y, table, unit), raw)
+    if head.smooth:
         u = torch.from_numpy(rng.uniform(size=(5, 1, 2)))
         assert torch.autograd.gradcheck(lambda r: head.draw(head.law(r, table), u, table), raw)
+    else:
+        other = raw.detach().flip(0).requires_grad_()
+
+        def of_both(r, s):
+            return head.crps(head.law(r, table), y, table, unit, head.law(s, table))
+
+        assert torch.autograd.gradcheck(of_both, (raw, other))
 
 
 def test_no_draw_of_a_t_law_has_a_gradient_that_is_no_number():

@@ -168,14 +168,29 @@ def test_paths_are_blind_after_the_cutoff():
         pd.testing.assert_frame_equal(wild.sample_paths(10, history=seen), paths, check_exact=True)
 
 
+@pytest.mark.parametrize("head", ["gaussian", Quantised(24)])
 @pytest.mark.slow
-def test_own_draws_are_learnt_from_by_crps_and_judged_by_it():
+def test_own_draws_are_learnt_from_by_crps_and_judged_by_it(head):
     # A map that is held too small: its paths have too little of the level, which closed-loop training mends.
     df = ar_panel(12, 100, phi=0.95)
-    settings = {"lags": 1, "scope": "global", "window_scaling": None, "ridge": 1500.0, "head": "gaussian"}
+    settings = {"lags": 1, "scope": "global", "window_scaling": None, "ridge": 1500.0, "head": head}
     model = build(loss="crps", mode="closed_loop", max_steps=40, learning_rate=0.01, horizon=8, **settings).fit(df)
     looks = model.history_.frame.query("run == 'choose'")["closed_loop"]
     assert looks.min() < 0.97 * looks.iloc[0]
+
+
+def test_over_one_step_own_draws_teach_counts_and_bins_what_truth_does():
+    # Nothing is fed back: the product of two laws' errors is the score of either.
+    df = count_frame(60)
+    for head in ("negative_binomial", Quantised(8)):
+        auto = {"target_transforms": "auto", "window_scaling": "auto"} if head == "negative_binomial" else {}
+        settings = {"horizon": 1, "lags": 1, "validation": False, "head": head, "batch_size": 16} | auto
+        fitted = [
+            build(loss=loss, mode=mode, learning_rate=0.05, **settings).fit(df).sample_paths(99)
+            for loss, mode in (("crps", "open_loop"), ("crps", "closed_loop"), ("nll", "open_loop"))
+        ]
+        pd.testing.assert_frame_equal(fitted[1], fitted[0], rtol=1e-6)
+        assert (path_values(fitted[2]) != path_values(fitted[0])).any()
 
 
 def test_what_a_law_is_judged_by_is_the_crps_of_its_paths():
@@ -197,7 +212,7 @@ def test_what_a_law_is_judged_by_is_the_crps_of_its_paths():
         ({"head": "gaussian", "model": Ridge()}, "a regressor has no head"),
         ({"head": "gaussian", "strategy": "direct"}, "use strategy='recursive'"),
         ({"head": "gaussian", "loss": "huber"}, "trained by 'nll' or 'crps'"),
-        ({"head": "quantised", "loss": "crps"}, "trained by 'nll'"),
+        ({"head": "quantised", "loss": "mae"}, "trained by 'nll' or 'crps'"),
         ({"head": "gaussian", "solver": "moments"}, "trained by AdamW"),
         ({"head": "gaussian", "solver": "levenberg_marquardt"}, "trained by AdamW"),
         ({"head": "gaussian", "loss_space": "level"}, "in model units"),

@@ -93,8 +93,8 @@ def check_head(problem: Problem, kind: Any, forcing: Forcing | None, options: Op
             )
         return
     asked = f"head={head.name!r}"
-    if options.loss not in ("auto", *head.losses):
-        raise ArgumentError(f"loss={options.loss!r}: {asked} is trained by {' or '.join(map(repr, head.losses))}.")
+    if options.loss not in ("auto", *HEAD_LOSSES):
+        raise ArgumentError(f"loss={options.loss!r}: {asked} is trained by {' or '.join(map(repr, HEAD_LOSSES))}.")
     if not isinstance(kind, Family) or isinstance(kind, Polynomial):
         what = f"model={kind.name!r}" if isinstance(kind, Family) else "a regressor"
         raise ArgumentError(

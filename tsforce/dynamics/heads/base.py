@@ -62,13 +62,13 @@ class Head:
     of_counts : bool
         Whether laws are of original units, whole numbers from 0 on: methods then need `unit`, original units in one
         model unit.
-    losses : tuple of str
-        What it can be trained by, the default first.
+    smooth : bool
+        Whether draws move with the parameters, and so have a gradient; else they jump from one value to another.
     """
 
     name: ClassVar[str] = ""
     of_counts: ClassVar[bool] = False
-    losses: ClassVar[tuple[str, ...]] = ("nll",)
+    smooth: ClassVar[bool] = True
 
     @property
     def n_raw(self) -> int:
@@ -94,8 +94,20 @@ class Head:
         """Return minus the log-likelihood of values (..., C), model units."""
         raise NotImplementedError
 
-    def crps(self, law: Tensor, y: Tensor) -> Tensor:
-        """Return the continuous ranked probability score of values (..., C), model units."""
+    def crps(
+        self, law: Tensor, y: Tensor, table: Tensor, unit: Tensor | None = None, other: Tensor | None = None
+    ) -> Tensor:
+        """Return the continuous ranked probability score of values (..., C), model units.
+
+        Parameters
+        ----------
+        law, y, table, unit
+            As in `nll`.
+        other : (..., C, P), optional
+            Of heads that are not smooth, a second law: the score is then the integral of the product of both errors,
+            ``(F(x) - 1{y <= x}) (F'(x) - 1{y <= x})``, whose mean over independent draws of both laws is the score of
+            their mixture.
+        """
         raise NotImplementedError
 
     def draw(self, law: Tensor, numbers: Tensor, table: Tensor, unit: Tensor | None = None) -> Tensor:

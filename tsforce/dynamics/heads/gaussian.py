@@ -27,7 +27,6 @@ class Gaussian(Head):
     """
 
     name: ClassVar[str] = "gaussian"
-    losses: ClassVar[tuple[str, ...]] = ("nll", "crps")
 
     def begin(self, start: Linear, sample: Sample) -> tuple[Linear, Tensor]:
         """As the base: the spread is that of the errors of least squares."""
@@ -44,8 +43,11 @@ class Gaussian(Head):
         mean, spread = law.unbind(dim=-1)
         return 0.5 * ((y - mean) / spread).square() + spread.log() + 0.5 * math.log(2 * math.pi)
 
-    def crps(self, law: Tensor, y: Tensor) -> Tensor:
+    def crps(
+        self, law: Tensor, y: Tensor, table: Tensor, unit: Tensor | None = None, other: Tensor | None = None
+    ) -> Tensor:
         """As the base (Gneiting, Raftery, Westveld & Goldman 2005; Jordan, Krueger & Lerch 2019)."""
+        del table, unit, other
         mean, spread = law.unbind(dim=-1)
         z = (y - mean) / spread
         density = torch.exp(-0.5 * z.square()) / math.sqrt(2 * math.pi)

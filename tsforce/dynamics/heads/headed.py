@@ -68,6 +68,9 @@ def headed(body: StepModel, head: Head, table: Tensor) -> Headed:
 class Draws:
     """What a roll-out puts in place of the points: draws of the laws, each fed back before the next.
 
+    Draws of a head that is not smooth have the gradient of its point, which is that of their mean (straight through:
+    Bengio, Leonard & Courville 2013, "Estimating or propagating gradients through stochastic neurons").
+
     Attributes
     ----------
     model : Headed
@@ -84,4 +87,7 @@ class Draws:
     def __call__(self, h: int, law: Tensor) -> Tensor:
         """Return the values (G, B, C) of a step after the cutoff, from its laws."""
         unit = None if self.unit is None else self.unit[:, :, 0]
-        return self.model.head.draw(law, self.numbers[:, :, h], self.model.table[:, None], unit)
+        drawn = self.model.head.draw(law, self.numbers[:, :, h], self.model.table[:, None], unit)
+        if not self.model.head.smooth and law.requires_grad:
+            drawn = drawn + (law[..., 0] - law[..., 0].detach())
+        return drawn

@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 from tsforce.dynamics.heads.base import AT_ONE, Head, Sample, beside, constants, spread_of
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.poisson_mixture import negative_binomial_draw
+from tsforce.dynamics.sums_over_counts import log_probability, product_score
 
 __all__ = ["NegativeBinomial"]
 
@@ -37,6 +38,7 @@ class NegativeBinomial(Head):
 
     name: ClassVar[str] = "negative_binomial"
     of_counts: ClassVar[bool] = True
+    smooth: ClassVar[bool] = False
 
     def begin(self, start: Linear, sample: Sample) -> tuple[Linear, Tensor]:
         """As the base: the shape is what variance the errors of least squares have beyond Poisson's."""
@@ -54,13 +56,20 @@ class NegativeBinomial(Head):
         del table
         assert unit is not None
         mean, shape = law.unbind(dim=-1)
-        mean, count, size = mean * unit, torch.round(y * unit), 1 / shape
-        each = torch.lgamma(count + size) - torch.lgamma(size) - torch.lgamma(count + 1)
-        return -(each - size * torch.log1p(mean * shape) + count * (torch.log(mean) - torch.log(size + mean)))
+        return -log_probability(torch.round(y * unit), mean * unit, shape)
+
+    def crps(
+        self, law: Tensor, y: Tensor, table: Tensor, unit: Tensor | None = None, other: Tensor | None = None
+    ) -> Tensor:
+        """As the base; of the count itself, in model units."""
+        del table
+        assert unit is not None
+        laws = [(each[..., 0] * unit, each[..., 1]) for each in ((law,) if other is None else (law, other))]
+        return product_score(laws, torch.round(y * unit)) / unit
 
     def draw(self, law: Tensor, numbers: Tensor, table: Tensor, unit: Tensor | None = None) -> Tensor:
         """As the base: a rate, then a count; neither has a gradient."""
         del table
         assert unit is not None
-        mean, shape = law.double().unbind(dim=-1)
+        mean, shape = law.detach().double().unbind(dim=-1)
         return (negative_binomial_draw(mean * unit, shape, numbers.double()) / unit).to(law)

@@ -39,6 +39,7 @@ class Quantised(Head):
     n_bins: int = 64
 
     name: ClassVar[str] = "quantised"
+    smooth: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if isinstance(self.n_bins, bool) or not isinstance(self.n_bins, int) or self.n_bins < 2:
@@ -116,6 +117,20 @@ class Quantised(Head):
         """As the base, of the bin: cross-entropy."""
         del unit
         return -law[..., 1:].gather(-1, self.token(y, table)[..., None])[..., 0]
+
+    def crps(
+        self, law: Tensor, y: Tensor, table: Tensor, unit: Tensor | None = None, other: Tensor | None = None
+    ) -> Tensor:
+        """As the base: of what bins stand for."""
+        del unit
+        values = table[..., : self.n_bins].to(law)
+        low, high = values[..., :-1], values[..., 1:]
+        below = law[..., 1:-1].exp().cumsum(dim=-1)
+        beside = below if other is None else other[..., 1:-1].exp().cumsum(dim=-1)
+        place = torch.minimum(torch.maximum(y[..., None], low), high)
+        between = below * beside * (place - low) + (1 - below) * (1 - beside) * (high - place)
+        outside = (values[..., 0] - y).clamp(min=0) + (y - values[..., -1]).clamp(min=0)
+        return between.sum(dim=-1) + outside
 
     def draw(self, law: Tensor, numbers: Tensor, table: Tensor, unit: Tensor | None = None) -> Tensor:
         """As the base: what a bin stands for."""

@@ -31,7 +31,6 @@ class StudentT(Head):
     """
 
     name: ClassVar[str] = "student_t"
-    losses: ClassVar[tuple[str, ...]] = ("nll", "crps")
 
     @property
     def n_raw(self) -> int:
@@ -56,8 +55,11 @@ class StudentT(Head):
         constant = torch.lgamma((freedom + 1) / 2) - torch.lgamma(freedom / 2) - 0.5 * torch.log(math.pi * freedom)
         return 0.5 * (freedom + 1) * torch.log1p(z.square() / freedom) + scale.log() - constant
 
-    def crps(self, law: Tensor, y: Tensor) -> Tensor:
+    def crps(
+        self, law: Tensor, y: Tensor, table: Tensor, unit: Tensor | None = None, other: Tensor | None = None
+    ) -> Tensor:
         """As the base (Jordan, Krueger & Lerch 2019, "Evaluating probabilistic forecasts with scoringRules")."""
+        del table, unit, other
         place, scale, freedom = law.unbind(dim=-1)
         z = (y - place) / scale
         log_beta = torch.lgamma(freedom / 2) + math.lgamma(0.5) - torch.lgamma((freedom + 1) / 2)

@@ -259,25 +259,29 @@ class _Descent:
 
         Minus the log-likelihood of each step's law, given what was fed: observed values, or points. Or CRPS: of that
         law too where truth alone is fed; else of the law that paths have at a step, each fed its own draws, from two
-        of them: ``(|x - y| + |x' - y| - |x - x'|) / 2``, whose mean it is (Gneiting & Raftery 2007). A likelihood knows
-        no such mean: given a draw, what was observed after another past is not what is to be expected (Huszar 2015,
-        "How (not) to train your generative model").
+        of them: ``(|x - y| + |x' - y| - |x - x'|) / 2``, whose mean it is (Gneiting & Raftery 2007). Where draws jump,
+        a step's own draws are averaged over by its two laws, and those fed before carry the gradient of their mean. A
+        likelihood knows no such mean: given a draw, what was observed after another past is not what is to be expected
+        (Huszar 2015, "How (not) to train your generative model").
         """
         _, _, steps, batch, past, y, known, inputs = windows
         head, forcing = model.head, self.lesson.forcing
         roll = partial(
             rollout, model, past, steps, forcing, future=y, future_mask=known, moment=moment, inputs=inputs
         )  # fmt: skip
+        unit = unit_of(self.lesson.cutoffs.store, batch).to(past.dtype) if head.of_counts else None
+        table = model.table[:, None, None]
         if self.settings.loss == "crps" and forcing != OpenLoop():
             shape = (2, past.shape[1], steps, past.shape[3], 2)
             numbers = uniform(self.keys, (12, moment.step), *shape, dtype=past.dtype)
-            one, two = (roll(pick=model.draws(numbers[:, i]))[0] for i in (0, 1))
+            one, two = (roll(pick=model.draws(numbers[:, i], unit), laws=not head.smooth)[0] for i in (0, 1))
+            if not head.smooth:
+                return one[..., 0], head.crps(one, y, table, unit, two)
             return one, 0.5 * ((one - y).abs() + (two - y).abs() - (one - two).abs())
         laws, _ = roll(laws=True)
         if self.settings.loss == "crps":
-            return laws[..., 0], head.crps(laws, y)
-        unit = unit_of(self.lesson.cutoffs.store, batch).to(past.dtype) if head.of_counts else None
-        return laws[..., 0], head.nll(laws, y, model.table[:, None, None], unit)
+            return laws[..., 0], head.crps(laws, y, table, unit)
+        return laws[..., 0], head.nll(laws, y, table, unit)
 
     def _descend(self, step: int, loss: Tensor) -> None:
         """Move the weights of active groups down the loss (G,), and their average after them."""
