@@ -13,7 +13,7 @@ from tests.export.families import FAMILIES
 from tests.makers import make_frame, sysid_record
 from tsforce import BoxCox, Difference, Log, NARXForecaster, NARXRegressor
 from tsforce.errors import ArgumentError, ExportError, MissingExtraError
-from tsforce.export import c_replay, onnx_files
+from tsforce.export import c_replay, onnx_files, onnx_graph
 from tsforce.export.loop import loop_of
 
 SETTINGS = {
@@ -127,7 +127,7 @@ def test_a_batch_is_forecast_as_each_of_it_alone(tmp_path):
     given = {"y": np.stack([one.y[:n] for one in rows]), "future": np.stack([one.future for one in rows])}
     import onnx
 
-    (found,) = onnx_files._runner(onnx.load(path))(given)
+    (found,) = onnx_graph.runner(onnx.load(path))(given)
     assert found.shape == (3, 4, 1)
     for one, forecast in zip(rows, found, strict=True):
         expected = loop.forecast(one.take(slice(0, n)), one.future[n:])

@@ -12,6 +12,8 @@ from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.dynamics.models.recurrent import EncoderDecoder
 from tsforce.export.c_text import Real, integers
 from tsforce.export.loop import Loop
+from tsforce.export.regressors import Converted, not_in_c
+from tsforce.export.trees import Trees, rounded_down
 
 __all__ = ["map_source", "state_fields"]
 
@@ -79,9 +81,13 @@ def state_fields(loop: Loop) -> list[str]:
 
 def map_source(loop: Loop, real: Real) -> list[str]:
     """Return constants and functions of a step model; the last one is ``map``."""
-    model = loop.model
+    model = loop.map
+    if isinstance(model, Converted):
+        raise not_in_c(model)
     if isinstance(model, (Linear, Polynomial)):
         lines = _closed_form(model, real)
+    elif isinstance(model, Trees):
+        lines = _trees(model, real)
     elif isinstance(model, Perceptron):
         lines = _perceptron(model, real)
     else:
@@ -155,6 +161,43 @@ def _perceptron(model: Perceptron, real: Real) -> list[str]:
     constants += real.array("LAST", _of(model.weights[len(widths)]))
     body.append(f"    add({before}, {size}, LAST, C, C, z);")
     return [*constants, *_ADD.splitlines(), *_function(*body)]
+
+
+def _trees(model: Trees, real: Real) -> list[str]:
+    forests = model.forests
+    sizes = [len(forest.feature) for forest in forests]
+    first = np.cumsum([0, *sizes])
+
+    def whole(name: str) -> Any:
+        return np.concatenate([getattr(forest, name) for forest in forests])
+
+    def moved(name: str) -> Any:
+        return np.concatenate([getattr(forest, name) + at for forest, at in zip(forests, first[:-1], strict=True)])
+
+    constants = [
+        *real.array("START", np.stack([forest.start for forest in forests])),
+        *integers("TREES", np.cumsum([0, *(len(forest.roots) for forest in forests)])),
+        *integers("ROOT", moved("roots")),
+        *integers("FEATURE", whole("feature")),
+        *real.array("SPLIT", rounded_down(whole("threshold"), real.dtype)),
+        *integers("LEFT", moved("left")),
+        *integers("RIGHT", moved("right")),
+        *real.array("VALUE", whole("value")),
+    ]
+    read = "(real)(float)x[FEATURE[node]]" if forests[0].rounded else "x[FEATURE[node]]"
+    body = [
+        "    real known = @0;",
+        "    int c, i, node;",
+        "    (void)m;",
+        "    for (i = 0; i < D; i++) known += x[i] * @0; /* what is no number leads to none */",
+        "    for (c = 0; c < C; c++) z[c] = START[group * C + c] + known;",
+        "    for (i = TREES[group]; i < TREES[group + 1]; i++) {",
+        f"        for (node = ROOT[i]; FEATURE[node] >= 0;) node = {read} <= SPLIT[node] ? LEFT[node] : RIGHT[node];",
+        "        for (c = 0; c < C; c++) z[c] += VALUE[node * C + c];",
+        "    }",
+        *(["    for (c = 0; c < C; c++) z[c] = exp_(z[c]);"] if forests[0].exponential else []),
+    ]
+    return [*constants, *_function(*body)]
 
 
 def _recurrent(model: Any, real: Real) -> list[str]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tsforce.errors import ExportError, ExportWarning, warn
 from tsforce.export.c_source import CSource
 from tsforce.export.loop import Loop, Rows
+from tsforce.export.trees import Trees
 
 __all__ = ["FLAGS", "TOLERANCE", "check_c", "compared", "compiled", "compiler", "spans"]
 
@@ -140,6 +141,9 @@ def compared(what: str, run: Callable[..., FloatArray], loop: Loop, tolerance: f
         If it is more than the tolerance.
     """
     most = 0.0
+    advice = "Please report this with the model's parameters."
+    if isinstance(loop.map, Trees) and tolerance > TOLERANCE["float64"]:
+        advice = "In single precision a tree may take another branch: export with dtype='float64'."
     for rows, ahead in spans(loop):
         expected = loop.forecast(loop.start if rows is None else rows, ahead)
         found = run(rows, ahead)
@@ -150,7 +154,7 @@ def compared(what: str, run: Callable[..., FloatArray], loop: Loop, tolerance: f
             step, output = np.argwhere(~same)[0]
             raise ExportError(
                 f"{what} was not written: {int(step) + 1} steps after a cutoff it says {found[step, output]:g} where "
-                f"the model says {expected[step, output]:g}. Please report this with the model's parameters."
+                f"the model says {expected[step, output]:g}. {advice}"
             )
         most = max(most, float(np.nanmax(apart, initial=0.0)) / size)
     return most

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tsforce.errors import ArgumentError
 from tsforce.export.c_guard import begin_lines, guard_fields, guard_source, hold_lines, limit_lines
 from tsforce.export.c_maps import map_source, state_fields
 from tsforce.export.c_text import Real, integers
@@ -31,6 +32,11 @@ def c_source(loop: Loop, name: str, dtype: str = "float64") -> CSource:
 
     def finished(lines: list[str]) -> str:
         text = real.functions("\n".join(line.rstrip() for line in lines))
+        if re.search(rf"\b{name}\b", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)):
+            raise ArgumentError(
+                f"the file's name is that of the code's functions, and {name!r} is a name inside the code; take "
+                f"another one, such as 'model'."
+            )
         return re.sub(r"\n{3,}", "\n\n", text.replace("NAME", name)) + "\n"
 
     return CSource(finished(_header(loop, real)), finished(_body(loop, real)))

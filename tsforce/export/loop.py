@@ -25,6 +25,8 @@ from tsforce.dynamics.models.mlp import Perceptron
 from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.dynamics.models.recurrent import Recurrent
 from tsforce.errors import ArgumentError, ArgumentTypeError, abbreviate
+from tsforce.export.regressors import map_of
+from tsforce.forecasting.adapters import RegressorModel
 from tsforce.forecasting.narx import NARXForecaster
 from tsforce.forecasting.rolling import Rolling
 from tsforce.training.closed_loop import forecast_windows
@@ -34,11 +36,11 @@ __all__ = ["Loop", "Rows", "loop_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_MAPS = (Linear, Polynomial, Perceptron, Recurrent)
+_MAPS = (Linear, Polynomial, Perceptron, Recurrent, RegressorModel)
 _TRANSFORMS = (BoxCox, Difference, Log, MeanScale, Standardize)
 _CAN = (
-    'NARXForecaster and NARXRegressor with model="linear", "polynomial", "mlp", "gru", "lstm" or "encoder_decoder" can '
-    "be exported"
+    'NARXForecaster and NARXRegressor with model="linear", "polynomial", "mlp", "gru", "lstm", "encoder_decoder" or a '
+    "regressor of scikit-learn or LightGBM can be exported"
 )
 
 
@@ -110,6 +112,11 @@ class Loop:
         """Which lag vector the map reads."""
         layout: LagLayout = self.model.layout
         return layout
+
+    @cached_property
+    def map(self) -> Any:
+        """The step model as code is written from it."""
+        return map_of(self.model) if isinstance(self.model, RegressorModel) else self.model
 
     @property
     def recurrent(self) -> bool:
@@ -254,6 +261,8 @@ def _check_parts(model: Any, rolling: Rolling) -> None:
 
 
 def _double(step: Any, group: int) -> Any:
+    if isinstance(step, RegressorModel):
+        return step.groups(torch.tensor([group]))
     return step.groups(torch.tensor([group], device=next(step.parameters()).device)).cpu().double()
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tsforce.errors import ArgumentError
 from tsforce.export.c_replay import TOLERANCE, compared
 from tsforce.export.loop import Loop, Rows
-from tsforce.export.onnx_graph import Graph
+from tsforce.export.onnx_graph import Graph, runner
 from tsforce.export.onnx_loop import Unrolled
 
 __all__ = ["write_onnx"]
@@ -136,20 +136,6 @@ def _step(loop: Loop, dtype: str) -> Any:
 # ---- replay
 
 
-def _runner(model: Any) -> Callable[[dict[str, Any]], list[Any]]:
-    """Return what runs a graph: onnxruntime, where it is installed, else onnx's own reference."""
-    try:
-        from onnxruntime import InferenceSession
-    except ImportError:
-        from onnx.reference import ReferenceEvaluator
-
-        reference = ReferenceEvaluator(model)
-        return lambda given: list(reference.run(None, {k: v for k, v in given.items() if k in reference.input_names}))
-    session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = {one.name for one in session.get_inputs()}
-    return lambda given: list(session.run(None, {k: v for k, v in given.items() if k in names}))
-
-
 def _whole_rows(loop: Loop, rows: Rows | None) -> Rows | None:
     """Return the rows of a context; None if there are too few."""
     found = loop.start if rows is None else rows
@@ -157,7 +143,7 @@ def _whole_rows(loop: Loop, rows: Rows | None) -> Rows | None:
 
 
 def _run_whole(loop: Loop, model: Any, dtype: str, horizon: int) -> Callable[..., FloatArray]:
-    runs = _runner(model)
+    runs = runner(model)
 
     def run(rows: Rows | None, future: FloatArray) -> FloatArray:
         given = _whole_rows(loop, rows)
@@ -174,7 +160,7 @@ def _run_whole(loop: Loop, model: Any, dtype: str, horizon: int) -> Callable[...
 
 
 def _run_steps(loop: Loop, start: Any, step: Any, dtype: str) -> Callable[..., FloatArray]:
-    begins, steps, names = _runner(start), _runner(step), list(_state_shapes(loop))
+    begins, steps, names = runner(start), runner(step), list(_state_shapes(loop))
 
     def run(rows: Rows | None, future: FloatArray) -> FloatArray:
         given = _whole_rows(loop, rows)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tsforce.errors import MissingExtraError
 
-__all__ = ["Graph", "onnx_module"]
+__all__ = ["OPSET", "Graph", "onnx_module", "runner"]
 
-_OPSET, _IR = 18, 10
+OPSET, _IR = 18, 10
 
 
 def onnx_module() -> Any:
@@ -43,6 +43,7 @@ class Graph:
         self.nodes: list[Any] = []
         self.constants: dict[tuple[Any, ...], Any] = {}
         self.inputs: list[Any] = []
+        self.domains: dict[str, int] = {}
 
     def __call__(self, operator: str, *given: Any, **attributes: Any) -> str:
         """Return the name of an operator's result; numbers and arrays among what it is given become constants."""
@@ -50,6 +51,34 @@ class Graph:
         output = f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(operator, names, [output], **attributes))
         return output
+
+    def of_domain(self, domain: str, version: int, operator: str, *given: str, **attributes: Any) -> str:
+        """Return the name of the result of an operator that stands in a domain of its own."""
+        self.domains[domain] = version
+        return self(operator, *given, domain=domain, **attributes)
+
+    def inlined(self, model: Any, given: dict[str, str]) -> str:
+        """Return the name of the first output of another model, whose nodes become some of this graph."""
+        self.domains |= {one.domain: one.version for one in model.opset_import if one.domain}
+        prefix, inner = f"inner_{len(self.nodes)}_", model.graph
+        names = {**given, "": ""}
+
+        def named(name: str) -> str:
+            return names.setdefault(name, prefix + name)
+
+        for constant in inner.initializer:
+            copy = self.onnx.TensorProto()
+            copy.CopyFrom(constant)
+            copy.name = named(constant.name)
+            self.constants[copy.name,] = copy
+        for node in inner.node:
+            copy = self.onnx.NodeProto()
+            copy.CopyFrom(node)
+            for part, own in ((copy.input, node.input), (copy.output, node.output)):
+                part[:] = [named(name) for name in own]
+            copy.name = prefix + node.name
+            self.nodes.append(copy)
+        return named(inner.output[0].name)
 
     def constant(self, value: Any) -> str:
         """Return the name of a constant: whole numbers are int64, others of the graph's precision."""
@@ -97,8 +126,8 @@ class Graph:
         values = [self._value(output, shape) for output, (_, shape) in outputs.items()]
         graph = helper.make_graph([*self.nodes, *named], name, self.inputs, values, list(self.constants.values()))
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="tsforce",
-            doc_string=words,
+            graph, opset_imports=[helper.make_opsetid(*one) for one in {"": OPSET, **self.domains}.items()],
+            ir_version=_IR, producer_name="tsforce", doc_string=words,
         )  # fmt: skip
         self.onnx.checker.check_model(model, full_check=True)
         return model
@@ -106,3 +135,17 @@ class Graph:
     def _value(self, name: str, shape: Sequence[int]) -> Any:
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
         return self.onnx.helper.make_tensor_value_info(name, kind, ["batch", *shape])
+
+
+def runner(model: Any) -> Callable[[dict[str, Any]], list[Any]]:
+    """Return what runs a graph: onnxruntime, where it is installed, else onnx's own reference."""
+    try:
+        from onnxruntime import InferenceSession
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        reference = ReferenceEvaluator(model)
+        return lambda given: list(reference.run(None, {k: v for k, v in given.items() if k in reference.input_names}))
+    session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = {one.name for one in session.get_inputs()}
+    return lambda given: list(session.run(None, {k: v for k, v in given.items() if k in names}))

@@ -13,6 +13,9 @@ from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.dynamics.models.recurrent import EncoderDecoder
 from tsforce.export.loop import Loop
 from tsforce.export.onnx_graph import Graph
+from tsforce.export.onnx_regressors import converted, trees
+from tsforce.export.regressors import Converted
+from tsforce.export.trees import Trees
 
 __all__ = ["Unrolled"]
 
@@ -293,7 +296,7 @@ class Unrolled:
     # ---- maps
 
     def _map(self, x: str, state: State, group: int) -> tuple[str, State]:
-        g, model, own = self.graph, self.loop.model, slice(group * self.channels, (group + 1) * self.channels)
+        g, model, own = self.graph, self.loop.map, slice(group * self.channels, (group + 1) * self.channels)
         if isinstance(model, Polynomial):
             indices, width = model.indices[0].numpy(), len(model.layout.columns)
             used = ~(indices == width + 1).any(axis=1)
@@ -303,6 +306,12 @@ class Unrolled:
             for factor in factors[1:]:
                 x = g("Mul", x, factor)
             return g("Add", g("MatMul", x, _of(model.weight)[used][:, own]), _of(model.bias)[own]), {}
+        if isinstance(model, (Trees, Converted)):
+            width = len(model.layout.columns) - len(model.layout.blocks["steps"])
+            read = g.cut(x, 0, width)
+            z = trees(g, read, model.forests[group]) if isinstance(model, Trees) else converted(g, read, model, group)
+            # What is no number leads to none.
+            return g("Add", z, g.over_rows("ReduceSum", g("Mul", read, 0.0))), {}
         skip = model.weight if isinstance(model, Linear) else model.skip
         z = g("Add", g("MatMul", x, _of(skip)[:, own]), _of(model.bias)[own])
         if isinstance(model, Linear):

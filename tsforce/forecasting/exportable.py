@@ -60,10 +60,11 @@ class CanExport:
         NotFittedError
             scikit-learn's, before `fit`.
         ArgumentError, ArgumentTypeError
-            If an argument is not accepted, or a part of the model has no counterpart outside Python: a regressor of
-            another library, lag transforms, the calendar, strategies with a map for each step. Says what to do instead.
+            If an argument is not accepted, or a part of the model has no counterpart outside Python: regressors that
+            are not known there, lag transforms, the calendar, strategies with a map for each step. Says what to do
+            instead.
         MissingExtraError
-            If ONNX is asked for, and the package onnx is not installed.
+            If ONNX is asked for, and the package onnx is not installed, or skl2onnx where a regressor needs it.
         ExportError
             If what would be written does not say what this model says.
 
