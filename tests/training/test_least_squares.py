@@ -146,8 +146,9 @@ def test_several_ridges_from_one_gram_equal_separate_fits():
         assert torch.equal(model.bias, alone.bias)
 
 
-def test_batches_of_series_equal_one_by_one(monkeypatch):
-    monkeypatch.setattr(gram, "_CHUNK", 2)
+@pytest.mark.parametrize(("name", "size"), [("_CHUNK", 2), ("_CACHED_BYTES", 2 * 8 * 3**2)])
+def test_batches_of_series_equal_one_by_one(name, size, monkeypatch):
+    monkeypatch.setattr(gram, name, size)
     _, store, every, stops = make_store((60, 45, 80, 33, 61), (Log(),))
     (model,) = fit_linear(store, every, stops, LagLayout((1, 2, 3)), [1.0], pooled=False, intercept=True)
     for i in every:

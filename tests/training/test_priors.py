@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,9 @@ from tests.training.test_least_squares import make_store
 from tsforce import Baseline, Difference, Log, MeanScale, NARXForecaster
 from tsforce.dynamics.lags import LagLayout
 from tsforce.errors import ArgumentError
+from tsforce.training.solvers import gram as gram_module
 from tsforce.training.solvers import priors
-from tsforce.training.solvers.gram import accumulate
+from tsforce.training.solvers.gram import accumulate, accumulate_rows
 from tsforce.training.solvers.least_squares import fit_linear
 from tsforce.training.solvers.priors import Prior
 
@@ -310,3 +312,56 @@ def test_moments_of_what_a_map_leaves_are_those_of_its_residuals():
         centre = float(less.y_origin[g, 0])
         np.testing.assert_allclose(less.y_sum[g, 0], (residual - centre).sum(), rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(less.yy[g, 0], ((residual - centre) ** 2).sum(), rtol=1e-8)
+
+
+def level_rows(store, g, stop, lags, centre):
+    """Return lag vectors and targets of a series as they stand, less a constant."""
+    y = store.values[store.indptr[g] : store.indptr[g] + stop, 0].numpy() - centre
+    rows = np.arange(max(lags), stop)
+    return y[rows[:, None] - np.array(lags[::-1])], y[rows]
+
+
+@pytest.mark.parametrize("spoilt", [0.0, 7.0])
+def test_products_read_the_lower_triangle_alone_and_are_those_of_rows(spoilt):
+    _, store, every, stops = make_store()
+    gram = accumulate(store, every, stops, LagLayout((1, 2, 5)), pooled=False, intercept=True)
+    gram = replace(gram, xx=gram.xx.tril() + spoilt * torch.ones_like(gram.xx).triu(1))
+    weight = torch.randn(3, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for g, stop in enumerate(stops):
+        x, _ = level_rows(store, g, stop, (1, 2, 5), float(gram.y_origin[g, 0]))
+        np.testing.assert_allclose(gram.times(weight)[g], x.T @ x @ weight[g].numpy(), rtol=1e-9)
+
+
+def test_moments_about_other_origins_are_those_of_rows_moved():
+    _, store, every, stops = make_store()
+    gram = accumulate(store, every, stops, LagLayout((1, 2)), pooled=False, intercept=True)
+    moved = gram.about(gram.x_origin - torch.tensor([3.0, -2.0]), gram.y_origin + 1.5)
+    for g, stop in enumerate(stops):
+        x, y = level_rows(store, g, stop, (1, 2), float(gram.y_origin[g, 0]))
+        x, y = x + np.array([3.0, -2.0]), y - 1.5
+        np.testing.assert_allclose(np.tril(moved.xx[g]), np.tril(x.T @ x), rtol=1e-9)
+        np.testing.assert_allclose(moved.xy[g, :, 0], x.T @ y, rtol=1e-9)
+        np.testing.assert_allclose(moved.yy[g, 0], y @ y, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("pieces", "moments"), [(1, accumulate), (2**40, accumulate), (1, accumulate_rows)])
+def test_what_all_series_tell_a_prior_is_what_their_rows_tell(pieces, moments, monkeypatch):
+    # Smoothings and drifts, by residuals of every candidate; some groups at a time and all at once.
+    monkeypatch.setattr(gram_module, "_CACHED_BYTES", pieces)
+    _, store, every, stops = make_store((60, 45, 80), reach=9)
+    layout = LagLayout(tuple(range(1, 10)))
+    prior = Prior.of("auto", layout, 4, (), None, held=None)
+    gram = moments(store, every, stops, layout, pooled=False, intercept=True)
+    told, candidates = prior.told_by([gram]), prior._candidates.numpy()
+    logs, clear = np.zeros(len(candidates)), []
+    for g, stop in enumerate(stops):
+        x, y = level_rows(store, g, stop, layout.lags, float(gram.y_origin[g, 0]))
+        left = y - candidates @ x.T
+        own = len(y) * np.log(left.var(axis=1) / y.var())
+        logs += own
+        own[9:] -= np.log(0.75) * (len(y) + 20)
+        residual = left[own.argmin()]
+        clear.append(min(residual.mean() ** 2 / (residual.var() / (len(y) - 3)), 4.0))
+    np.testing.assert_allclose(told["logs"][:, 0], logs, rtol=1e-9)
+    np.testing.assert_allclose(told["squares"], sum(clear), rtol=1e-8)
+    assert float(told["rows"]) == (stops - 9).sum()

@@ -5,7 +5,7 @@ Moments are kept rather than rows, so that a choice of ridge, a refit or a searc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -21,6 +21,8 @@ __all__ = ["CANCELLED", "Anchor", "Gram", "accumulate", "accumulate_rows", "by_l
 
 # Series side by side in the shift path.
 _CHUNK = 64
+# Of moments that are worked on again and again.
+_CACHED_BYTES = 2**21
 # Where one column's sum of squares is this far below another's, what updates leave of it is mostly rounding.
 CANCELLED = 1e-8
 # Past this many steps per lag actually used, moments of all shifts cost more than the rows themselves.
@@ -68,6 +70,16 @@ class Gram:
     y_origin: Tensor
     rows: Tensor
 
+    def pieces(self) -> Iterator[tuple[slice, Gram]]:
+        """Yield the moments of some groups at a time, no more than stay in the cache while they are worked on."""
+        at_once = max(1, _CACHED_BYTES // (8 * self.xx.shape[1] ** 2))
+        if at_once >= len(self.rows):
+            yield slice(0, len(self.rows)), self
+            return
+        for start in range(0, len(self.rows), at_once):
+            part = slice(start, start + at_once)
+            yield part, Gram(*(getattr(self, f.name)[part] for f in fields(Gram)))
+
     def columns(self, chosen: Sequence[int]) -> Gram:
         """Return the moments of some columns, ascending."""
         index = list(chosen)
@@ -97,7 +109,7 @@ class Gram:
         rows, dx, dy = self.rows[:, None], self.x_origin - x_origin, self.y_origin - y_origin
         x_sum, y_sum = self.x_sum + rows * dx, self.y_sum + rows * dy
         return Gram(
-            self.xx + self.x_sum[:, :, None] * dx[:, None] + dx[:, :, None] * x_sum[:, None],
+            torch.baddbmm(self.xx, torch.stack([self.x_sum, dx], dim=2), torch.stack([dx, x_sum], dim=1)),
             self.xy + self.x_sum[:, :, None] * dy[:, None] + dx[:, :, None] * y_sum[:, None],
             self.yy + 2 * dy * self.y_sum + rows * dy**2,
             x_sum,
@@ -107,9 +119,14 @@ class Gram:
             self.rows,
         )
 
+    def times(self, weight: Tensor) -> Tensor:
+        """Return ``X'X @ weight``, a weight (G, D, C)."""
+        lower = self.xx.tril()
+        return lower @ weight + lower.mT @ weight - self.xx.diagonal(dim1=1, dim2=2)[..., None] * weight
+
     def less(self, weight: Tensor) -> Gram:
         """Return the moments of what maps with a weight (G, D, C) leave of the targets."""
-        told = whole(self.xx) @ weight
+        told = self.times(weight)
         return replace(
             self,
             xy=self.xy - told,

@@ -268,9 +268,12 @@ def maps_of(
     for one, part in parts:
         gram, place = moments(part, one), torch.from_numpy(part)
         own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
-        found = solved(gram, [series[[i]] for i in part], own, intercept=one, anchor=prior and prior.anchor(gram))
-        for model, (weight, bias) in zip(models, found, strict=True):
-            model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
+        for some, piece in gram.pieces():
+            each = [ridge[some] if isinstance(ridge, Tensor) else ridge for ridge in own]
+            members = [series[[i]] for i in part[some]]
+            found = solved(piece, members, each, intercept=one, anchor=prior and prior.anchor(piece))
+            for model, (weight, bias) in zip(models, found, strict=True):
+                model.weight[place[some]], model.bias[place[some]] = weight.to(device), bias.to(device)
     return followed(models, store.scaling)
 
 

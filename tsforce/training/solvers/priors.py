@@ -177,10 +177,11 @@ class Prior:
         if self.kind == "pooled":
             return _sums_of_common(grams, self.layout)
         rows, logs, clear = [], [], []
-        for gram in grams:
+        for _, gram in (piece for some in grams for piece in some.pieces()):
+            own = gram.rows[:, None, None] * self._logs_left(gram)
             rows.append(gram.rows.sum())
-            logs.append((gram.rows[:, None, None] * self._logs_left(gram)).sum(dim=0))
-            clear.append(_clearness(self._left_of(gram, self._weights(gram))).clamp(max=_CLEAR).flatten())
+            logs.append(own.sum(dim=0))
+            clear.append(self._clearness(gram, self._smoothings(gram, own)).clamp(max=_CLEAR).flatten())
         squares = torch.cat(clear)
         return {
             "rows": torch.stack(rows).sum(), "logs": torch.stack(logs).sum(dim=0), "squares": squares.sum(),
@@ -199,8 +200,8 @@ class Prior:
 
     def _logs_left(self, gram: Gram) -> Tensor:
         """Return the logarithm of the share of squares that each candidate leaves, (G, K, C)."""
-        channels = len(self.layout.channels)
-        own = [torch.from_numpy(c + channels * np.arange(len(self.layout.lags))) for c in range(channels)]
+        channels, n_lags = len(self.layout.channels), len(self.layout.lags)
+        own = [slice(c, n_lags * channels, channels) for c in range(channels)]
         return torch.stack(
             [_share_left(gram, self._candidates, places, c) for c, places in enumerate(own)], dim=2
         ).log()
@@ -218,7 +219,7 @@ class Prior:
 
         It is shrunk by ``|t|^3 / (|t|^3 + drift^1.5)``, t being how many of its standard errors it is away from 0.
         """
-        held = (self.drift / _clearness(self._left_of(gram, weight))) ** _SHARPNESS
+        held = (self.drift / self._clearness(gram, weight)) ** _SHARPNESS
         return held.clamp(max=_NONE).mean(dim=1)
 
     def _x_level(self, gram: Gram) -> Tensor:
@@ -227,27 +228,33 @@ class Prior:
         found[:, : self.layout.n_target_columns] = self.layout.at_level(gram.y_origin)
         return found
 
-    def _left_of(self, gram: Gram, weight: Tensor) -> Gram:
-        """Return the moments of what some weights leave of the targets, about their level."""
-        return gram.about(self._x_level(gram), gram.y_origin).less(weight)
+    def _clearness(self, gram: Gram, weight: Tensor) -> Tensor:
+        """Return the square of how many standard errors the mean is away from 0 of what some weights leave, (G, C)."""
+        rows, dx = gram.rows[:, None], gram.x_origin - self._x_level(gram)
+        # About the level: moments of what is left, of all columns together.
+        told, moved = torch.einsum("gd,gdc->gc", gram.x_sum, weight), torch.einsum("gd,gdc->gc", dx, weight)
+        left = gram.y_sum - told - rows * moved
+        squares = (weight * (gram.times(weight) - 2 * gram.xy)).sum(dim=1) + moved * (2 * told + rows * moved)
+        return _clearness(gram.rows, left, gram.yy + squares - 2 * moved * gram.y_sum)
 
     def _weights(self, gram: Gram) -> Tensor:
-        layout, channels = self.layout, len(self.layout.channels)
-        found = torch.zeros_like(gram.xy)
         if self.kind in ("zero", "pooled"):
             # One map of all series has no other to be pulled to.
             if self.common is None:
-                return found
-            std, y_std = _units(gram, layout)
+                return torch.zeros_like(gram.xy)
+            std, y_std = _units(gram, self.layout)
             return self.common * y_std[:, None] / std[:, :, None]
-        candidates = self._candidates
-        logs = gram.rows[:, None, None] * self._logs_left(gram)
+        return self._smoothings(gram, gram.rows[:, None, None] * self._logs_left(gram))
+
+    def _smoothings(self, gram: Gram, logs: Tensor) -> Tensor:
+        """Return the weights of the candidate of each group that some logarithms times rows, (G, K, C), speak for."""
+        channels, found = len(self.layout.channels), torch.zeros_like(gram.xy)
         if self.kind == "auto":
             logs = logs + (0.0 if self.common is None else _PANEL * self.common)
             logs[:, self._n_plain :] -= np.log(_SEASONAL_GAIN) * (gram.rows[:, None, None] + _PANEL)
         best = logs.argmin(dim=1)
         for c in range(channels):
-            found[:, c : len(layout.lags) * channels : channels, c] = candidates[best[:, c]]
+            found[:, c : len(self.layout.lags) * channels : channels, c] = self._candidates[best[:, c]]
         return found
 
     @property
@@ -327,25 +334,25 @@ def _remainders(divisor: FloatArray, most: int) -> FloatArray:
     return found
 
 
-def _share_left(gram: Gram, candidates: Tensor, places: Tensor, channel: int) -> Tensor:
+def _share_left(gram: Gram, candidates: Tensor, places: slice, channel: int) -> Tensor:
     """Return what share of the targets' squares (1e-12 at least) candidates leave about their mean, (G, K)."""
-    xx = whole(gram.xx[:, places][:, :, places])
-    rows = gram.rows[:, None]
-    mean, y_mean = gram.x_sum[:, places] / rows, gram.y_sum[:, channel, None] / rows
-    xx = xx - rows[..., None] * mean[:, :, None] * mean[:, None, :]
-    xy = gram.xy[:, places, channel] - rows * mean * y_mean
-    w = candidates.to(xx)
-    own = gram.yy[:, channel, None] - rows * y_mean**2
-    left = ((w @ xx) * w).sum(dim=2) - 2 * xy @ w.mT + own
+    rows, y_sum = gram.rows[:, None], gram.y_sum[:, channel, None]
+    w, xx = candidates.to(gram.xx), gram.xx[:, places, places]
+    # Of a symmetric matrix from its lower triangle.
+    squares = 2 * ((w @ xx.tril()) * w).sum(dim=2) - xx.diagonal(dim1=1, dim2=2) @ (w**2).mT
+    told = gram.x_sum[:, places] @ w.mT
+    with_y = gram.xy[:, places, channel] @ w.mT - told * y_sum / rows
+    own = gram.yy[:, channel, None] - y_sum**2 / rows
+    left = squares - told**2 / rows - 2 * with_y + own
     return torch.where(own > 0, left / own, 1.0).clamp(min=1e-12)
 
 
-def _clearness(left: Gram) -> Tensor:
-    """Return the square of how many of its standard errors the mean of what is left is away from 0, (G, C)."""
-    rows = left.rows[:, None]
-    mean = left.y_sum / rows
+def _clearness(n_rows: Tensor, total: Tensor, squares: Tensor) -> Tensor:
+    """Return the square of how many of its standard errors the mean of some sums (G, C) is away from 0, (G, C)."""
+    rows = n_rows[:, None]
+    mean = total / rows
     # Few rows tell a drift's error badly; one row does not at all.
-    error = (left.yy / rows - mean**2).clamp(min=0) / (rows - 3).clamp(min=1e-6)
+    error = (squares / rows - mean**2).clamp(min=0) / (rows - 3).clamp(min=1e-6)
     return torch.where((rows > 1) & (mean != 0), mean**2 / error, 0.0)
 
 
