@@ -44,6 +44,8 @@ _MANY = 200
 _BOTH_SIDES = 100
 # Standard errors, squared, within which a mean error counts for nothing: errors of cutoffs near each other are alike.
 _CHANCE = 6
+# Recent moves are at most so many times more, or less, than all so far (logarithm).
+_MOST_MOVED = 4.0
 # Where a bound comes from.
 _OWN, _AT_STEP, _AT_ALL, _NONE = range(4)
 SOURCES = (
@@ -146,11 +148,13 @@ class Calibration:
             If there are too few errors for a level.
         """
         place = self._places(panel, index)
-        unit = running_scale(panel.values, panel.indptr, self.season_length, recent=recent)
-        unit = unit[panel.indptr[index.series] + index.rows]
+        scales = np.stack(
+            [running_scale(panel.values, panel.indptr, self.season_length, recent=r) for r in (False, True)]
+        )
+        scales = scales[:, panel.indptr[index.series] + index.rows]
         # A context is shorter than what its series has shown in training.
         short = (place >= 0) & (index.rows + 1 < self.lengths[place])
-        unit = np.where(short[:, None], self.last_units[int(recent)][place], unit)
+        unit = self._unit(np.where(short[:, None], self.last_units[:, place], scales), recent)
         floor, counts = self.floor[place], self.counts[place]
         fresh = np.flatnonzero(place < 0)
         if len(fresh):
@@ -220,17 +224,16 @@ class Calibration:
         """Return the errors over their size."""
         key = ("common", recent)
         if key not in self._found:
-            self._found[key] = in_common_units(self._in_units(recent), self.clone, self.worth)
+            errors = _over(self.errors, self.units[int(recent)])
+            lately = _log_of_recent(self.units, recent)
+            self._found[key] = in_common_units(errors, self.clone, self.worth, self.rows, lately)
         common: CommonErrors = self._found[key]
         return common
 
-    def _in_units(self, recent: bool) -> FloatArray:
-        unit = self.units[int(recent)][:, :, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # Of a series that has not moved yet, the errors tell nothing but that there was none.
-            found = np.where(unit > 0, self.errors / unit, np.where(self.errors == 0, 0.0, np.nan))
-        inside: FloatArray = np.where(np.isnan(self.errors), np.nan, found)
-        return inside
+    def _unit(self, scales: FloatArray, recent: bool) -> FloatArray:
+        """Return what errors after some rows are measured by, (..., C), from both running scales there, (2, ..., C)."""
+        unit: FloatArray = scales[int(recent)] * np.exp(self._common(recent).lately * _log_of_recent(scales, recent))
+        return unit
 
     def _own(self, share: float, recent: bool) -> tuple[FloatArray, FloatArray]:
         """Return bounds in units from each series' own errors, (S, H, C), NaN where they are not many."""
@@ -239,7 +242,7 @@ class Calibration:
         if many.any():
             key = ("own", recent)
             if key not in self._found:
-                own = np.sort(self._in_units(recent)[:, many], axis=0)
+                own = np.sort(_over(self.errors, self._unit(self.units, recent))[:, many], axis=0)
                 self._found[key] = own, (~np.isnan(own)).sum(axis=0)
             errors, count = self._found[key]
             low[many], high[many] = _signed(errors, count, share, self.worth[many])
@@ -302,6 +305,26 @@ class Calibration:
             f"bounds are NaN; {highest}. Ask for a lower level, or fit on more rows or more series.",
             IntervalWarning,
         )
+
+
+def _over(errors: FloatArray, unit: FloatArray) -> FloatArray:
+    """Return errors (K, S, H, C) in units (K, S, C)."""
+    unit = unit[:, :, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Of a series that has not moved yet, the errors tell nothing but that there was none.
+        found = np.where(unit > 0, errors / unit, np.where(errors == 0, 0.0, np.nan))
+    inside: FloatArray = np.where(np.isnan(errors), np.nan, found)
+    return inside
+
+
+def _log_of_recent(scales: FloatArray, recent: bool) -> FloatArray:
+    """Return the logarithm of recent moves over the running scale in use, from both scales, (2, ..., C); 0 for none."""
+    every, half = scales
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # One of the scales is half of recent moves and half of all.
+        found = np.log((2 * half - every) / scales[int(recent)])
+    inside: FloatArray = np.where(np.isnan(found), 0.0, np.clip(found, -_MOST_MOVED, _MOST_MOVED))
+    return inside
 
 
 def _signed(errors: FloatArray, count: Any, share: float, worth: FloatArray | None) -> tuple[FloatArray, FloatArray]:

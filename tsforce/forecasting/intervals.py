@@ -32,7 +32,7 @@ class Intervals:
     scale : "all" or "recent"
         What widths go with: how much a series has moved from season to season so far, or by half how much it has lately
         (weights halve every 10 rows, or every season if that is longer): wider after restless times, narrower after
-        calm ones.
+        calm ones. Where there are many series, how much recent moves count is found from their errors either way.
     whole : bool
         Whether bounds of series that hold whole numbers alone are whole: the lowest and the highest within.
 

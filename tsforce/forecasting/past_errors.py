@@ -15,8 +15,12 @@ Floats = NDArray[np.float64]
 
 # Weights of recent moves halve in so many rows, or a season if that is longer.
 _HALF_LIFE = 10
-# Series that say how much a series' own level of errors lasts count as many as this guess of one half.
-_GUESS = 10
+# Powers of recent moves, and of a series' own past errors, that sizes of errors are guessed to go with. Half is the
+# guess however many series there are: what lasts for a while need not go on. Half is believed of so many series.
+_GUESSES, _FEW = np.array([0.3, 0.4]), 10
+# Past errors of a series count beside so many cutoffs of the common size.
+_PRIOR = 4
+_NEWTON_STEPS, _TINY = 12, 1e-9
 # Variance of the logarithm of a mean size of errors, times the number of independent ones: about twice that of normal
 # errors, so that a difference within it counts for nothing.
 _LOG_VARIANCE = 1.2
@@ -82,25 +86,31 @@ class CommonErrors(NamedTuple):
     Attributes
     ----------
     relative : (K, S, H, C) float64
-        Errors of about one size at every step and in every series. The size of a series is told by what other clones
-        got wrong, as that of a new error is told by past ones.
+        Errors of about one size at every step, in every series and at every time. What a series' own errors tell of
+        their size is known at the cutoff, as it is of a new forecast.
     spread : (S, H, C) float64
-        The size of a new error of each series at each step, in the units of the errors given.
+        The size of a new error of each series at each step, in units of ``move ** (1 - lately) * recent ** lately``.
     step_spread : (H, C) float64
         That of a series of which no errors are known.
+    lately : (C,) float64
+        In [0, 1], how much recent moves count.
     """
 
     relative: Floats
     spread: Floats
     step_spread: Floats
+    lately: Floats
 
 
-def in_common_units(errors: ArrayLike, clone: ArrayLike, worth: ArrayLike) -> CommonErrors:
-    """Return errors over the size that is common to their step, times that of their series.
+def in_common_units(
+    errors: ArrayLike, clone: ArrayLike, worth: ArrayLike, rows: ArrayLike, recent: ArrayLike
+) -> CommonErrors:
+    """Return errors over the size that is common to their step, times what was known of their series at the cutoff.
 
     Clones that learnt from fewer rows err more: their errors shrink (or grow) by the ratio of mean sizes to the last
-    clone's, as far as that is more than chance. A series errs more or less than others throughout: by how much, one
-    clone's errors tell about the next one's; a series' size is trusted as far as they agree over the series.
+    clone's, over the series known to both, as far as that is more than chance. A series errs more or less than others
+    throughout, and more after restless times: the expected size goes with powers of the mean size of its past errors,
+    and of its recent moves over all of them, which are half what the errors say and half a guess; near 0 of few series.
 
     Parameters
     ----------
@@ -110,59 +120,120 @@ def in_common_units(errors: ArrayLike, clone: ArrayLike, worth: ArrayLike) -> Co
         Which clone made them, ascending with the rows that it learnt from; -1 for none.
     worth : array_like, (S, H, C)
         How many independent errors those of each series and step are worth.
+    rows : array_like of int, (K, S)
+        The cutoffs, ascending; -1 for none.
+    recent : array_like, (K, S, C)
+        Logarithm of recent moves over all moves so far, at the cutoffs.
 
     Examples
     --------
     >>> errors = np.random.default_rng(0).normal(size=(40, 50, 2, 1)) * [[1.0], [3.0]]
-    >>> common = in_common_units(errors, np.repeat([[0], [1]], 20, axis=0).repeat(50, axis=1), np.full((50, 2, 1), 40))
+    >>> clone, rows = (np.repeat(one, 50, axis=1) for one in (np.repeat([[0], [1]], 20, axis=0), np.c_[:40]))
+    >>> common = in_common_units(errors, clone, np.full((50, 2, 1), 40), rows, np.zeros((40, 50, 1)))
     >>> common.spread.mean(axis=0).ravel().round(1).tolist()
     [0.8, 2.4]
     """
     z, by, m = np.array(errors, dtype=np.float64), np.asarray(clone), np.asarray(worth, dtype=np.float64)
-    clones = [k for k in np.unique(by).tolist() if k >= 0]
-    whose = [np.where((by == k)[:, :, None, None], z, np.nan) for k in clones]
+    at, moved = np.asarray(rows), np.asarray(recent, dtype=np.float64)
     with warnings.catch_warnings():
         # Means of nothing are NaN, and mean that nothing is known.
         warnings.simplefilter("ignore", RuntimeWarning)
-        mean = [np.nanmean(np.abs(part), axis=(0, 1)) for part in whose]
-        count = (~np.isnan(z)).sum(axis=0)
-        known = [(m * (~np.isnan(part)).sum(axis=0) / np.maximum(count, 1)).sum(axis=0).mean(axis=0) for part in whose]
-        for k, part in enumerate(whose[:-1]):
-            ratio = np.nan_to_num(np.nanmean(_log(mean[-1] / mean[k]), axis=0))
-            chance = _LOG_VARIANCE * (1 / np.maximum(known[k], 1) + 1 / np.maximum(known[-1], 1))
-            ratio *= np.maximum(0.0, 1 - chance / np.maximum(ratio**2, 1e-12))
-            part *= np.exp(ratio)
-            z = np.where((by == clones[k])[:, :, None, None], part, z)
-        step_spread = np.nanmean(np.abs(z), axis=(0, 1))
-        step_spread = np.where(np.isnan(step_spread), 0.0, step_spread)
-        z /= np.where(step_spread > 0, step_spread, 1.0)
-        own = np.full((len(clones), *z.shape[1::2]), np.nan)
-        for k, part in enumerate(whose):
-            own[k] = _log(np.nanmean(np.abs(part) / np.where(step_spread > 0, step_spread, np.nan), axis=(0, 2)))
-        own -= np.nanmean(own, axis=1, keepdims=True)
-        lasts = _agreement(own)
-        for k, one in enumerate(clones):
-            others = np.nanmean(np.delete(own, k, axis=0), axis=0) if len(clones) > 1 else np.zeros(own.shape[1:])
-            size = np.exp(lasts * np.nan_to_num(others))
-            z = np.where((by == one)[:, :, None, None], z / size[:, None], z)
-        # Of all clones together more is known than of one.
-        together = len(clones) * lasts / (1 + (len(clones) - 1) * lasts)
-        level = np.exp(together * np.nan_to_num(np.nanmean(own, axis=0))) if clones else np.ones(z.shape[1::2])
-    return CommonErrors(z, step_spread * level[:, None], step_spread)
+        _as_the_last_clone(z, by, m)
+        step_spread = _to_common_size(z)
+        level, lately = np.zeros(m.shape[::2]), np.zeros(m.shape[2])
+        for channel in range(m.shape[2]):
+            one = z[..., channel]
+            before, now = _own_size(np.abs(one), at)
+            told = np.stack([np.nan_to_num(moved[..., channel]), before], axis=-1)
+            lately[channel], lasts = powers = _powers(np.nanmean(np.abs(one), axis=2), told)
+            one /= np.exp(told @ powers)[:, :, None]
+            level[:, channel] = np.exp(lasts * now)
+        step_spread = step_spread * _to_common_size(z)
+    return CommonErrors(z, step_spread * level[:, None], step_spread, lately)
 
 
-def _agreement(own: Floats) -> Floats:
-    """Return how much the sizes of series, (G, S, C), of the last two clones correlate, (C,) in [0, 1]."""
-    agreement = np.zeros(own.shape[2])
-    for channel, (before, last) in enumerate(zip(own[-2].T, own[-1].T, strict=True) if len(own) > 1 else ()):
-        both = np.isfinite(before) & np.isfinite(last)
-        n_series = int(both.sum())
-        if n_series > 2 and before[both].std() > 0 and last[both].std() > 0:
-            found = float(np.clip(np.corrcoef(before[both], last[both])[0, 1], 0.0, 1.0))
-        else:
-            n_series, found = 0, 0.0
-        agreement[channel] = (n_series * found + _GUESS * 0.5) / (n_series + _GUESS)
-    return agreement
+def _as_the_last_clone(z: Floats, by: NDArray[np.int64], worth: Floats) -> None:
+    """Bring the errors of earlier clones to the size of the last one's, in place."""
+    clones = [k for k in np.unique(by).tolist() if k >= 0]
+    count = np.maximum((~np.isnan(z)).sum(axis=0), 1)
+    last, of_last = _sizes_by(z, by == clones[-1]) if clones else (z, z)
+    for k in clones[:-1]:
+        own, of_own = _sizes_by(z, by == k)
+        both = (of_own > 0) & (of_last > 0)
+        weight = np.where(both, np.minimum(of_own, of_last), 0)
+        means = [np.where(both, weight * part, 0.0).sum(axis=0) for part in (own, last)]
+        ratio = np.nan_to_num(np.nanmean(_log(means[1]) - _log(means[0]), axis=0))
+        known = [np.where(both, worth * part / count, 0.0).sum(axis=0).mean(axis=0) for part in (of_own, of_last)]
+        chance = _LOG_VARIANCE * sum(1 / np.maximum(part, 1) for part in known)
+        ratio *= np.maximum(0.0, 1 - chance / np.maximum(ratio**2, 1e-12))
+        z *= np.where((by == k)[:, :, None, None], np.exp(ratio), 1.0)
+
+
+def _sizes_by(z: Floats, chosen: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the mean size of some errors of each series at each step, and how many they are, (S, H, C) each."""
+    part = np.where(chosen[:, :, None, None], np.abs(z), np.nan)
+    mean: Floats = np.nanmean(part, axis=0)
+    return mean, (~np.isnan(part)).sum(axis=0)
+
+
+def _to_common_size(z: Floats) -> Floats:
+    """Divide errors by the mean size at their step, in place, and return it, (H, C)."""
+    size: Floats = np.nan_to_num(np.nanmean(np.abs(z), axis=(0, 1)))
+    z /= np.where(size > 0, size, 1.0)
+    return size
+
+
+def _own_size(sizes: Floats, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the logarithm of the mean size of each series' past errors at each cutoff (K, S), and in the end (S,).
+
+    `sizes` (K, S, H) count once their truth is known, beside `_PRIOR` cutoffs of size 1. Centred; 0 where there is
+    none.
+    """
+    there = rows.T >= 0
+    series, row = np.nonzero(there)[0], rows.T[there]
+    own = sizes.transpose(1, 0, 2)[there]
+    key = series * (int(rows.max(initial=0)) + 1) + row
+    first, end = (np.searchsorted(series, np.arange(rows.shape[1]), side=side) for side in ("left", "right"))
+    total, count, all_total, all_count = (np.zeros(n) for n in (len(row), len(row), len(first), len(first)))
+    for step in range(own.shape[1]):
+        known = ~np.isnan(own[:, step])
+        sums = np.concatenate([[0.0], np.cumsum(np.where(known, own[:, step], 0.0))])
+        counts = np.concatenate([[0], np.cumsum(known)])
+        until = np.maximum(np.searchsorted(key, key - step - 1, side="right"), first[series])
+        total += sums[until] - sums[first[series]]
+        count += counts[until] - counts[first[series]]
+        all_total += sums[end] - sums[first]
+        all_count += counts[end] - counts[first]
+    steps = max(own.shape[1], 1)
+    told, now = (
+        np.log((t / steps + _PRIOR) / (c / steps + _PRIOR)) for t, c in ((total, count), (all_total, all_count))
+    )
+    centre = told[count > 0].mean() if (count > 0).any() else 0.0
+    before = np.zeros(there.shape)
+    before[there] = np.where(count > 0, told - centre, 0.0)
+    return before.T, np.where(all_count > 0, now - centre, 0.0)
+
+
+def _powers(size: Floats, told: Floats) -> Floats:
+    """Return the powers, (P,) in [0, 1], of what is told, (K, S, P) logarithms, that sizes (K, S) go with.
+
+    Half of them is a guess, half those of the highest likelihood if sizes were of an exponential distribution, which is
+    convex; of few series they are near 0: moves so far alone.
+    """
+    known = np.isfinite(size)
+    n_series = int(known.any(axis=0).sum())
+    y, x = size[known], np.concatenate([np.ones((int(known.sum()), 1)), told[known]], axis=1)
+    if not n_series or not y.mean() > 0:
+        return np.zeros(told.shape[2])
+    found = np.zeros(x.shape[1])
+    found[0] = np.log(y.mean())
+    for _ in range(_NEWTON_STEPS):
+        over = y * np.exp(-x @ found)
+        slope, bend = x.T @ (1 - over), (x * over[:, None]).T @ x
+        step = np.linalg.solve(bend + _TINY * np.trace(bend) * np.eye(len(found)), slope)
+        found -= step / max(1.0, np.abs(step).max())
+    powers: Floats = n_series / (n_series + _FEW) * (_GUESSES + np.clip(found[1:], 0.0, 1.0)) / 2
+    return powers
 
 
 def _log(values: Floats) -> Floats:
