@@ -20,7 +20,6 @@ from tsforce.errors import ArgumentError, ArgumentTypeError, ExportError, Export
 from tsforce.export import c_replay, exporting
 from tsforce.export.c_source import c_source
 from tsforce.export.loop import loop_of
-from tsforce.lag_transforms import RollingMean
 
 needs_compiler = pytest.mark.skipif(
     c_replay.compiler() is None, reason="NOT TESTED: no C compiler (cc, gcc or clang) to compile exported code with"
@@ -286,11 +285,6 @@ REFUSED = {
     "unknown series": (lambda: fitted(), {"unique_id": "tea"}, ["'tea'", "'s0'"]),
     "strategy": (lambda: fitted(strategy="direct"), {"unique_id": "s1"}, ["strategy='direct'", "strategy='recursive'"]),
     "corrections": (lambda: fitted(strategy="rectify"), {"unique_id": "s1"}, ["strategy='rectify'"]),
-    "lag transforms": (
-        lambda: fitted(lag_transforms={1: [RollingMean(3)]}),
-        {"unique_id": "s1"},
-        ["lag_transforms=", "lag_transforms=None"],
-    ),
     "own name": (lambda: fitted(), {"unique_id": "s1", "path": "push.c"}, ["'push'", "'model'"]),
     "name": (lambda: fitted(), {"unique_id": "s1", "path": "2024.c"}, ["'2024'", "'model.c'"]),
     "keyword": (lambda: fitted(), {"unique_id": "s1", "path": "double.c"}, ["'double'"]),
@@ -321,9 +315,3 @@ def test_models_of_other_kinds_are_refused_by_name(tmp_path):
     u, y = sysid_record(100)
     with pytest.raises(ArgumentError, match="records of a NARXRegressor have no ids"):
         NARXRegressor(mode="open_loop").fit(u[:, None], y).export(tmp_path / "model.c", unique_id="s1")
-
-
-def test_a_calendar_is_to_be_given_as_columns(tmp_path):
-    model = NARXForecaster(3, lags=3, calendar="weekend", mode="open_loop").fit(make_frame((40,), freq="D"))
-    with pytest.raises(ArgumentError, match=r"calendar='weekend' cannot be exported.* future_exog="):
-        model.export(tmp_path / "model.c")

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from tsforce.dynamics.models.each_step import EachStep
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import Perceptron
 from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.dynamics.models.recurrent import EncoderDecoder
 from tsforce.export.c_text import Real, integers
 from tsforce.export.loop import Loop
-from tsforce.export.regressors import Converted, not_in_c
+from tsforce.export.regressors import Converted, not_in_c, of_each_step
 from tsforce.export.trees import Trees, rounded_down
 
 __all__ = ["map_source", "state_fields"]
@@ -82,6 +83,8 @@ def state_fields(loop: Loop) -> list[str]:
 def map_source(loop: Loop, real: Real) -> list[str]:
     """Return constants and functions of a step model; the last one is ``map``."""
     model = loop.map
+    if isinstance(model, EachStep):
+        raise of_each_step(model)
     if isinstance(model, Converted):
         raise not_in_c(model)
     if isinstance(model, (Linear, Polynomial)):

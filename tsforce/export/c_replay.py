@@ -128,7 +128,7 @@ def spans(loop: Loop) -> Iterator[tuple[Rows | None, FloatArray]]:
     yield None, known.future[-min(steps, len(known.y)) :]
     first = min(loop.chain.rows_lost, len(known.y) - 2)
     for cutoff in np.unique(np.linspace(first, len(known.y) - 2, _CUTOFFS).astype(int)):
-        rows = known.take(slice(max(0, cutoff + 1 - loop.n_rows), cutoff + 1))
+        rows = loop.rows_of(known.take(slice(0, cutoff + 1)))
         yield rows, known.future[cutoff + 1 : cutoff + 1 + steps]
 
 

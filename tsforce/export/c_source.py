@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tsforce.errors import ArgumentError
+from tsforce.export.c_features import before_lines, feature_fields, feature_lines, feature_source, remember_source
 from tsforce.export.c_guard import begin_lines, guard_fields, guard_source, hold_lines, limit_lines
 from tsforce.export.c_maps import map_source, state_fields
 from tsforce.export.c_text import Real, integers
@@ -70,6 +71,7 @@ def _header(loop: Loop, real: Real) -> list[str]:
         *([f"NAME_real past[{_past_rows(loop) * len(columns.past_exog)}];"] if columns.past_exog else []),
         *tail_fields(loop),
         *state_fields(loop),
+        *feature_fields(loop),
         *guard_fields(loop),
         f"NAME_real last[{channels}]; /* output, original units */",
         "int n, step; /* rows taken in, steps since the last one that was observed */",
@@ -153,8 +155,10 @@ def _body(loop: Loop, real: Real) -> list[str]:
         "",
         *guard_source(loop, real),
         "",
-        *_lag_vector(loop),
+        *feature_source(loop, _fed(loop)),
+        *_lag_vector(loop, real),
         "",
+        *_taken(loop, real),
         *_begin(loop),
         "",
         *_observe(loop),
@@ -194,7 +198,20 @@ def _fed(loop: Loop) -> str:
     return "m->fed" if loop.scaling else "m->context"
 
 
-def _lag_vector(loop: Loop) -> list[str]:
+def _taken(loop: Loop, real: Real) -> list[str]:
+    """Return the function that puts a row into the context, where more is to be done than to push it."""
+    before = before_lines(loop, real)
+    if not before:
+        return []
+    head = ["/* A row enters the context. */", "static void enter(NAME *m, const real *v)", "{", "    int c;"]
+    return [*head, *before, "    push(m->context, L, C, v);", "}", ""]
+
+
+def _enter(loop: Loop) -> str:
+    return "    enter(m, v);" if loop.layout.recurrences else "    push(m->context, L, C, v);"
+
+
+def _lag_vector(loop: Loop, real: Real) -> list[str]:
     layout, fed = loop.layout, _fed(loop)
     body: list[str] = []
     if layout.is_contiguous:
@@ -205,6 +222,7 @@ def _lag_vector(loop: Loop) -> list[str]:
             f"    for (i = 0; i < {len(layout.lags)}; i++)",
             f"        for (c = 0; c < C; c++) *x++ = {fed}[(L - LAG[i] - back) * C + c];",
         ]
+    body += feature_lines(loop, real, fed)
     n_past, n_future = (sum(len(lags) for _, lags in block) for block in (layout.past_exog, layout.future_exog))
     if n_past:
         body += [
@@ -221,17 +239,22 @@ def _lag_vector(loop: Loop) -> list[str]:
     n_static = len(loop.static_values)
     if n_static:
         body.append(f"    for (i = 0; i < {n_static}; i++) *x++ = STATIC[i];")
+    n_calendar = len(layout.blocks["calendar"])
+    if n_calendar:
+        first = f"(FUTURE - 1 - back) * F + {len(loop.columns.future_exog) - n_calendar}"
+        body.append(f"    for (i = 0; i < {n_calendar}; i++) *x++ = m->future[{first} + i];")
     if layout.known_until:
         body += [
             f"    for (i = 0; i < {len(layout.known_until)}; i++) group += UNTIL[i] < m->step + 1 - back;",
             "    for (i = 0; i < S; i++) *x++ = i == group;",
         ]
-    loops = "    int i, group = 0;" if layout.is_contiguous or not layout.lags else "    int i, c, group = 0;"
+    text = "\n".join(body)
+    loops = [name for name in ("i", "c") if f"({name} = 0" in text]
     return [
         "/* What the map reads to predict the row `back` steps before the next one; its group of steps. */",
         "static int lag_vector(const NAME *m, int back, real *x)",
         "{",
-        loops,
+        f"    int {', '.join([*loops, 'group = 0'])};",
         *body,
         "    return group;",
         "}",
@@ -312,7 +335,7 @@ def _observe(loop: Loop) -> list[str]:
     body += _push_inputs(loop, "future") if columns.future_exog else []
     body += _push_inputs(loop, "past") if columns.past_exog else []
     body += ["    forward(m, v);"] if loop.chain.transforms else []
-    body += ["    push(m->context, L, C, v);", "    if (m->n < N) m->n++;", "    m->step = 0;"]
+    body += [_enter(loop), "    if (m->n < N) m->n++;", "    m->step = 0;"]
     return [f"void NAME_observe({_arguments(loop, step=False)})", "{", *body, "}"]
 
 
@@ -333,7 +356,7 @@ def _step(loop: Loop) -> list[str]:
         body += ["    push(m->fed, L, C, z);", "    for (c = 0; c < C; c++) v[c] = z[c] * m->scale[c] + m->centre[c];"]
     else:
         body.append("    for (c = 0; c < C; c++) v[c] = z[c];")
-    body.append("    push(m->context, L, C, v);")
+    body.append(_enter(loop))
     body += ["    backward(m, v);"] if loop.chain.transforms else []
     body += limit
     if columns.past_exog:
@@ -360,8 +383,10 @@ def _starts(loop: Loop, real: Real) -> list[str]:
         lines += real.array(f"START_{key.upper()}", values)
     given = "".join(f", START_{key.upper()} + i * {np.shape(values)[1]}" for key, values in rows.items())
     same = "".join(f", {key}" for key in rows)
+    remembered = remember_source(loop, real)
     return [
         *lines,
+        *remembered,
         "void NAME_clear(NAME *m)",
         "{",
         "    static const NAME nothing;",
@@ -372,6 +397,7 @@ def _starts(loop: Loop, real: Real) -> list[str]:
         "{",
         "    int i;",
         "    NAME_clear(m);",
+        *(["    remember(m);"] if remembered else []),
         f"    for (i = 0; i < {len(start.y)}; i++) NAME_observe(m{given});",
         "}",
         "",

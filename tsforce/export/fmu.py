@@ -171,8 +171,9 @@ class _Driven:
 
     def __call__(self, rows: Rows | None, future: FloatArray) -> FloatArray:
         n_rows = min(self.loop.n_rows, len(self.loop.start.y))
-        if rows is not None and len(rows.y) < n_rows:
-            # An FMU has as many start values as it has: those of a series that has only begun are none of them.
+        if rows is not None and (len(rows.y) < n_rows or self.loop.layout.recurrences):
+            # An FMU has as many start values as it has: those of a series that has only begun are none of them. And
+            # what rows before them have left is that of its own start.
             return self.loop.forecast(rows, future)
         n_in, n_out = future.shape[1], len(self.loop.layout.channels)
         prefix = "fmi2" if self.two else "fmi3"

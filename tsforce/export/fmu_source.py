@@ -45,7 +45,7 @@ static int initialised(Instance *self)
 {
     int i, j;
     NAME_clear(&self->model);
-    for (i = 0; i < ROWS; i++) {
+REMEMBERED    for (i = 0; i < ROWS; i++) {
         NAME_real row[ROW];
         for (j = 0; j < ROW; j++) row[j] = (NAME_real)self->value[N_IN + N_OUT + i * ROW + j];
         NAME_observe(&self->modelOBSERVED);
@@ -251,6 +251,7 @@ def fmu_source(loop: Loop, name: str, version: str, token: str, start: list[floa
     numbers = [f"    {', '.join(map(repr, start[i : i + 5]))}," for i in range(0, len(start), 5)]
     for key, value in (
         ("ROWS", str(n_rows)),
+        ("REMEMBERED", "    remember(&self->model);\n" if loop.layout.recurrences else ""),
         ("OBSERVED", observed),
         ("AHEAD", "\n".join(ahead)),
         ("START", "\n".join(numbers)),

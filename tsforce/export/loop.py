@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,14 +12,16 @@ import numpy.typing as npt
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from tsforce.data.calendar import calendar_values
 from tsforce.data.frequency import Clock
-from tsforce.data.inputs import InputCoder
+from tsforce.data.inputs import InputCoder, InputTable
 from tsforce.data.panel import Columns, Panel, WindowIndex
 from tsforce.data.transforms import BoxCox, Chain, Difference, Log, MeanScale, Standardize
 from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.far_out import stays_near
 from tsforce.dynamics.heads.headed import Headed
 from tsforce.dynamics.lags import LagLayout, known_inputs
+from tsforce.dynamics.models.corrected import Corrected
 from tsforce.dynamics.models.each_step import EachStep
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import Perceptron
@@ -116,7 +119,11 @@ class Loop:
     @cached_property
     def map(self) -> Any:
         """The step model as code is written from it."""
-        return map_of(self.model) if isinstance(self.model, RegressorModel) else self.model
+        if not isinstance(self.model, EachStep):
+            return _written(self.model)
+        found = copy(self.model)
+        found.models = [_written(one) for one in found.models]
+        return found
 
     @property
     def recurrent(self) -> bool:
@@ -172,8 +179,21 @@ class Loop:
         found: FloatArray = yhat[0]
         return found
 
+    @cached_property
+    def memory(self) -> list[float]:
+        """How many rows stand before the last `n_rows`, and the means of them that the map reads, transformed."""
+        series, rows = np.zeros((1, 1), dtype=np.int64), np.full((1, 1), len(self.start.y) - 1)
+        inputs = self._store(self._panel(self.start, self.start.future[:0])).inputs_of(series, rows, 1)
+        assert inputs is not None
+        count, *means = inputs.memory.ravel().tolist()
+        return [max(count, 0.0), *means]
+
+    def rows_of(self, rows: Rows) -> Rows:
+        """Return those of some rows that a roll-out after the last of them reads: means of all rows read all."""
+        return rows if self.layout.recurrences else rows.take(slice(-self.n_rows, None))
+
     def _store(self, panel: Panel) -> SeriesStore:
-        return SeriesStore(panel, self.chain, self.scaling, self.length, None, self.coder)
+        return SeriesStore(panel, self.chain, self.scaling, self.length, None, self.coder, self.layout.scans)
 
     def _panel(self, rows: Rows, ahead: FloatArray) -> Panel:
         """Return rows, and behind them the inputs of steps after the cutoff, as a series."""
@@ -230,28 +250,15 @@ def loop_of(model: Any, unique_id: Any = None) -> Loop:
 
 def _check_parts(model: Any, rolling: Rolling) -> None:
     """Raise an ArgumentError if something is used that cannot be exported."""
-    step, layout = rolling.model, rolling.model.layout
-    if isinstance(step, EachStep) or hasattr(step, "corrections"):
-        raise ArgumentError(
-            f"strategy={model.strategy!r} has a map for each step, which has no closed loop to export; fit with "
-            f"strategy='recursive'."
-        )
+    step = rolling.model
+    if isinstance(step, Corrected):
+        raise ArgumentError(f"strategy={model.strategy!r} cannot be exported; fit with 'recursive' or 'direct'.")
     if isinstance(step, Headed):
         raise ArgumentError(
             f"head={step.head.name!r} cannot be exported: a law is none of a value; fit with head='point'."
         )
-    if not isinstance(step, _MAPS):
+    if not all(isinstance(one, _MAPS) for one in (step.models if isinstance(step, EachStep) else [step])):
         raise ArgumentError(f"model={model.model!r} cannot be exported: {_CAN}. Fit one of these.")
-    if layout.features:
-        raise ArgumentError(
-            f"lag_transforms={model.lag_transforms!r} cannot be exported; fit with lag_transforms=None, and more "
-            f"lags in their place."
-        )
-    if layout.calendar:
-        raise ArgumentError(
-            f"calendar={model.calendar!r} cannot be exported: what is exported reads no clock. Put the features into "
-            f"columns of their own, and name them in future_exog=."
-        )
     other = [t for t in rolling.chain.transforms if not isinstance(t, _TRANSFORMS)]
     if other:
         raise ArgumentError(
@@ -260,9 +267,17 @@ def _check_parts(model: Any, rolling: Rolling) -> None:
         )
 
 
+def _written(step: Any) -> Any:
+    return map_of(step) if isinstance(step, RegressorModel) else step
+
+
 def _double(step: Any, group: int) -> Any:
     if isinstance(step, RegressorModel):
         return step.groups(torch.tensor([group]))
+    if isinstance(step, EachStep):
+        found = copy(step)
+        found.models = [_double(one, group) for one in step.models]
+        return found
     return step.groups(torch.tensor([group], device=next(step.parameters()).device)).cpu().double()
 
 
@@ -279,26 +294,59 @@ def _of_forecaster(model: NARXForecaster, unique_id: Any) -> Loop:
     place = np.array([rolling.position[name]])
     panel: Panel = model._rows_
     tail = panel.take([panel.id_list.index(name)])
-    whole: Panel = getattr(model, "_learnt_from_", tail)
+    whole: Panel = getattr(model, "_learnt_from_", panel)
+    coder = None if rolling.coder is None else rolling.coder.take(place)
+    stamped = () if coder is None else coder.calendar
+    columns = tail.columns
+    if coder is not None and stamped:
+        names = coder.calendar_columns
+        columns = replace(columns, future_exog=(*columns.future_exog, *names))
+        coder = _calendar_given(coder, len(names))
     return Loop(
         _double(rolling.model, 0 if rolling.pooled else int(place[0])),
         rolling.chain.take(place),
         rolling.guard.take(place),
-        None if rolling.coder is None else rolling.coder.take(place),
+        coder,
         rolling.scaling,
         rolling.context_length,
-        tail.columns,
+        columns,
         tail.static,
-        _rows(tail),
-        _rows(whole.take([whole.id_list.index(name)])),
+        _rows(tail, stamped),
+        _rows(whole.take([whole.id_list.index(name)]), stamped),
         False,
         model.horizon or 1,
     )
 
 
-def _rows(panel: Panel) -> Rows:
-    n_past = len(panel.columns.past_exog)
-    return Rows(panel.complete, panel.inputs[:, n_past:], panel.inputs[:, :n_past])
+def _rows(panel: Panel, calendar: tuple[str, ...]) -> Rows:
+    """Return the rows of a panel of one series; what stamps say stands behind the inputs known ahead."""
+    n_past, within = len(panel.columns.past_exog), np.arange(len(panel.values))
+    future = panel.inputs[:, n_past:]
+    if calendar:
+        stamps = panel.clock.stamps(panel.ticks(np.zeros_like(within), within))
+        future = np.concatenate([future, calendar_values(stamps, calendar)], axis=1)
+    return Rows(panel.complete, future, panel.inputs[:, :n_past])
+
+
+@dataclass(frozen=True, eq=False)
+class _CalendarGiven(InputCoder):
+    """A coder of panels that have the calendar as their last columns, for what is exported reads no clock."""
+
+    stamped: int = 0
+
+    def table(self, panel: Panel, device: torch.device) -> InputTable:
+        """Return the inputs of a panel, the calendar apart."""
+        found = super().table(panel, device)
+        known = found.future_exog.split([found.future_exog.shape[1] - self.stamped, self.stamped], dim=1)
+        return replace(found, future_exog=known[0].contiguous(), calendar=known[1].contiguous())
+
+
+def _calendar_given(coder: InputCoder, count: int) -> InputCoder:
+    ones = np.ones((len(coder.centre), count))
+    return _CalendarGiven(
+        np.concatenate([coder.centre, 0 * ones], axis=1), np.concatenate([coder.spread, ones], axis=1),
+        coder.numbers, coder.categories, (), coder.static_names, coder.warm_up, count,
+    )  # fmt: skip
 
 
 def _of_regressor(model: Any, unique_id: Any) -> Loop:

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tsforce.dynamics.models.each_step import EachStep
 from tsforce.errors import ArgumentError
 from tsforce.export.c_replay import TOLERANCE, compared
 from tsforce.export.loop import Loop, Rows
 from tsforce.export.onnx_graph import Graph, runner
 from tsforce.export.onnx_loop import Unrolled
+from tsforce.export.regressors import of_each_step
 
 __all__ = ["write_onnx"]
 
@@ -40,6 +42,8 @@ def write_onnx(loop: Loop, path: Path, dtype: str, horizon: int | None) -> list[
         models = {path: _whole(loop, dtype, horizon)}
         run = _run_whole(loop, models[path], dtype, horizon)
     else:
+        if isinstance(loop.map, EachStep):
+            raise of_each_step(loop.map)
         if loop.columns.past_exog:
             raise ArgumentError(
                 f"past_exog={list(loop.columns.past_exog)!r} is read as it was at the cutoff, so that a step depends "
@@ -56,13 +60,14 @@ def write_onnx(loop: Loop, path: Path, dtype: str, horizon: int | None) -> list[
 
 def _inputs(loop: Loop, graph: Graph, more: int) -> tuple[str, str | None, str | None]:
     columns, n = loop.columns, loop.n_rows
-    y = graph.input("y", n, len(columns.targets))
+    # Means of all rows are of as many as there are.
+    y = graph.input("y", "rows" if loop.layout.recurrences else n, len(columns.targets))
     future = graph.input("future", n + more, len(columns.future_exog)) if columns.future_exog else None
     return y, future, graph.input("past", n, len(columns.past_exog)) if columns.past_exog else None
 
 
 def _with_start(model: Any, loop: Loop) -> Any:
-    rows = loop.start.take(slice(-loop.n_rows, None))
+    rows = _given(loop, loop.start)
     entry = model.metadata_props.add()
     entry.key, entry.value = "last_rows_learnt_from", json.dumps({k: v.tolist() for k, v in rows._asdict().items()})
     return model
@@ -75,7 +80,7 @@ def _whole(loop: Loop, dtype: str, horizon: int) -> Any:
     state = unrolled.begin(y, future, past)
     steps = []
     for step in range(horizon):
-        x = unrolled.map_input(state["lags"], unrolled.reach, step, future, past, y)
+        x = unrolled.map_input(state, unrolled.reach, step, future, past, y)
         value, state = unrolled.predict_next(state, x, step)
         steps.append(value)
     forecast = graph("Concat", *steps, axis=1)
@@ -95,6 +100,8 @@ def _state_shapes(loop: Loop) -> dict[str, tuple[int, ...]]:
     for name in state:
         if name.startswith("tail"):
             shapes[name] = (loop.chain.transforms[int(name[4:])].rows_lost, channels)
+        if name.startswith("count"):
+            shapes[name] = (1, 1)
         if name in ("h", "c"):
             shapes[name] = (loop.model.cell.width,)
     shapes["first"] = (1, 1)
@@ -126,7 +133,7 @@ def _step(loop: Loop, dtype: str) -> Any:
     future = None
     if loop.columns.future_exog:
         future = graph.input("future", _future_rows(loop), len(loop.columns.future_exog))
-    x = unrolled.map_input(state["lags"], unrolled.reach, 0, future, None, state["lags"], _future_rows(loop) - 1)
+    x = unrolled.map_input(state, unrolled.reach, 0, future, None, state["lags"], _future_rows(loop) - 1)
     value, after = unrolled.predict_next(dict(state), x, None)
     outputs: Outputs = {"forecast": (value, (1, unrolled.channels))}
     outputs |= {f"{name}_out": (after[name], shape) for name, shape in shapes.items()}
@@ -136,10 +143,15 @@ def _step(loop: Loop, dtype: str) -> Any:
 # ---- replay
 
 
+def _given(loop: Loop, rows: Rows) -> Rows:
+    """Return what a graph is given of the rows up to a cutoff."""
+    return Rows(loop.rows_of(rows).y, *(part[-loop.n_rows :] for part in (rows.future, rows.past)))
+
+
 def _whole_rows(loop: Loop, rows: Rows | None) -> Rows | None:
     """Return the rows of a context; None if there are too few."""
     found = loop.start if rows is None else rows
-    return found.take(slice(-loop.n_rows, None)) if len(found.y) >= loop.n_rows else None
+    return _given(loop, found) if len(found.y) >= loop.n_rows else None
 
 
 def _run_whole(loop: Loop, model: Any, dtype: str, horizon: int) -> Callable[..., FloatArray]:
@@ -153,7 +165,7 @@ def _run_whole(loop: Loop, model: Any, dtype: str, horizon: int) -> Callable[...
         both = {"y": given.y, "future": np.concatenate([given.future, ahead]), "past": given.past}
         (found,) = runs({name: value[None].astype(dtype) for name, value in both.items()})
         steps = min(horizon, len(future))
-        rest = loop.forecast(given, future)[steps:]
+        rest = loop.forecast(loop.start if rows is None else rows, future)[steps:]
         return np.concatenate([found[0, :steps].astype(np.float64), rest])
 
     return run
@@ -168,7 +180,7 @@ def _run_steps(loop: Loop, start: Any, step: Any, dtype: str) -> Callable[..., F
             return loop.forecast(rows or loop.start, future)
         both = {"y": given.y[None].astype(dtype), "future": given.future[None].astype(dtype)}
         state = dict(zip(names, begins(both), strict=True))
-        known, n = np.concatenate([given.future, future]), len(given.y)
+        known, n = np.concatenate([given.future, future]), len(given.future)
         out = []
         for h in range(len(future)):
             now = known[n + h + 1 - _future_rows(loop) : n + h + 1]

@@ -92,8 +92,8 @@ class Graph:
         name: str = self.constants[key].name
         return name
 
-    def input(self, name: str, *shape: int) -> str:
-        """Return the name of an input of some shape behind the axis of the batch."""
+    def input(self, name: str, *shape: int | str) -> str:
+        """Return the name of an input of some shape behind the axis of the batch; names stand for any number."""
         self.inputs.append(self._value(name, shape))
         return name
 
@@ -108,6 +108,14 @@ class Graph:
     def over_rows(self, operator: str, value: str) -> str:
         """Return a reduction over the rows of (B, rows, C), (B, 1, C)."""
         return self(operator, value, np.array([1]))
+
+    def ordered(self, value: str, count: int) -> str:
+        """Return the rows of (B, count, C) from the smallest to the largest."""
+        name = f"sorted_{len(self.nodes)}"
+        given = [value, self.constant(np.array([count]))]
+        made = self.onnx.helper.make_node("TopK", given, [name, f"{name}_places"], axis=1, largest=0, sorted=1)
+        self.nodes.append(made)
+        return name
 
     def flat(self, value: str, size: int) -> str:
         """Return (B, ...) as (B, size)."""
@@ -132,7 +140,7 @@ class Graph:
         self.onnx.checker.check_model(model, full_check=True)
         return model
 
-    def _value(self, name: str, shape: Sequence[int]) -> Any:
+    def _value(self, name: str, shape: Sequence[int | str]) -> Any:
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
         return self.onnx.helper.make_tensor_value_info(name, kind, ["batch", *shape])
 

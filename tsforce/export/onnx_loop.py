@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from tsforce.data.transforms import BoxCox, Difference, Log, MeanScale
+from tsforce.dynamics.models.each_step import EachStep
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import Perceptron
 from tsforce.dynamics.models.polynomial import Polynomial
 from tsforce.dynamics.models.recurrent import EncoderDecoder
+from tsforce.export.features import Window, features_of, running_of
 from tsforce.export.loop import Loop
+from tsforce.export.onnx_features import further, mean_of_all, statistic
 from tsforce.export.onnx_graph import Graph
 from tsforce.export.onnx_regressors import converted, trees
 from tsforce.export.regressors import Converted
@@ -37,7 +40,13 @@ class Unrolled:
 
     def __init__(self, loop: Loop, graph: Graph) -> None:
         self.loop, self.graph = loop, graph
-        self.channels, self.reach = len(loop.layout.channels), loop.layout.reach
+        self.channels = len(loop.layout.channels)
+        self.features = features_of(loop.layout)
+        self.running = running_of(loop.layout)
+        # What the maps of all steps read at the first.
+        self.kept: dict[str, list[str]] = {}
+        # Rows that a step reads, with those of windows that need not be full.
+        self.reach = loop.layout.context
         self.guarded = bool(np.isfinite(loop.guard.factor))
         # A map that cannot run away is held only where its first step is far from all it has seen.
         self.tame = self.guarded and loop.cannot_run_away
@@ -63,8 +72,14 @@ class Unrolled:
                 value = g("Sub", g.cut(value, transform.lag, 2**31), g.cut(value, 0, -transform.lag))
             else:
                 value = self._forward(transform, params[:, 0], value)
+        every = value
+        if self.running:
+            value = g.cut(every, -loop.length, 2**31)
         state |= self._scaled(value)
         fed = state["lags"]
+        for nth, one in enumerate(self.running):
+            found = mean_of_all(g, one, every, one.lag - 1 + loop.warm_up, g.dtype.name)
+            state |= {f"mean{nth}": self._in_units(found["mean"], state), f"count{nth}": found["count"]}
         state["size"] = g.over_rows("ReduceMax", g("Abs", fed))
         state["last"] = g.cut(y, -1, 2**31)
         if self.guarded and not (self.tame and loop.has_paths):
@@ -81,7 +96,9 @@ class Unrolled:
             state |= {part: g.repeated(np.zeros(loop.model.cell.width), y) for part in parts}
             encoder = loop.model.encoder if isinstance(loop.model, EncoderDecoder) else loop.model.cell
             for back in range(loop.warm_up, 0, -1):
-                state |= self._cell(encoder, self.map_input(fed, loop.length, -back, future, past, y), state)
+                x = self.map_input(state, loop.length, -back, future, past, y)
+                state |= self._cell(encoder, x, state)
+                state |= self._further(state, fed, loop.length - back + 1)
         state["lags"] = g.cut(fed, -self.reach, 2**31)
         return state
 
@@ -112,6 +129,23 @@ class Unrolled:
             return g("Mul", value, params[0])
         return g("Add", g("Mul", value, params[1]), params[0])
 
+    def _in_units(self, value: str, state: State) -> str:
+        g = self.graph
+        if self.loop.scaling is None:
+            return value
+        still = g("Equal", state["scale"], 0.0)
+        units = g("Div", g("Sub", value, state["centre"]), g("Where", still, 1.0, state["scale"]))
+        return g("Where", still, 0.0, units)
+
+    def _further(self, state: State, fed: str, n: int) -> State:
+        """Return the means of all rows for the step after the first `n` fed rows."""
+        found: State = {}
+        for nth, one in enumerate(self.running):
+            now = {"mean": state[f"mean{nth}"], "count": state[f"count{nth}"]}
+            value = self.graph.cut(fed, n - one.lag, n - one.lag + 1)
+            found |= {f"{key}{nth}": made for key, made in further(self.graph, one, now, value).items()}
+        return found
+
     def _scaled(self, value: str) -> State:
         """Return a context in its own units, and these."""
         g, scaling = self.graph, self.loop.scaling
@@ -138,9 +172,7 @@ class Unrolled:
     def _near(self, values: str, training: str | None) -> tuple[str, str, str]:
         """Return bounds around rows, and the range that they keep to; see ``scoring.ranges``."""
         g, length, factor = self.graph, self.loop.length, float(self.loop.guard.factor)
-        sort = f"sorted_{len(g.nodes)}"
-        given = [values, g.constant(np.array([length]))]
-        g.nodes.append(g.onnx.helper.make_node("TopK", given, [sort, f"{sort}_places"], axis=1, largest=0, sorted=1))
+        sort = g.ordered(values, length)
 
         def at(i: int) -> str:
             return g.cut(sort, i, i + 1)
@@ -192,15 +224,21 @@ class Unrolled:
     # ---- a step
 
     def map_input(
-        self, fed: str, n: int, step: int, future: str | None, past: str | None, like: str, rows: int | None = None
+        self, state: State, n: int, step: int, future: str | None, past: str | None, like: str, rows: int | None = None
     ) -> str:
         """Return what the map reads, (B, D), from `n` fed rows; inputs have `rows` rows before the first step."""
-        g, layout, loop = self.graph, self.loop.layout, self.loop
+        g, layout, loop, fed = self.graph, self.loop.layout, self.loop, state["lags"]
         back = min(step, 0)
         parts = []
         if layout.lags:
             read = g.pick(fed, [n - lag + back for lag in reversed(layout.lags)])
             parts.append(g.flat(read, len(layout.lags) * self.channels))
+        parts += [
+            statistic(g, one, fed, n + back - one.lag + 1, self.channels)
+            if isinstance(one, Window)
+            else g.flat(state[f"mean{self.running.index(one)}"], self.channels)
+            for one in self.features
+        ]
         n_past = len(loop.columns.past_exog)
         rows = loop.n_rows if rows is None else rows
         for source, block, first, last in (
@@ -219,6 +257,11 @@ class Unrolled:
             parts.append(self._inputs(source, places, loop.coder.centre[0][first:], loop.coder.spread[0][first:]))
         if len(loop.static_values):
             parts.append(g.repeated(loop.static_values, like))
+        first = len(loop.columns.future_exog) - len(layout.blocks["calendar"])
+        if layout.calendar:
+            assert future is not None
+            own = g.pick(future, [rows + step])
+            parts.append(g.flat(g.cut(own, first, 2**31, axis=2), len(layout.blocks["calendar"])))
         if layout.known_until:
             parts.append(g.repeated(np.eye(layout.n_step_groups)[self._group(step)], like))
         return parts[0] if len(parts) == 1 else g("Concat", *parts, axis=1)
@@ -240,13 +283,14 @@ class Unrolled:
         A step of None is one of any number: the first one if ``state["first"]`` is above 0.
         """
         g, loop = self.graph, self.loop
-        z, inner = self._map(x, state, self._group(step or 0))
+        z, inner = self._map(x, state, step or 0)
         state = state | inner
         z = g("Reshape", z, np.array([-1, 1, self.channels]))
         far = g("Mul", g("Add", state["size"], 1.0), 1e30)
         z = g("Max", g("Min", z, far), g("Neg", far))
         z, state = self._held(z, state, step)
         state["lags"] = g("Concat", g.cut(state["lags"], 1, 2**31), z, axis=1)
+        state |= self._further(state, state["lags"], self.reach)
         value = z if loop.scaling is None else g("Add", g("Mul", z, state["scale"]), state["centre"])
         chain = list(zip(loop.chain.transforms, loop.chain.params, strict=True))
         for number in range(len(chain) - 1, -1, -1):
@@ -295,8 +339,24 @@ class Unrolled:
 
     # ---- maps
 
-    def _map(self, x: str, state: State, group: int) -> tuple[str, State]:
-        g, model, own = self.graph, self.loop.map, slice(group * self.channels, (group + 1) * self.channels)
+    def _map(self, x: str, state: State, step: int) -> tuple[str, State]:
+        g, model, layout = self.graph, self.loop.map, self.loop.layout
+        if not isinstance(model, EachStep):
+            return self._answer(model, x, state, self._group(step))
+        number = step % len(model.models)
+        lags, newest = len(model.models[0].layout.lags) * self.channels, len(layout.lags) * self.channels
+        own = layout.n_target_columns + len(layout.blocks["past_exog"])
+        if number == 0:
+            kept = {"of_lags": [g.cut(x, 0, lags)] if lags else [], "beside": [g.cut(x, newest, own)]}
+            self.kept = {name: part for name, part in kept.items() if name == "of_lags" or own > newest}
+        elif model.reads_between:
+            self.kept["of_lags"] += [g.cut(x, newest - self.channels, newest)]
+        parts = [name for part in self.kept.values() for name in part]
+        parts += [g.cut(x, own, 2**31)] if len(layout.columns) > own else []
+        return self._answer(model.models[number], g("Concat", *parts, axis=1), state, 0)
+
+    def _answer(self, model: Any, x: str, state: State, group: int) -> tuple[str, State]:
+        g, own = self.graph, slice(group * self.channels, (group + 1) * self.channels)
         if isinstance(model, Polynomial):
             indices, width = model.indices[0].numpy(), len(model.layout.columns)
             used = ~(indices == width + 1).any(axis=1)
@@ -307,8 +367,8 @@ class Unrolled:
                 x = g("Mul", x, factor)
             return g("Add", g("MatMul", x, _of(model.weight)[used][:, own]), _of(model.bias)[own]), {}
         if isinstance(model, (Trees, Converted)):
-            width = len(model.layout.columns) - len(model.layout.blocks["steps"])
-            read = g.cut(x, 0, width)
+            indicators = len(self.loop.layout.blocks["steps"])
+            read = g.cut(x, 0, -indicators) if indicators else x
             z = trees(g, read, model.forests[group]) if isinstance(model, Trees) else converted(g, read, model, group)
             # What is no number leads to none.
             return g("Add", z, g.over_rows("ReduceSum", g("Mul", read, 0.0))), {}

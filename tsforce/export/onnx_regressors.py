@@ -77,8 +77,8 @@ def converted(graph: Graph, x: str, model: Converted, group: int) -> str:
             f"exported."
         ) from None
     kind = DoubleTensorType if graph.dtype == np.float64 else FloatTensorType
-    width = len(model.layout.columns) - len(model.layout.blocks["steps"])
     try:
+        width = f.n_features_in_
         made = to_onnx(
             f, initial_types=[("x", kind([None, width]))], target_opset={"": OPSET, "ai.onnx.ml": _CONVERTED}
         )

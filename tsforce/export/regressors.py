@@ -11,16 +11,17 @@ from sklearn.linear_model._base import LinearModel
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from torch import Tensor
+from torch import nn
 
 from tsforce.dynamics.lags import LagLayout
+from tsforce.dynamics.models.each_step import EachStep
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.models.mlp import Perceptron
 from tsforce.errors import ArgumentError
 from tsforce.export.trees import Trees, forest_of
 from tsforce.forecasting.adapters import RegressorModel
 
-__all__ = ["WRITTEN", "Converted", "map_of", "not_in_c"]
+__all__ = ["WRITTEN", "Converted", "map_of", "not_in_c", "of_each_step"]
 
 WRITTEN = (
     "linear models, MLPRegressor (relu, tanh), DecisionTree, RandomForest, ExtraTrees, GradientBoosting and "
@@ -87,19 +88,20 @@ def _unscaled(f: Any) -> tuple[Any, tuple[Any, Any]]:
 
 
 def _linear(layout: LagLayout, fitted: Sequence[Any], scales: Sequence[tuple[Any, Any]]) -> Linear:
-    channels, width = len(layout.channels), len(layout.columns)
+    # Maps of later steps read more than their layout says; indicators of groups of steps, the last columns, are none
+    # of theirs.
+    channels, width = len(layout.channels), np.shape(fitted[0].coef_)[-1] + len(layout.blocks["steps"])
     weight, bias = np.zeros((1, width, len(fitted) * channels)), np.zeros((1, len(fitted) * channels))
     for group, (f, (a, b)) in enumerate(zip(fitted, scales, strict=True)):
         own = slice(group * channels, (group + 1) * channels)
         coef = np.atleast_2d(np.asarray(f.coef_, dtype=np.float64)).T
-        # Indicators of groups of steps, the last columns, are none of theirs.
         weight[0, : len(coef), own] = coef * np.broadcast_to(a, len(coef))[:, None]
         bias[0, own] = np.asarray(f.intercept_, dtype=np.float64) + np.broadcast_to(b, len(coef)) @ coef
     return Linear(layout, torch.from_numpy(weight), torch.from_numpy(bias))
 
 
 def _perceptron(layout: LagLayout, f: Any, scale: tuple[Any, Any]) -> Perceptron:
-    width, channels, hidden = len(layout.columns), len(layout.channels), [len(b) for b in f.intercepts_[:-1]]
+    width, channels, hidden = len(f.coefs_[0]), len(layout.channels), [len(b) for b in f.intercepts_[:-1]]
     none = Linear(layout, torch.zeros(1, width, channels), torch.zeros(1, channels))
     keys = torch.zeros(1, dtype=torch.int64)
     model = Perceptron(layout, hidden, none, keys, torch.float64, f.activation)
@@ -108,15 +110,14 @@ def _perceptron(layout: LagLayout, f: Any, scale: tuple[Any, Any]) -> Perceptron
     weights = [first * a[:, None], *f.coefs_[1:]]
     biases = [f.intercepts_[0] + b @ first, *f.intercepts_[1:-1]]
 
-    def of(values: Any) -> Tensor:
-        return torch.from_numpy(np.asarray(values, dtype=np.float64)[None])
+    def of(values: Any) -> nn.Parameter:
+        return nn.Parameter(torch.from_numpy(np.asarray(values, dtype=np.float64)[None]), requires_grad=False)
 
-    with torch.no_grad():
-        for own, values in zip(model.weights, weights, strict=True):
-            own.copy_(of(values))
-        for own, values in zip(model.biases, biases, strict=True):
-            own.copy_(of(values))
-        model.bias.copy_(of(f.intercepts_[-1]))
+    for number, values in enumerate(weights):
+        model.weights[number] = of(values)
+    for number, values in enumerate(biases):
+        model.biases[number] = of(values)
+    model.bias = of(f.intercepts_[-1])
     return model
 
 
@@ -126,4 +127,13 @@ def not_in_c(model: Converted) -> ArgumentError:
     return ArgumentError(
         f"model={name}(...) cannot be written as C: {WRITTEN} can. Fit one of these, or export to ONNX, where a "
         f"converter is tried."
+    )
+
+
+def of_each_step(model: EachStep) -> ArgumentError:
+    """Return the error that a map for each step is no step of a loop."""
+    strategy, horizon = "dirrec" if model.reads_between else "direct", len(model.models)
+    return ArgumentError(
+        f"strategy={strategy!r} has a map for each step, and no step of a closed loop: export all steps in one graph, "
+        f"'model.onnx' with horizon={horizon}, or fit with strategy='recursive'."
     )

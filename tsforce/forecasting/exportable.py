@@ -24,13 +24,15 @@ class CanExport:
         sample_time: float = 1.0,
         horizon: int | None = None,
     ) -> list[Path]:
-        """Write the closed loop of one series for other programs: transforms, scaling, inputs and guard inside.
+        """Write the closed loop of one series for other programs: transforms, scaling, features and guard inside.
 
         "c": ``model.c`` and ``model.h``, C99, hold a struct and functions that take in an observed row or predict the
         next one and feed it back, without heap or any library but math.h. "fmu": the same behind the functions of FMI,
         for co-simulation, as source and, where a C compiler is found, as a binary for this platform. "onnx": a graph of
         all steps of a horizon, or of one step, any number of series side by side (needs the extra ``onnx``). Before
         anything is written it is run on training rows and compared with this model.
+
+        Features of the calendar become inputs, for what is exported reads no clock.
 
         Parameters
         ----------
@@ -61,8 +63,7 @@ class CanExport:
             scikit-learn's, before `fit`.
         ArgumentError, ArgumentTypeError
             If an argument is not accepted, or a part of the model has no counterpart outside Python: regressors that
-            are not known there, lag transforms, the calendar, strategies with a map for each step. Says what to do
-            instead.
+            are not known there, or a map for each step where one step is written. Says what to do instead.
         MissingExtraError
             If ONNX is asked for, and the package onnx is not installed, or skl2onnx where a regressor needs it.
         ExportError
