@@ -40,7 +40,7 @@ def main() -> None:
     df = drawn()
     models: dict[str, Any] = {
         "linear map per series": NARXForecaster(H, 48, scope="local", ridge=1.0, mode="open_loop"),
-        "gru of 32, 48 lags": NARXForecaster(H, 48, model="gru", mode="open_loop", max_steps=2),
+        "gru of 64, 48 lags": NARXForecaster(H, 48, model="gru", mode="open_loop", max_steps=2),
         "seasonal naive, errors at past cutoffs": Baseline("seasonal_naive", horizon=H, season_length=24),
     }
     rows = []

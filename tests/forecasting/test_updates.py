@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from sklearn.tree import DecisionTreeRegressor
 
 import tsforce
 from tests.makers import make_frame
-from tsforce import Difference, Log, NARXForecaster
+from tsforce import Difference, Log, NARXForecaster, Training
 from tsforce.errors import ArgumentError, FrameError, UnseenSeriesError
 from tsforce.lag_transforms import ExponentiallyWeightedMean
 
@@ -160,6 +161,38 @@ def test_a_model_with_a_head_takes_steps_by_its_own_loss():
     assert told.way == "steps"
     assert 0 < told.change < 0.1
     assert np.isfinite(model.sample_paths(5)["NARXForecaster"]).all()
+
+
+@pytest.mark.parametrize("loss", ["nll", "crps"])
+def test_an_update_of_a_law_makes_the_new_rows_likelier(loss):
+    # As many new rows as old ones, three times as wild.
+    rng = np.random.default_rng(5)
+    df = pd.DataFrame({"ds": np.arange(400), "y": rng.normal(size=400) * np.repeat([1.0, 3.0], 200)})
+    model = NARXForecaster(
+        H, 1, scope="local", head="gaussian", loss=loss, target_transforms=[], window_scaling=None, mode="open_loop",
+        max_steps=20, training=Training(learning_rate=0.05, validation=False),
+    ).fit(df[:200])  # fmt: skip
+
+    def surprise():
+        x = torch.tensor(df["y"].to_numpy()[None, 199:-1, None])
+        mean, spread = model.model_.step(x, None)[0][0, :, 0].detach().numpy().T
+        return -stats.norm(mean, spread).logpdf(df["y"].to_numpy()[200:]).mean()
+
+    before = surprise()
+    assert model.update(df[200:], steps=60).way == "steps"
+    after = surprise()
+    # A law of its own, fitted to the new rows alone, at best.
+    assert 1.42 + np.log(3) - 0.1 < after < before - 0.1
+
+
+def test_steps_of_an_update_are_a_tenth_of_those_of_the_fit():
+    # Adam's first step is the rate, whatever the gradient: the weights of the spread move by a tenth of .001 each time.
+    old, new = split(frame())
+    model = NARXForecaster(H, 5, scope="local", head="gaussian", mode="open_loop", max_steps=1).fit(old)
+    before = model.model_.body.bias.detach().clone()
+    model.update(new, steps=1)
+    moved = (model.model_.body.bias - before).abs()
+    assert moved.max().item() == pytest.approx(1e-4, rel=0.2)
 
 
 def test_what_kept_open_loop_is_solved_anew_where_others_take_steps():

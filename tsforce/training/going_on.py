@@ -17,6 +17,7 @@ from tsforce.training.by_gradient import Phase, train_phase, warm_start
 from tsforce.training.fit import LINEAR, PRESETS, Options
 from tsforce.training.history import History
 from tsforce.training.problem import Learnt, Problem
+from tsforce.training.solvers import gradient
 from tsforce.training.solvers.looks import Watch
 from tsforce.training.solvers.terms import select_terms
 
@@ -75,10 +76,10 @@ def few_steps(
     if not isinstance(mode, Forcing) and any(name != "open_loop" for name in kept):
         # A curriculum ends closed loop, and that is where it goes on.
         forcing = ClosedLoop()
-    pace = kind.pooled if problem.pooled else kind.local
-    rate = _RATE * (options.learning_rate or pace.rate)
-    options = replace(options, solver="adamw", max_steps=steps, learning_rate=rate, penalty=0.0)
+    options = replace(options, solver="adamw", max_steps=steps, penalty=0.0)
     settings = options.settings(kind, problem.pooled, forcing, problem.head)
+    assert isinstance(settings, gradient.Settings)
+    settings = replace(settings, learning_rate=_RATE * settings.learning_rate)
     ids = ["all"] if problem.pooled else [str(name) for name in problem.panel.id_list]
     # New draws at each number of rows: windows are not those of the fit again.
     rows = int(problem.panel.lengths.sum())
