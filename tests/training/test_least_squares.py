@@ -19,8 +19,9 @@ from tsforce.dynamics.lags import LagLayout, TargetFeature
 from tsforce.dynamics.target_features import target_features
 from tsforce.errors import NumericalError
 from tsforce.lag_transforms import RollingMean, SeasonalRollingMean
-from tsforce.training.solvers import gram, lag_rows
+from tsforce.training.solvers import gram, kept_moments, lag_rows
 from tsforce.training.solvers.gram import Gram, accumulate, accumulate_rows
+from tsforce.training.solvers.kept_moments import keeping, moments_of
 from tsforce.training.solvers.least_squares import fit_linear, solve
 
 FIELDS = ("xx", "xy", "x_sum", "y_sum", "rows")
@@ -47,12 +48,18 @@ def about_zero(gram: Gram) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("pooled", [True, False])
 @pytest.mark.parametrize("lags", [(1,), (1, 2, 3, 4, 5, 6), (2, 3), (1, 6)])
+@pytest.mark.parametrize("scaling", [None, "last"])
 @pytest.mark.parametrize("transforms", [(), (Log(), Difference(7)), (Difference(1),)])
-def test_moments_by_shifts_equal_moments_by_rows(transforms, lags, pooled, intercept):
-    _, store, every, stops = make_store(transforms=transforms)
+def test_moments_by_shifts_equal_moments_by_rows(transforms, scaling, lags, pooled, intercept, monkeypatch):
+    # The last two series have no row of all lags.
+    lengths = (60, 45, 80, 13, 9) if pooled else (60, 45, 80)
+    monkeypatch.setattr(gram, "_CHUNK", 2)
+    _, store, every, stops = make_store(lengths, transforms, scaling)
     layout = LagLayout(lags)
-    fast = about_zero(accumulate(store, every, stops, layout, pooled=pooled, intercept=intercept))
     slow = about_zero(accumulate_rows(store, every, stops, layout, pooled=pooled, intercept=intercept))
+    if scaling is None or lags != (1,):
+        monkeypatch.setattr(gram, "accumulate_rows", lambda *a, **k: pytest.fail("took the row path"))
+    fast = about_zero(accumulate(store, every, stops, layout, pooled=pooled, intercept=intercept))
     for name in FIELDS:
         np.testing.assert_allclose(fast[name], slow[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
@@ -63,8 +70,17 @@ def test_the_shift_path_is_taken_where_it_can_be(monkeypatch):
     accumulate(store, every, stops, LagLayout((1, 2)), pooled=False, intercept=True)
 
 
-def test_moments_stop_before_the_stops():
-    _, store, every, _ = make_store()
+def test_what_repeats_itself_relative_to_its_last_value_has_its_moments_from_rows():
+    """A season back a periodic series is where it is: what sums of differences leave of that is rounding."""
+    panel = read_panel(make_frame((60,)).assign(y=1e3 * np.tile([1.0, -2.0, 3.0, -1.0, 0.5, -3.5], 10)))
+    store = SeriesStore(panel, Chain.learn((), panel.values, panel.indptr, panel.lengths), "last", 8)
+    found = accumulate(store, np.array([0]), panel.lengths, LagLayout(tuple(range(1, 9))), pooled=True, intercept=True)
+    assert float(found.xx[0, 1, 1]) == 0.0
+
+
+@pytest.mark.parametrize("scaling", [None, "last"])
+def test_moments_stop_before_the_stops(scaling):
+    _, store, every, _ = make_store(scaling=scaling)
     stops = np.array([50, 40, 70])
     before = accumulate(store, every, stops, LagLayout((1, 2, 3)), pooled=False, intercept=True)
     for i in range(3):
@@ -332,3 +348,40 @@ def test_moments_of_a_later_step_are_those_of_lags_further_back(lags, monkeypatc
     for (w1, b1), (w2, b2) in zip(solve(fast, [1.0], intercept=True), solve(slow, [1.0], intercept=True), strict=True):
         np.testing.assert_allclose(w1, w2, rtol=1e-8, atol=1e-12)
         np.testing.assert_allclose(b1, b2, rtol=1e-8)
+
+
+def test_moments_are_kept_until_the_end_and_as_long_as_there_is_room(monkeypatch):
+    _, store, every, stops = make_store()
+    taken = []
+    monkeypatch.setattr(kept_moments, "accumulate", lambda *a, **how: taken.append(a) or accumulate(*a, **how))
+
+    def two(lags=(1, 2)):
+        return [
+            moments_of(store, every, stops, LagLayout(lags), pooled=False, intercept=True) for _ in range(2)
+        ]  # fmt: skip
+
+    two()
+    assert len(taken) == 2
+    with keeping(store):
+        with keeping(store):
+            first, again = two()
+        assert again is first
+        assert len(taken) == 3
+        two()
+        assert len(taken) == 3
+        two((1, 3))
+        assert len(taken) == 4
+        monkeypatch.setattr(kept_moments, "_KEPT_BYTES", 100)
+        two((2, 3))
+        assert len(taken) == 6
+    two()
+    assert len(taken) == 8
+
+
+def test_a_choice_of_penalties_takes_the_moments_of_a_store_once(monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        kept_moments, "accumulate", lambda *a, **how: taken.append((id(a[0]), a[2].tolist())) or accumulate(*a, **how)
+    )
+    NARXForecaster(3, 4, scope="local").fit(make_frame((60, 45, 80)), mode="open_loop")
+    assert len(taken) == len({tuple(stops) for _, stops in taken}) == 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -210,32 +211,37 @@ def accumulate(
     -----
     One channel of plain lags without window scaling has a shift structure: X'X differs from itself one column further
     only by the rows that enter and leave, so its edge (correlations, by FFT) gives the rest; features that are linear
-    maps of lags follow from it. Everything else goes through `accumulate_rows`.
+    maps of lags follow from it, and so do lags relative to the last value, which are sums of differences. Everything
+    else goes through `accumulate_rows`.
     """
     linear = all(feature.weights is not None for feature in layout.features)
-    shifts = linear and has_shifts(store, replace(layout, features=()))
+    relative = store.scaling == "last" and not layout.features and not layout.ahead and layout.reach > 1
+    shifts = linear and _has_stretches(store, replace(layout, features=())) and (relative or store.scaling is None)
     if not shifts or layout.reach > _SPARSE * layout.n_target_columns:
         return accumulate_rows(
             store, series, stops, layout, pooled=pooled, intercept=intercept, horizon=horizon, first=first
         )
-    origin = None
-    if intercept and pooled:
-        origin = store.values[
-            torch.from_numpy(ragged_rows(store.indptr[series] + store.first, stops - store.first))
-        ].mean()
+    told = stops - store.first > layout.reach
+    if pooled and told.any():
+        # A series without a row says nothing.
+        series, stops = series[told], stops[told]
+    origin = _pooled_origin(store, series, stops, relative=relative) if intercept and pooled else None
     parts = by_length(stops) if pooled else [np.arange(len(series))]
-    grams, lost = [], []
-    for part in parts:
-        by_shifts = _shift_moments(store, series[part], stops[part], layout.reach, intercept=intercept, origin=origin)
-        grams.append(_read_by(layout, by_shifts))
-        lost.append(_cancelled(by_shifts))
-        if layout.features:
-            lost[-1] |= _cancelled(grams[-1])
+    how: dict[str, Any] = {"intercept": intercept, "origin": origin, "relative": relative}
+    grams = [_shift_moments(store, series[part], stops[part], layout.reach - relative, **how) for part in parts]
+    gram = _pool(grams) if pooled else grams[0]
+    lost = _cancelled(gram)
+    if relative:
+        gram = _relative_to_last(gram)
+        lost |= _cancelled(gram.columns(range(layout.reach - 1)))
+    gram = _read_by(layout, gram)
+    if layout.features:
+        lost |= _cancelled(gram)
     if pooled:
-        if any(bool(bad.any()) for bad in lost):
-            return accumulate_rows(store, series, stops, layout, pooled=True, intercept=intercept)
-        return _pool(grams)
-    return _with_rows(grams[0], lost[0], store, series, stops, layout, intercept=intercept)
+        return (
+            gram if not bool(lost) else accumulate_rows(store, series, stops, layout, pooled=True, intercept=intercept)
+        )
+    return _with_rows(gram, lost, store, series, stops, layout, intercept=intercept)
 
 
 def _read_by(layout: LagLayout, gram: Gram) -> Gram:
@@ -251,8 +257,30 @@ def _read_by(layout: LagLayout, gram: Gram) -> Gram:
 
 def has_shifts(store: SeriesStore, layout: LagLayout) -> bool:
     """Return whether every lag vector is a stretch of its series, or a choice from one."""
+    return store.scaling is None and _has_stretches(store, layout)
+
+
+def _has_stretches(store: SeriesStore, layout: LagLayout) -> bool:
+    """Return whether every lag vector is a stretch of its series, or a choice from one, before window scaling."""
     plain = not layout.features and not layout.has_inputs and len(layout.channels) == 1
-    return plain and store.scaling is None and store.observed is None and store.told is None
+    return plain and store.observed is None and store.told is None
+
+
+def _pooled_origin(store: SeriesStore, series: IntArray, stops: IntArray, *, relative: bool) -> Tensor:
+    """Return the mean of all values of some series, or if `relative` of all differences between neighbours."""
+    begins, ends = store.indptr[series] + store.first, store.indptr[series] + stops
+    if not relative:
+        return store.values[torch.from_numpy(ragged_rows(begins, ends - begins))].mean()
+    begins, ends = begins[ends > begins], ends[ends > begins]
+    first, last = (store.values[torch.from_numpy(rows)].sum() for rows in (begins, ends - 1))
+    return (last - first) / max(int((ends - begins - 1).sum()), 1)
+
+
+def _relative_to_last(gram: Gram) -> Gram:
+    """Return the moments of all lags relative to the last value, from those of the differences one lag apart."""
+    reach = gram.xx.shape[1] + 1
+    # The value L steps back is the last one less the L - 1 differences since; columns run from the oldest.
+    return gram.mapped(-torch.ones(reach - 1, reach, dtype=gram.xx.dtype, device=gram.xx.device).tril())
 
 
 def _cancelled(gram: Gram) -> Tensor:
@@ -302,11 +330,18 @@ def _shift_moments(
     *,
     intercept: bool,
     origin: Tensor | None,
+    relative: bool,
 ) -> Gram:
-    """Return the moments of all lags ``reach..1`` of single-channel series, padded to the longest side by side."""
+    """Return the moments of all lags ``reach..1`` of single-channel series, padded to the longest side by side.
+
+    If `relative` those of differences from one row to the next.
+    """
     counts = stops - store.first
     width = int(counts.max())
     y, mask = (part[..., 0] for part in store.cut(series, stops - 1, width))  # (S, width), right-aligned
+    if relative:
+        mask = mask[:, 1:] & mask[:, :-1]
+        y, width, counts = torch.where(mask, y.diff(dim=1), 0.0), width - 1, counts - 1
     offset = y.new_zeros(len(series))
     if intercept:
         own_mean = y.sum(dim=1) / torch.from_numpy(counts).to(y.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -17,7 +18,8 @@ from tsforce.data.windows import SeriesStore
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import NumericalError
-from tsforce.training.solvers.gram import Anchor, Gram, accumulate, by_length
+from tsforce.training.solvers.gram import Anchor, Gram, by_length
+from tsforce.training.solvers.kept_moments import keeping, moments_of
 from tsforce.training.solvers.lag_rows import chunks_of_rows
 from tsforce.training.solvers.priors import Prior
 from tsforce.training.solvers.triangle import Triangle
@@ -106,7 +108,9 @@ def _solved(
         added = penalty[:, None] if anchor is None else penalty[:, None] * anchor.factors
         scaled.diagonal(dim1=1, dim2=2).copy_(plain + torch.where(added > 0, added, JITTER * rows))
         factor = _factor(scaled, gram.rows)
-        weight = torch.cholesky_solve(xy, factor) / std[:, :, None]
+        # Two triangles: torch.cholesky_solve copies its factors first, which takes four times as long.
+        seen = torch.linalg.solve_triangular(factor, xy, upper=False)
+        weight = torch.linalg.solve_triangular(factor.mT, seen, upper=True) / std[:, :, None]
         if intercept:
             centre = gram.y_origin + share * gram.y_sum / rows
             bias = centre - torch.einsum("gd,gdc->gc", gram.x_origin + share * mean, weight)
@@ -250,7 +254,7 @@ def maps_of(
     device = store.values.device
 
     def moments(part: IntArray, one: bool) -> Gram:
-        return accumulate(
+        return moments_of(
             store, series[part], stops[part], layout, pooled=pooled, intercept=one, horizon=horizon, first=first
         )
 
@@ -261,19 +265,19 @@ def maps_of(
         return followed([Linear(layout, weight.to(device), bias.to(device)) for weight, bias in found], store.scaling)
     size = (len(series), len(layout.columns), len(layout.channels))
     models = [Linear(layout, store.values.new_empty(size), store.values.new_empty(size[0], size[2])) for _ in ridges]
+    parts, twice = _parts(intercept, stops), prior is not None and prior.looks_at_all
     # A chunk's moments are used and dropped: all at once they would be gigabytes for a large panel.
-    parts = _parts(intercept, stops)
-    if prior is not None and prior.looks_at_all:
-        prior = prior.learnt(moments(part, one) for one, part in parts)
-    for one, part in parts:
-        gram, place = moments(part, one), torch.from_numpy(part)
-        own = [ridge[place] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
-        for some, piece in gram.pieces():
-            each = [ridge[some] if isinstance(ridge, Tensor) else ridge for ridge in own]
-            members = [series[[i]] for i in part[some]]
-            found = solved(piece, members, each, intercept=one, anchor=prior and prior.anchor(piece))
-            for model, (weight, bias) in zip(models, found, strict=True):
-                model.weight[place[some]], model.bias[place[some]] = weight.to(device), bias.to(device)
+    with keeping(store) if twice else nullcontext():
+        if prior is not None and twice:
+            prior = prior.learnt(moments(part, one) for one, part in parts)
+        for one, part in parts:
+            own = [ridge[torch.from_numpy(part)] if isinstance(ridge, Tensor) else ridge for ridge in ridges]
+            for some, piece in moments(part, one).pieces():
+                each = [ridge[some] if isinstance(ridge, Tensor) else ridge for ridge in own]
+                members, place = [series[[i]] for i in part[some]], torch.from_numpy(part[some])
+                found = solved(piece, members, each, intercept=one, anchor=prior and prior.anchor(piece))
+                for model, (weight, bias) in zip(models, found, strict=True):
+                    model.weight[place], model.bias[place] = weight.to(device), bias.to(device)
     return followed(models, store.scaling)
 
 
@@ -298,7 +302,7 @@ def told_to_prior(
     Parameters as in `fit_linear`, each series with a map of its own.
     """
     return prior.told_by(
-        accumulate(store, part, stops[part], layout, pooled=False, intercept=one, horizon=horizon)
+        moments_of(store, part, stops[part], layout, pooled=False, intercept=one, horizon=horizon)
         for one, part in _parts(intercept, stops)
     )
 

@@ -21,7 +21,8 @@ from tsforce.scoring.metrics import has_scale
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.problem import Learnt, Problem, Validation
 from tsforce.training.solvers.direct import direct_maps
-from tsforce.training.solvers.gram import Gram, accumulate, by_length
+from tsforce.training.solvers.gram import Gram, by_length
+from tsforce.training.solvers.kept_moments import keeping, moments_of
 from tsforce.training.solvers.least_squares import solve
 from tsforce.training.solvers.maps import fit_maps, told_to_prior_of
 from tsforce.training.solvers.tried import CANDIDATES, MOST_WINDOWS, RIDGES, SMALLER, Tried, Windows, decide, grid_of
@@ -215,8 +216,10 @@ def _unexplained(
     if pooled:
         parts = [np.arange(len(series))] if rows.sum() >= 2 * (len(layout.columns) + 1) else []
     for part in parts:
-        gram = accumulate(store, series[part], stops[part], layout, pooled=pooled, intercept=intercept, horizon=horizon)
-        left[torch.from_numpy(part) if not pooled else slice(None)] = share_left(gram, intercept=intercept)
+        gram = moments_of(store, series[part], stops[part], layout, pooled=pooled, intercept=intercept, horizon=horizon)
+        for some, piece in gram.pieces():
+            where = torch.from_numpy(part[some]) if not pooled else slice(None)
+            left[where] = share_left(piece, intercept=intercept)
     return left
 
 
@@ -320,8 +323,9 @@ def try_ridges(problem: Problem, fit: Fit, *, smaller: bool | None = None) -> tu
     part, grid = trial_part(problem), grid_of(problem)
     trial = _Trial(part, part.validation(MOST_WINDOWS), fit)
     few = len(SMALLER)
-    trial.run(range(few, few + len(grid)), np.arange(trial.n_groups))
-    clean = np.flatnonzero(trial.hardly_any_noise() if smaller is None else np.full(trial.n_groups, smaller))
+    with keeping(trial.learnt.store):
+        trial.run(range(few, few + len(grid)), np.arange(trial.n_groups))
+        clean = np.flatnonzero(trial.hardly_any_noise() if smaller is None else np.full(trial.n_groups, smaller))
     if len(clean):
         trial.run(range(few), clean)
     windows = trial.windows_of(clean)
