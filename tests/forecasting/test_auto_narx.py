@@ -152,6 +152,16 @@ def test_windows_lie_at_the_end_one_after_the_other_and_what_is_learnt_before_th
     assert windows.learnt.lengths.tolist() == [21, 8, 6, 4]
 
 
+def test_windows_of_short_series_overlap_so_that_two_thirds_of_the_rows_are_learnt_from():
+    panel = Baseline("naive").read(series_frame(np.arange(60.0), np.arange(42.0), np.arange(30.0), np.arange(200.0)))
+    windows = TrialWindows.of(panel, 12, 1)
+    # Of 42 rows a third is 14: 2 more than the horizon are not room for a window of its own.
+    assert windows.n_windows.tolist() == [3, 1, 1, 4]
+    assert windows.index.rows.tolist() == [39, 43, 47, 27, 17, 151, 163, 175, 187]
+    assert windows.number.tolist() == [3, 2, 1, 1, 1, 4, 3, 2, 1]
+    assert windows.learnt.lengths.tolist() == [40, 28, 18, 152]
+
+
 def test_a_candidate_that_fails_is_listed_with_the_reason(df, monkeypatch):
     class Failing(Baseline):
         def fit(self, df, y=None, *, mode=None):
@@ -280,6 +290,21 @@ def test_a_candidate_that_runs_away_moves_nothing_with_less_than_a_quarter_of_th
     for far in (np.inf, 1e300):
         got = [weighted_middle(np.array([own, 2.0, 3.0])[:, None, None, None], weight).item() for own in (far, -far)]
         assert got == pytest.approx([(0.15 * 2 + 0.35 * 3) / 0.5, (0.35 * 2 + 0.15 * 3) / 0.5])
+
+
+def test_a_member_that_runs_away_is_left_to_the_others_unless_all_that_are_heard_do(df):
+    auto = fast(time_limit=1e-6).fit(df)
+    auto.members_ = {name: Baseline("naive").fit(df) for name in ("calm", "wild")}
+    for member, value in zip(auto.members_.values(), (df["y"].median(), 1e6), strict=True):
+        member._ahead = lambda panel, index, steps, value=value: (np.full((len(index.rows), steps, 1), value), {})
+
+    def forecast(*weight):
+        auto._weight_ = np.repeat(np.array(weight)[:, None], 3, axis=1)
+        return auto.predict()["AutoNARX"].to_numpy()
+
+    np.testing.assert_allclose(forecast(0.1, 0.9), df["y"].median())
+    with pytest.warns(DivergenceWarning):
+        np.testing.assert_allclose(forecast(0.0, 1.0), 1e6)
 
 
 def test_a_weighted_middle_of_whole_weights_is_the_middle_of_so_many_copies():

@@ -58,6 +58,8 @@ _MOST_SERIES = {"fast": 1500, "balanced": 5000, "accurate": 20000}
 _MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
 # Ranges of a series beyond what it has shown from which its forecast is called wild, as in the guard of roll-outs.
 _FAR_OUT = 10.0
+# And from which a member's is left to the others.
+_RUNAWAY = 3.0
 # What a notebook shows of the table of candidates.
 _SHOWN = {"candidate": "candidate", "error": "error", "weight": "weight", "status": "status"}
 _SHOWN_FIRST = 5
@@ -412,9 +414,27 @@ class AutoNARX(MovesWeights):
             for category in (ContextWarning, DivergenceWarning):
                 warnings.simplefilter("ignore", category)
             stack = stacked(members, panel, index, horizon, together=self.name, least_rows=least)
-        yhat = weighted_middle(stack, weight)
+        yhat = weighted_middle(self._without_runaways(stack, weight, place[index.series]), weight)
         self._warn_of_excursions(yhat, place[index.series])
         return yhat, {}
+
+    def _without_runaways(self, stack: FloatArray, weight: FloatArray, place: IntArray) -> FloatArray:
+        """Return forecasts of members, (M, W, H, C), NaN where one goes far out and another that is heard does not.
+
+        Smoothing that was learnt from few rows may be unstable on more; with over a quarter of the weight it would be
+        heard.
+        """
+        out = self._outside(stack, place, _RUNAWAY).any(axis=(2, 3))
+        alone = (out | (weight <= 0)).all(axis=0)
+        found: FloatArray = np.where((out & ~alone)[:, :, None, None], np.nan, stack)
+        return found
+
+    def _outside(self, yhat: FloatArray, place: IntArray, ranges: float) -> Any:
+        """Return which forecasts, (..., W, H, C), lie so many ranges of their series outside it; none without range."""
+        starts = self._rows_.indptr[:-1]
+        low, high = (part.reduceat(self._rows_.values, starts, axis=0)[place][:, None] for part in (np.fmin, np.fmax))
+        room = ranges * (high - low)
+        return ((yhat < low - room) | (yhat > high + room)) & (room > 0)
 
     def _warn_of_contexts(self, panel: Panel, index: WindowIndex, heard: FloatArray) -> None:
         """Warn of windows with too few rows for most of what is heard, where the series itself had more."""
@@ -430,10 +450,7 @@ class AutoNARX(MovesWeights):
 
     def _warn_of_excursions(self, yhat: FloatArray, place: IntArray) -> None:
         """Warn of forecasts far outside what their series have shown in the training rows."""
-        starts = self._rows_.indptr[:-1]
-        low, high = (part.reduceat(self._rows_.values, starts, axis=0)[place][:, None] for part in (np.fmin, np.fmax))
-        room = _FAR_OUT * (high - low)
-        outside = ((yhat < low - room) | (yhat > high + room)).any(axis=(1, 2)) & (room > 0).all(axis=(1, 2))
+        outside = self._outside(yhat, place, _FAR_OUT).any(axis=(1, 2))
         if outside.any():
             warn(
                 f"{int(outside.sum())} of {len(yhat)} forecasts go further out than what their series have shown in "

@@ -22,7 +22,7 @@ from tsforce.scoring.metrics import mean_of_known
 __all__ = ["POWER", "heaviest", "relative_errors", "shrunk", "weigh", "weighted_middle"]
 
 # A weight is the error to the power of minus this.
-POWER = 4.0
+POWER = 3.0
 # Forecast steps on trial at which a series' own errors count half.
 _HALF = 20.0
 # Of all weight, what lies below and above the middle that is heard.

@@ -22,8 +22,8 @@ __all__ = ["heard_together", "stacked_weights"]
 
 # How much weights hold against errors, in mean squared errors of a candidate; and the windows at which twice as much.
 _HELD, _FEW = 0.1, 100.0
-# Rounds of reweighting that make squares absolute errors, none of which counts as less than this share of their mean.
-_ROUNDS, _LEAST_ERROR = 12, 0.05
+# Rounds of reweighting, and where Huber's loss has its corner, in mean absolute errors.
+_ROUNDS, _CORNER = 12, 1.0
 # Scales beyond which an error counts as that many.
 _FAR = 50.0
 
@@ -63,10 +63,11 @@ def heard_together(weight: FloatArray, trials: Sequence[Trial], windows: TrialWi
 
 
 def stacked_weights(errors: FloatArray, near: FloatArray, held: float) -> FloatArray:
-    """Return the weights, (M,), of the least mean absolute error of the combination, held near some.
+    """Return the weights, (M,), of the least error of the combination, held near some.
 
-    Minimises ``mean |w'e| + penalty |w - near|^2`` over ``w >= 0, sum w = 1`` by least squares reweighted; the penalty
-    is `held` times the mean diagonal of the weighted ``e e'``, whatever the units.
+    Minimises the mean of Huber's loss of ``w'e``, whose corner is the mean of ``|w'e|``, and ``penalty |w - near|^2``
+    over ``w >= 0, sum w = 1`` by least squares reweighted; the penalty is `held` times the mean diagonal of the
+    weighted ``e e'``, whatever the units.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def stacked_weights(errors: FloatArray, near: FloatArray, held: float) -> FloatA
     weight, n_candidates = near, len(near)
     for _ in range(_ROUNDS):
         size = np.abs(weight @ errors)
-        gram = (errors / np.maximum(size, _LEAST_ERROR * size.mean() + 1e-12)) @ errors.T / errors.shape[1]
+        gram = (errors / np.maximum(size, _CORNER * size.mean() + 1e-12)) @ errors.T / errors.shape[1]
         unit = np.trace(gram) / n_candidates
         root = np.linalg.cholesky(gram / unit + held * np.eye(n_candidates))
         # The last row holds the sum at 1, by far the strongest wish.

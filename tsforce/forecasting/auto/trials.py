@@ -43,6 +43,9 @@ __all__ = [
 # Windows of a series, each of one horizon, one after the other at the end of the rows; more where there are few series,
 # until all together are so many, as long as all but a quarter of the rows are left to learn from.
 _MOST_WINDOWS, _TOGETHER = 3, 60
+# They overlap where they would take more than this share of the rows: what learns from half of them is no longer what
+# learns from all. Windows that share more than three quarters of their steps are as good as one.
+_MOST_ROWS, _APART = 1 / 3, 4
 # A series is intermittent where demand comes less often than every 1.32 steps (Syntetos, Boylan & Croston 2005, On the
 # categorization of demand patterns, Journal of the Operational Research Society 56).
 _INTERVAL = 1.32
@@ -105,16 +108,22 @@ class TrialWindows:
 
     @classmethod
     def of(cls, panel: Panel, horizon: int, season: int) -> TrialWindows:
-        """Return windows at the end of each series, as many as leave it rows to learn from; three, or more of few."""
+        """Return windows at the end of each series, as many as leave it rows to learn from; three, or more of few.
+
+        What they take of short series is a third of the rows, or one horizon where that is more: then they overlap.
+        """
         lengths = panel.lengths
         most = np.minimum((1 - _NEARLY_ALL) * lengths // horizon, -(-_TOGETHER // panel.n_series)).astype(np.int64)
         count = np.clip((lengths - rows_to_learn(season)) // horizon, 0, np.maximum(most, _MOST_WINDOWS))
         # One window of few rows says more than none.
         count = np.where((count == 0) & (lengths >= horizon + few_rows(season)), 1, count)
-        last = lengths - 1 - count * horizon
+        taken = np.minimum(count * horizon, np.maximum((_MOST_ROWS * lengths).astype(np.int64), horizon))
+        between = np.maximum(taken - horizon, 0)
+        count = np.minimum(count, 1 + between // max(1, horizon // _APART))
+        last = lengths - 1 - taken
         series = np.repeat(np.arange(panel.n_series), count)
         nth = np.arange(len(series)) - np.repeat(np.cumsum(count) - count, count)
-        rows = last[series] + nth * horizon
+        rows = last[series] + (nth * between[series]) // np.maximum(count - 1, 1)[series]
         ahead = panel.indptr[series][:, None] + rows[:, None] + np.arange(1, horizon + 1)
         learnt = panel.windows(WindowIndex(np.arange(panel.n_series), last))
         squared = is_intermittent(panel)
