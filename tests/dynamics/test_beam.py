@@ -45,7 +45,7 @@ class Counting(Chain):
 def chain(seed, lags, kind=Chain):
     logits = torch.from_numpy(np.random.default_rng(seed).normal(scale=1.5, size=(K ** len(lags), K)))
     table = torch.tensor([[[0.0, 1.0, 2.0, 0.5, 1.5, torch.inf]]], dtype=torch.float64)
-    model = Headed(kind(logits, lags), Quantised(n_bins=K), table)
+    model = Headed(kind(logits, lags), Quantised(n_bins=K), table, torch.ones(1, 1, 1))
     past = torch.from_numpy(np.random.default_rng(seed + 1).integers(0, K, (1, 1, max(lags), 1)).astype(float))
     return model, past, torch.log_softmax(logits, dim=1).numpy()
 

@@ -12,6 +12,7 @@ from tsforce.dynamics.heads import HEADS
 from tsforce.dynamics.heads.base import Sample
 from tsforce.dynamics.heads.gaussian import Gaussian
 from tsforce.dynamics.heads.headed import headed
+from tsforce.dynamics.heads.joint_draws import correlated, mixing_of, polar, ranks
 from tsforce.dynamics.heads.negative_binomial import NegativeBinomial
 from tsforce.dynamics.heads.quantised import NOTHING, Quantised
 from tsforce.dynamics.heads.student_t import StudentT
@@ -25,6 +26,7 @@ from tsforce.errors import ArgumentError
 
 RAW, Y = np.random.default_rng(0).normal(size=(40, 1, 3)), 3 * np.random.default_rng(1).normal(size=(40, 1))
 TABLE = torch.full((1, 1, 1), 0.7, dtype=torch.float64)
+ALONE = torch.ones(1, 1, 1, dtype=torch.float64)
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def test_scores_of_two_laws_are_on_average_that_of_their_mixture(head):
 def test_draws_that_jump_carry_the_gradient_of_their_mean(name, rng):
     head, raw = HEADS[name], torch.from_numpy(rng.normal(size=(1, 6, 1, HEADS[name].n_raw))).requires_grad_()
     table = torch.from_numpy(np.sort(rng.normal(size=(1, 1, 127)))) if name == "quantised" else TABLE
-    model = headed(start(rng, groups=1), head, table)
+    model = headed(start(rng, groups=1), head, table, ALONE)
     draws = model.draws(torch.from_numpy(rng.uniform(size=(1, 6, 3, 1, 2))), torch.ones(1, 6, 1, 1).double())
     law = head.law(raw, table)
     drawn = draws(1, law)
@@ -225,6 +227,40 @@ def test_counts_are_drawn_by_the_quantiles_of_scipy(rng):
     assert stats.chisquare(seen, want).pvalue > 0.01
 
 
+def test_what_errors_have_in_common_is_found_from_ranks_of_whole_rows(rng):
+    want = np.array([[1.0, 0.8, -0.5], [0.8, 1.0, -0.2], [-0.5, -0.2, 1.0]])
+    errors = torch.from_numpy(rng.multivariate_normal(np.zeros(3), want, size=(2, 3000)))
+    errors[1] = errors[1].sinh() * torch.tensor([1.0, 100.0, 1e-3])
+    errors[0, :5, 1], errors[0, 7, 0] = np.nan, 1e6
+    factor = mixing_of(errors)
+    np.testing.assert_allclose(factor @ factor.mT, np.stack([want, want]), atol=0.05)
+    one = mixing_of(errors[1:] * torch.tensor([1.0, 0.0, 1.0]))[0]
+    assert (one @ one.T)[1].tolist() == [0, 1, 0]
+    # Of nothing, or of one row, nothing is known.
+    for few in (errors[:1, :5], errors[:1, 10:11]):
+        assert mixing_of(few)[0].tolist() == np.eye(3).tolist()
+
+
+@pytest.mark.parametrize("way", [ranks, polar])
+def test_numbers_that_go_together_are_uniform_each_and_draws_correlated(way, rng):
+    numbers = torch.from_numpy(rng.uniform(size=(4000, 2, 2)))
+    factor = torch.tensor([[1.0, 0.0], [0.8, 0.6]]).double()
+    drawn = way(correlated(numbers, factor))
+    for c, part in np.ndindex(2, 2):
+        assert stats.kstest(drawn[:, c, part].numpy(), "uniform").pvalue > 0.01
+    assert abs(stats.spearmanr(drawn[:, 0, 0], drawn[:, 0, 1]).statistic) < 0.05
+    normal = stats.norm.ppf(drawn[..., 0]) if way is ranks else Gaussian().draw(
+        torch.tensor([0.0, 1.0]).double().expand(4000, 2, 2), drawn, TABLE
+    ).numpy()  # fmt: skip
+    assert np.corrcoef(normal.T)[0, 1] == pytest.approx(0.8, abs=0.03)
+    if way is polar:
+        # What is mixed by nothing is what it was.
+        torch.testing.assert_close(polar(correlated(numbers, torch.eye(2).double())), numbers)
+        t = StudentT().draw(torch.tensor([0.0, 1.0, 4.0]).double().expand(4000, 2, 3), drawn, TABLE)
+        assert stats.kstest(t[:, 1].numpy(), stats.t(4).cdf).pvalue > 0.01
+        assert np.sin(np.pi / 2 * stats.kendalltau(t[:, 0], t[:, 1]).statistic) == pytest.approx(0.8, abs=0.05)
+
+
 def start(rng, groups=2, channels=1):
     layout = LagLayout((1, 3), tuple(f"y{c}" for c in range(channels)))
     weight = torch.from_numpy(rng.normal(size=(groups, 2 * channels, channels)) * 0.3)
@@ -243,7 +279,7 @@ def test_a_model_with_a_head_starts_as_least_squares_with_the_spread_of_its_erro
     y = mean + 0.5 * torch.from_numpy(rng.normal(size=(2, 400, 2)))
     wide, table = head.begin(first, Sample(y - mean, y, torch.ones_like(y), y))
     keys = torch.tensor([1, 2])
-    model = headed(family.build(wide, keys, dtype=torch.float64), head, table)
+    model = headed(family.build(wide, keys, dtype=torch.float64), head, table, mixing_of(y - mean))
     with torch.no_grad():
         law, _ = model.step(x, model.init_state(x[:, :, None]))
     tolerance = 0.25 if name == "quantised" else 2e-6
@@ -258,7 +294,7 @@ def test_a_model_with_a_head_starts_as_least_squares_with_the_spread_of_its_erro
 def test_a_roll_out_feeds_points_or_draws_and_returns_laws_where_asked(rng):
     first = start(rng, groups=1)
     wide, table = Gaussian().begin(first, Sample(*(torch.ones(1, 5, 1).double(),) * 4))
-    model, past = headed(wide, Gaussian(), table), torch.from_numpy(rng.normal(size=(1, 3, 4, 1)))
+    model, past = headed(wide, Gaussian(), table, ALONE), torch.from_numpy(rng.normal(size=(1, 3, 4, 1)))
     points, _ = rollout(model, past, 5, ClosedLoop())
     torch.testing.assert_close(points, rollout(first, past, 5, ClosedLoop())[0])
     whole, _ = rollout(model, past, 5, ClosedLoop(), laws=True)

@@ -143,6 +143,23 @@ def test_several_targets_have_a_law_each():
     np.testing.assert_allclose(values[0, :, 0].std(axis=0), [1, 10], rtol=0.25)
 
 
+@pytest.mark.parametrize("head", ["gaussian", "student_t", Quantised(24), "negative_binomial"])
+def test_paths_of_several_targets_are_drawn_together(head):
+    rng = np.random.default_rng(3)
+    both = rng.multivariate_normal([0, 0], [[1, -0.8], [-0.8, 1]], size=200) * [1, 5] + [10, 50]
+    counts = {"target_transforms": "auto", "window_scaling": "auto"} if head == "negative_binomial" else {}
+    both = both.round() if counts else both
+    df = pd.DataFrame({"ds": np.arange(200), "u": both[:, 0], "v": both[:, 1]})
+    model = build(target_col=["u", "v"], lags=1, head=head, max_steps=2, **counts).fit(df)
+    values = path_values(model.sample_paths(400))[0].reshape(-1, 2)
+    found = np.corrcoef(values.T)[0, 1]
+    assert found == pytest.approx(-0.8, abs=0.15)
+    del model._rolling_.model._buffers["mixing"]
+    apart = path_values(model.sample_paths(400))[0].reshape(-1, 2)
+    # As files of before draw.
+    assert abs(np.corrcoef(apart.T)[0, 1]) < 0.15
+
+
 def test_draws_repeat_go_on_and_are_those_of_a_series_alone(monkeypatch):
     df = make_frame()
     model = build(head="student_t").fit(df)

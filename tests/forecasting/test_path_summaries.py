@@ -122,3 +122,31 @@ def test_levels_that_are_no_probabilities_are_refused(paths, levels):
 def test_a_threshold_is_above_or_below(paths, summary, thresholds):
     with pytest.raises(ArgumentError, match="expected one threshold"):
         summary(paths, **thresholds)
+
+
+@pytest.mark.parametrize("kind", [dict, pd.Series])
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_each_series_may_have_a_threshold_of_its_own(paths, side, kind):
+    each = dict(reversed(paths.groupby("shop")["m"].median().to_dict().items()))
+    for summary in (crossing_probability, first_crossing):
+        apart = [summary(own, **{side: each[name]}) for name, own in paths.groupby("shop", sort=False)]
+        found = summary(paths, **{side: kind(each)})
+        pd.testing.assert_frame_equal(found, pd.concat(apart, ignore_index=True))
+    assert found["m"].nunique() > 1
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [({"s0": 1.0, "s2": 1.0}, "no threshold for series 's1'"), ("7", "expected a number"), (True, "expected a number")],
+)
+def test_thresholds_that_say_nothing_of_a_series_are_refused(paths, threshold, words):
+    with pytest.raises(ArgumentError, match=words):
+        crossing_probability(paths, above=threshold)
+
+
+def test_nothing_is_as_likely_as_zero_where_paths_are_unknown(paths):
+    holed = paths.assign(m=paths["m"].where((paths["shop"] != "s1") | (paths["horizon"] != 2)))
+    found = crossing_probability(holed, above=-1e9)
+    want = [[1, 1], [np.nan, np.nan], [1, np.nan], [1, np.nan]]
+    np.testing.assert_array_equal(found.loc[found["shop"] == "s1", ["m-at", "m-by"]], want)
+    assert (found.loc[found["shop"] != "s1", ["m-at", "m-by"]] == 1).all(axis=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from tsforce.data.panel import FloatArray
 from tsforce.data.path_frame import PathTable, read_paths
-from tsforce.errors import ArgumentError
+from tsforce.errors import ArgumentError, abbreviate
 
 __all__ = ["crossing_probability", "first_crossing", "path_quantiles", "path_sums", "path_values"]
 
 BoolArray = npt.NDArray[np.bool_]
+# One for all series, or one for each.
+Threshold = float | Mapping[Any, float] | None
 
 
 def path_values(paths: Any) -> FloatArray:
@@ -107,23 +109,23 @@ def path_sums(paths: Any) -> Any:
     return table.by_path(dict(zip(table.names, np.moveaxis(table.values.sum(axis=2), -1, 0), strict=True)))
 
 
-def crossing_probability(paths: Any, *, above: float | None = None, below: float | None = None) -> Any:
+def crossing_probability(paths: Any, *, above: Threshold = None, below: Threshold = None) -> Any:
     """Return how likely a threshold is crossed: id, ds, horizon, <name>-at and <name>-by.
 
     <name>-at is the share of paths beyond the threshold at that step, <name>-by of those that have been beyond it by
-    then, at that step or before.
+    then, at that step or before; NaN where paths are.
 
     Parameters
     ----------
     paths : DataFrame
         From ``sample_paths``.
-    above, below : float
-        One of them: beyond is larger, or smaller, than that; original units.
+    above, below : float, or dict of id -> float
+        One of them: beyond is larger, or smaller, than that; original units. A dict or Series has one for each series.
 
     Raises
     ------
     ArgumentError
-        If not one threshold is given.
+        If not one threshold is given, or a series has none.
     FrameError
         If `paths` is not such a frame.
 
@@ -139,13 +141,17 @@ def crossing_probability(paths: Any, *, above: float | None = None, below: float
     table = read_paths(paths)
     beyond = _beyond(table, above, below)
     by = np.logical_or.accumulate(beyond, axis=2)
-    shares = {"at": beyond.mean(axis=1), "by": by.mean(axis=1)}
+    lost = np.isnan(table.values).any(axis=1)
+    shares = {
+        "at": np.where(lost, np.nan, beyond.mean(axis=1)),
+        "by": np.where(np.logical_or.accumulate(lost, axis=1), np.nan, by.mean(axis=1)),
+    }
     return table.by_step(
         {f"{name}-{word}": share[..., c] for c, name in enumerate(table.names) for word, share in shares.items()}
     )
 
 
-def first_crossing(paths: Any, *, above: float | None = None, below: float | None = None) -> Any:
+def first_crossing(paths: Any, *, above: Threshold = None, below: Threshold = None) -> Any:
     """Return the first step at which each path is beyond a threshold: id, path, <name>; NaN where it never is.
 
     Parameters
@@ -168,9 +174,24 @@ def first_crossing(paths: Any, *, above: float | None = None, below: float | Non
     return table.by_path(dict(zip(table.names, np.moveaxis(step, -1, 0), strict=True)))
 
 
-def _beyond(table: PathTable, above: float | None, below: float | None) -> BoolArray:
+def _beyond(table: PathTable, above: Threshold, below: Threshold) -> BoolArray:
     if above is not None and below is None:
-        return table.values > above
+        return table.values > _by_window(table, "above", above)
     if below is not None and above is None:
-        return table.values < below
+        return table.values < _by_window(table, "below", below)
     raise ArgumentError(f"above={above!r}, below={below!r}: expected one threshold, such as above=100.")
+
+
+def _by_window(table: PathTable, name: str, given: Any) -> FloatArray:
+    """Return thresholds that go with (W, P, H, C)."""
+    if isinstance(given, int | float | np.number) and not isinstance(given, bool):
+        return np.asarray(given, dtype=np.float64)
+    if not hasattr(given, "keys"):
+        raise ArgumentError(f"{name}={given!r}: expected a number, or a dict of one for each series.")
+    per_window = table.values.shape[1] * table.values.shape[2]
+    ids = table.frame[table.window_columns[-1]].to_numpy()[::per_window]
+    of_each = dict(given)
+    without = [own for own in dict.fromkeys(ids) if own not in of_each]
+    if without:
+        raise ArgumentError(f"{name} has no threshold for series {abbreviate(without)}; give one for each.")
+    return np.array([of_each[own] for own in ids], dtype=np.float64)[:, None, None, None]

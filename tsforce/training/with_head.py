@@ -11,6 +11,7 @@ from torch import Tensor
 from tsforce.dynamics.forcing import ClosedLoop, Forcing
 from tsforce.dynamics.heads.base import Head, Sample
 from tsforce.dynamics.heads.headed import Headed, headed
+from tsforce.dynamics.heads.joint_draws import mixing_of
 from tsforce.dynamics.models.families import Family, Polynomial
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.rollout import rollout
@@ -63,14 +64,16 @@ def head_start(head: Head, start: Linear, cutoffs: Cutoffs, horizon: int) -> Hea
         yhat, _ = rollout(start, batch.past.to(dtype), 1, ClosedLoop(), inputs=as_dtype(batch.inputs, dtype))
     first = future[:, :, 0]
     unit = unit_of(store, batch)[:, :, 0] if head.of_counts else torch.ones_like(first)
-    wide, table = head.begin(start, Sample(first - yhat[:, :, 0].to(first), first, unit, future.flatten(1, 2)))
-    return Headed(wide, head, table.to(wide.weight))
+    errors = first - yhat[:, :, 0].to(first)
+    wide, table = head.begin(start, Sample(errors, first, unit, future.flatten(1, 2)))
+    return Headed(wide, head, table.to(wide.weight), mixing_of(errors).to(wide.weight))
 
 
 def with_head(kind: Family, start: Headed, keys: Tensor) -> Headed:
     """Return a step model of a family with a head, from the linear one; `keys` (G,) are those of ``Family.build``."""
     body: Any = kind.build(start.body, keys)
-    return headed(body, start.head, start.table.to(next(body.parameters()).dtype))
+    dtype = next(body.parameters()).dtype
+    return headed(body, start.head, start.table.to(dtype), start.mixing.to(dtype))
 
 
 def check_head(problem: Problem, kind: Any, forcing: Forcing | None, options: Options) -> None:

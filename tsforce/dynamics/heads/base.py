@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from tsforce.dynamics.heads.joint_draws import ranks
 from tsforce.dynamics.models.linear import Linear
 
 __all__ = ["AT_ONE", "Head", "Sample", "beside", "constants", "spread_of"]
@@ -113,6 +114,10 @@ class Head:
     def draw(self, law: Tensor, numbers: Tensor, table: Tensor, unit: Tensor | None = None) -> Tensor:
         """Return draws (..., C), model units, from uniform numbers (..., C, 2) in [0, 1)."""
         raise NotImplementedError
+
+    def together(self, normal: Tensor) -> Tensor:
+        """Return uniform numbers (..., C, 2) whose draws go together as pairs of normal numbers (..., C, 2) do."""
+        return ranks(normal)
 
 
 def beside(start: Linear, biases: Tensor) -> Linear:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tsforce.dynamics.heads.base import AT_ONE, Head, Sample, beside, constants, spread_of
+from tsforce.dynamics.heads.joint_draws import polar
 from tsforce.dynamics.models.linear import Linear
 
 __all__ = ["Gaussian"]
@@ -58,3 +59,7 @@ class Gaussian(Head):
         del table, unit
         radius = torch.sqrt(-2 * torch.log1p(-numbers[..., 0]))
         return law[..., 0] + law[..., 1] * radius * torch.cos(2 * math.pi * numbers[..., 1])
+
+    def together(self, normal: Tensor) -> Tensor:
+        """As the base: draws are polar."""
+        return polar(normal)

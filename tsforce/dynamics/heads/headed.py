@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tsforce.dynamics.heads.base import Head
+from tsforce.dynamics.heads.joint_draws import correlated
 from tsforce.dynamics.models.base import StepModel, WarmsUp
 
 __all__ = ["Draws", "Headed", "HeadedWithContext", "headed"]
@@ -22,15 +24,19 @@ class Headed(nn.Module):
         Built from the start that the head has widened.
     head : Head
     table : (G, C, T)
+    mixing : (G, C, C)
+        By which draws of several channels go together, see ``mixing_of``.
     """
 
     table: Tensor
+    mixing: Tensor
 
-    def __init__(self, body: Any, head: Head, table: Tensor) -> None:
+    def __init__(self, body: Any, head: Head, table: Tensor, mixing: Tensor) -> None:
         super().__init__()
         self.layout = body.layout
         self.body, self.head = body, head
         self.register_buffer("table", table)
+        self.register_buffer("mixing", mixing)
 
     def init_state(self, past: Tensor) -> Any:
         """Return the body's."""
@@ -44,7 +50,13 @@ class Headed(nn.Module):
 
     def groups(self, chosen: Tensor) -> Headed:
         """Return the model of some groups."""
-        return headed(self.body.groups(chosen), self.head, self.table[chosen])
+        return headed(self.body.groups(chosen), self.head, self.table[chosen], self.mixing_of_draws()[chosen])
+
+    def mixing_of_draws(self) -> Tensor:
+        """Return what draws of several channels go together by; files of before have none, and draws are apart."""
+        eye = torch.eye(len(self.layout.channels), dtype=self.table.dtype, device=self.table.device)
+        found: Tensor = getattr(self, "mixing", eye.expand(len(self.table), -1, -1))
+        return found
 
     def draws(self, numbers: Tensor, unit: Tensor | None = None) -> Draws:
         """Return what a roll-out is to draw from uniform numbers (G, B, H, C, 2)."""
@@ -59,9 +71,9 @@ class HeadedWithContext(Headed):
         return self.body.warm_up(x, state)
 
 
-def headed(body: StepModel, head: Head, table: Tensor) -> Headed:
+def headed(body: StepModel, head: Head, table: Tensor, mixing: Tensor) -> Headed:
     """Return a step model of a body and a head."""
-    return (HeadedWithContext if isinstance(body, WarmsUp) else Headed)(body, head, table)
+    return (HeadedWithContext if isinstance(body, WarmsUp) else Headed)(body, head, table, mixing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +99,11 @@ class Draws:
     def __call__(self, h: int, law: Tensor) -> Tensor:
         """Return the values (G, B, C) of a step after the cutoff, from its laws."""
         unit = None if self.unit is None else self.unit[:, :, 0]
-        drawn = self.model.head.draw(law, self.numbers[:, :, h], self.model.table[:, None], unit)
+        numbers = self.numbers[:, :, h]
+        if numbers.shape[2] > 1:
+            mixing = self.model.mixing_of_draws()[:, None].to(numbers)
+            numbers = self.model.head.together(correlated(numbers, mixing))
+        drawn = self.model.head.draw(law, numbers, self.model.table[:, None], unit)
         if not self.model.head.smooth and law.requires_grad:
             drawn = drawn + (law[..., 0] - law[..., 0].detach())
         return drawn

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from tsforce.dynamics.heads.base import AT_ONE, Head, Sample, beside, constants, spread_of
+from tsforce.dynamics.heads.joint_draws import polar
 from tsforce.dynamics.models.linear import Linear
 
 __all__ = ["StudentT"]
@@ -77,6 +78,10 @@ class StudentT(Head):
         square = freedom * torch.expm1(-2 / freedom * torch.log1p(-numbers[..., 0]))
         # A root of zero has no gradient.
         return place + scale * square.clamp(min=1e-12).sqrt() * torch.cos(2 * math.pi * numbers[..., 1])
+
+    def together(self, normal: Tensor) -> Tensor:
+        """As the base: draws are polar."""
+        return polar(normal)
 
 
 def _from_middle(z: Tensor, freedom: Tensor, log_beta: Tensor) -> Tensor:
