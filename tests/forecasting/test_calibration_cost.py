@@ -9,8 +9,8 @@ import pytest
 
 from tests.makers import make_frame
 from tsforce import AutoNARX, Baseline, NARXForecaster
-from tsforce.forecasting import calibration
-from tsforce.forecasting.calibration import calibrate
+from tsforce.forecasting import past_forecasts
+from tsforce.forecasting.past_forecasts import calibrate
 
 
 def test_a_clone_keeps_what_one_on_fewer_rows_has_settled_and_reads_its_states_from_its_own():
@@ -38,7 +38,7 @@ def test_clones_of_auto_narx_keep_penalties_of_many_rows_and_choose_those_of_few
 @pytest.mark.parametrize("season", [1, 7, 12, 24])
 def test_cutoffs_come_by_every_place_in_the_season_alike(season):
     asked = np.arange(1, 40)
-    found = calibration._through_the_season(asked, season)
+    found = past_forecasts._through_the_season(asked, season)
     assert (found >= asked).all()
     assert all(math.gcd(int(one), season) == 1 for one in found)
     assert found.tolist() == [next(n for n in range(one, 99) if math.gcd(n, season) == 1) for one in asked]
@@ -48,6 +48,6 @@ def test_cutoffs_of_long_series_are_as_many_as_the_rows_before_them_allow(monkey
     df = make_frame((400, 400))
     model = Baseline("naive", season_length=7, horizon=3).fit(df)
     assert calibrate(model, model._learnt_from_, 3).errors.shape[0] == 200
-    monkeypatch.setattr(calibration, "_MOST_ROWS", 40 * 800)
+    monkeypatch.setattr(past_forecasts, "_MOST_ROWS", 40 * 800)
     # 200 rows over 40 cutoffs: every fifth, 20 of each clone.
     assert calibrate(model, model._learnt_from_, 3).rows[:, 0].tolist() == [*range(203, 300, 5), *range(303, 400, 5)]

@@ -14,9 +14,9 @@ from tests.makers import make_frame, wreck_after
 from tsforce import AutoNARX, Baseline, Difference, Ensemble, Forecaster, Intervals, Log, NARXForecaster
 from tsforce.data.frame import last_stamps
 from tsforce.errors import ArgumentError, IntervalWarning
-from tsforce.forecasting import calibration, past_errors
-from tsforce.forecasting.calibration import calibrate
+from tsforce.forecasting import calibration, past_errors, past_forecasts
 from tsforce.forecasting.parts import begin_fit, end_fit, horizon_of
+from tsforce.forecasting.past_forecasts import calibrate
 
 H = 4
 
@@ -451,7 +451,7 @@ def test_missing_values_are_no_errors():
 
 
 def test_a_stride_leaves_no_more_cutoffs_than_are_asked_for_and_the_last_rows_count(monkeypatch):
-    monkeypatch.setattr(calibration, "_MOST_ORIGINS", 40)
+    monkeypatch.setattr(past_forecasts, "_MOST_ORIGINS", 40)
     y = walks(200)["y"].to_numpy()
     model = naive(horizon=1).fit(walks(200))
     errors = calibrate(model, model._learnt_from_, 1).errors[:, 0, 0, 0]

@@ -271,8 +271,13 @@ def test_a_saved_model_is_updated_if_its_rows_were_saved(tmp_path):
 
 def test_intervals_are_of_the_rows_with_the_new_ones():
     old, new = split(frame(), last=30)
-    model = NARXForecaster(H, 3, scope="local", **OPEN).fit(old)
-    model.predict(level=50)
-    model.update(new)
+    model, asked = (NARXForecaster(H, 3, scope="local", **OPEN).fit(old) for _ in range(2))
+    asked.predict(level=50)
+    for one in (model, asked):
+        one.update(new)
     whole = NARXForecaster(H, 3, scope="local", **OPEN).fit(frame())
     pd.testing.assert_frame_equal(model.predict(level=50), whole.predict(level=50), rtol=1e-8)
+    # One that had bounds before takes its errors at the new rows to its past ones.
+    forecast = asked.predict(level=50)
+    assert forecast.attrs["intervals"]["50"].endswith("; as 30 later cutoffs told (100%)")
+    pd.testing.assert_series_equal(forecast["NARXForecaster"], whole.predict()["NARXForecaster"], rtol=1e-8)

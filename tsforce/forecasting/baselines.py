@@ -11,6 +11,7 @@ from tsforce.data.panel import Panel, WindowIndex
 from tsforce.errors import check_choice
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.intervals import check_levels
+from tsforce.forecasting.later_errors import calibrations_after
 from tsforce.forecasting.learnt_baselines import LEARNT, learn, learnt_forecasts
 from tsforce.forecasting.parts import begin_fit, check_fitted, end_fit, horizon_of, later_rows_of, season_length_for
 from tsforce.forecasting.side_by_side import SideBySide
@@ -178,14 +179,14 @@ class Baseline(SideBySide):
         rows, names = now.counts, tuple(now.panel.id_list[now.n_known :])
         if not rows.any():
             return Update(self.name, 0, 0, "state")
-        before = error_at_new_rows(self, now)
+        before, calibrations = error_at_new_rows(self, now), calibrations_after(self, now)
         if names and self.method in LEARNT:
             fresh = self._learn(now.panel.take(np.arange(now.n_known, now.panel.n_series)), self.season_length_)
             self._learnt_ = [
                 type(old)(*(np.concatenate(pair) for pair in zip(old, new, strict=True)))
                 for old, new in zip(self._learnt_, fresh, strict=True)
             ]
-        self.__dict__.pop("_calibrations_", None)
+        self._calibrations_ = calibrations
         end_fit(self, now.panel, self.season_length_)
         return Update(self.name, int(rows.sum()), int((rows > 0).sum()), "state", names, error_before=before)
 

@@ -1,43 +1,27 @@
-"""What a forecaster gets wrong: its closed-loop errors at past cutoffs, and the bounds of new forecasts that follow.
-
-The errors are those of clones that had not learnt from the rows they forecast: each is fitted on the rows up to a cut,
-and forecasts after it at every cutoff up to the next one. They are taken in the user's units, after every inverse
-transform, at each step, and compared in units of how much the series had moved up to their cutoff.
-"""
+"""Bounds of forecasts that follow from closed-loop errors at past cutoffs, in units of how much a series had moved."""
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
-from tsforce.errors import IntervalWarning, TsforceError, abbreviate, warn
-from tsforce.forecasting.past_errors import CommonErrors, in_common_units, running_scale, wider_for_few
-from tsforce.scoring.cutoffs import few_rows, rows_to_learn
+from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
+from tsforce.errors import IntervalWarning, abbreviate, warn
+from tsforce.forecasting.past_errors import CommonErrors, followed, in_common_units, running_scale, wider_for_few
 from tsforce.scoring.interval_scores import highest_level, independent_share, kth_of_sorted, rank_of
 from tsforce.scoring.metrics import error_scale
 
 if TYPE_CHECKING:
-    from tsforce.forecasting.base import Forecaster
+    pass
 
-__all__ = ["MANY_ROWS", "Calibration", "calibrate"]
+__all__ = ["Calibration", "both_scales", "respected"]
 
-# Cuts of a series at most, each with a clone of its own.
-_CUTS = 2
-# Cutoffs of a series at most; and at least, where there are as many: so many that the rows before all cutoffs are no
-# more than these. Errors in all at most.
-_MOST_ORIGINS, _FEWEST_ORIGINS, _MOST_ROWS = 300, 25, 8_000_000
-_MOST_ERRORS = 20_000_000
-# Rows of a typical series from which on what they settle, penalties and smoothing parameters, holds for some more.
-MANY_ROWS = 100
 # Independent errors at a step from which on others add nothing to them.
 _MANY = 200
 # Independent errors from which on both sides have their own.
@@ -87,7 +71,7 @@ class Calibration:
     last_units : (2, S, C) float64
         That at the last row.
     worth : (S, H, C) float64
-        How many independent errors they are worth: cutoffs overlap.
+        How many independent errors those before any update are worth: cutoffs overlap.
     scale : (S, C) float64, original units
         The mean seasonal-naive error of the training rows.
     floor : (S, C) float64
@@ -97,6 +81,11 @@ class Calibration:
     lengths : (S,) int64
         Rows that were learnt from.
     season_length : int
+    later : int
+        How many of the K came with updates: forecasts of the forecaster itself at every row from there on, the last of
+        all series at the same place.
+    unfinished : (Q, S, H, C) float64, optional
+        The last of these forecasts, whose truth is not all known.
     """
 
     position: dict[Any, int]
@@ -111,6 +100,8 @@ class Calibration:
     counts: BoolArray
     lengths: IntArray
     season_length: int
+    later: int = 0
+    unfinished: FloatArray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # What follows from the errors is found again.
@@ -119,6 +110,15 @@ class Calibration:
     @cached_property
     def _found(self) -> dict[Any, Any]:
         return {}
+
+    @cached_property
+    def _worth(self) -> FloatArray:
+        """How many independent errors there are, (S, H, C)."""
+        if not self.later:
+            return self.worth
+        newest = self.errors[-self.later :]
+        worth: FloatArray = self.worth + (~np.isnan(newest)).sum(axis=0) * independent_share(newest)
+        return worth
 
     def bounds(
         self,
@@ -148,10 +148,7 @@ class Calibration:
             If there are too few errors for a level.
         """
         place = self._places(panel, index)
-        scales = np.stack(
-            [running_scale(panel.values, panel.indptr, self.season_length, recent=r) for r in (False, True)]
-        )
-        scales = scales[:, panel.indptr[index.series] + index.rows]
+        scales = both_scales(panel, self.season_length)[:, panel.indptr[index.series] + index.rows]
         # A context is shorter than what its series has shown in training.
         short = (place >= 0) & (index.rows + 1 < self.lengths[place])
         unit = self._unit(np.where(short[:, None], self.last_units[:, place], scales), recent)
@@ -159,7 +156,7 @@ class Calibration:
         fresh = np.flatnonzero(place < 0)
         if len(fresh):
             # Nothing is known of a series that was not fitted but what it shows up to its cutoff.
-            floor[fresh], counts[fresh] = _respected(panel.windows(WindowIndex(index.series[fresh], index.rows[fresh])))
+            floor[fresh], counts[fresh] = respected(panel.windows(WindowIndex(index.series[fresh], index.rows[fresh])))
         low, high = (np.empty((len(levels), *yhat.shape)) for _ in range(2))
         sources, lacking = {}, []
         for k, level in enumerate(levels):
@@ -187,7 +184,7 @@ class Calibration:
         if len(fresh):
             shown = panel.windows(WindowIndex(index.series[fresh], index.rows[fresh]))
             scale[fresh] = error_scale(shown.values, shown.indptr, self.season_length)
-            floor[fresh] = _respected(shown)[0]
+            floor[fresh] = respected(shown)[0]
         return scale, floor
 
     def _places(self, panel: Panel, index: WindowIndex) -> IntArray:
@@ -198,27 +195,44 @@ class Calibration:
         self, share: float, steps: int, place: IntArray, unit: FloatArray, whole_path: bool, recent: bool
     ) -> tuple[FloatArray, FloatArray, str]:
         """Return what to add to forecasts for the lower and upper bound, (W, H, C) each, and where it is from."""
-        common = self._common(recent)
-        found = self._relative(share, recent)
-        if whole_path:
-            found = self._of_paths(share, steps, recent, found)
-        spread = np.where((place >= 0)[:, None, None], common.spread[place], common.step_spread)[:, :steps]
-        size = spread * unit[:, None]
-        low, high = size * found.low[:steps], size * found.high[:steps]
-        source = np.broadcast_to(np.where(np.isnan(low), _NONE, found.source[:steps]), low.shape)
-        if not whole_path:
-            own = self._own(share, recent)
-            lower, upper = (side[place][:, :steps] * unit[:, None] for side in own)
-            use = (place >= 0)[:, None, None] & ~np.isnan(lower)
-            low, high, source = np.where(use, lower, low), np.where(use, upper, high), np.where(use, _OWN, source)
-        unsigned = np.broadcast_to(found.unsigned[:steps], low.shape) & (source != _OWN) & (source != _NONE)
+        low, high, source, unsigned = self._of_series(share, steps, whole_path, recent)
+        low, high = (side[place] * unit[:, None] for side in (low, high))
+        source, unsigned = source[place], unsigned[place]
         kinds = {}
         for number, name in enumerate(SOURCES):
             for without, more in ((False, ""), (True, _UNSIGNED)):
                 part = np.mean((source == number) & (unsigned == without))
                 if part > 0:
                     kinds[name + more + " (whole paths)" * (whole_path and number != _NONE)] = part
+        if self.later:
+            kinds[f"as {self.later} later cutoffs told"] = 1.0
         return low, high, "; ".join(f"{name} ({part:.0%})" for name, part in kinds.items())
+
+    def _of_series(
+        self, share: float, steps: int, whole_path: bool, recent: bool
+    ) -> tuple[FloatArray, FloatArray, IntArray, BoolArray]:
+        """Return bounds in units of each series and, last, an unknown one, (S + 1, H, C), where from, and if signed."""
+        key = ("series", share, steps, whole_path, recent)
+        if key not in self._found:
+            common = self._common(recent)
+            found = self._relative(share, recent)
+            if whole_path:
+                found = self._of_paths(share, steps, recent, found)
+            spread = np.concatenate([common.spread, common.step_spread[None]])[:, :steps]
+            low, high = spread * found.low[:steps], spread * found.high[:steps]
+            source = np.broadcast_to(np.where(np.isnan(low), _NONE, found.source[:steps]), low.shape)
+            if not whole_path:
+                lower, upper = (np.pad(side[:, :steps], ((0, 1), (0, 0), (0, 0)), constant_values=np.nan)
+                                for side in self._own(share, recent))  # fmt: skip
+                use = ~np.isnan(lower)
+                low, high, source = np.where(use, lower, low), np.where(use, upper, high), np.where(use, _OWN, source)
+            unsigned = np.broadcast_to(found.unsigned[:steps], low.shape) & (source != _OWN) & (source != _NONE)
+            if self.later:
+                newest = _over(self.errors[-self.later :], self._unit(self.units[:, -self.later :], recent))
+                low[:-1], high[:-1] = followed(low[:-1], high[:-1], newest[:, :, :steps], share, whole_path)
+            self._found[key] = low, high, source, unsigned
+        of_series: tuple[FloatArray, FloatArray, IntArray, BoolArray] = self._found[key]
+        return of_series
 
     def _common(self, recent: bool) -> CommonErrors:
         """Return the errors over their size."""
@@ -226,7 +240,7 @@ class Calibration:
         if key not in self._found:
             errors = _over(self.errors, self.units[int(recent)])
             lately = _log_of_recent(self.units, recent)
-            self._found[key] = in_common_units(errors, self.clone, self.worth, self.rows, lately)
+            self._found[key] = in_common_units(errors, self.clone, self._worth, self.rows, lately)
         common: CommonErrors = self._found[key]
         return common
 
@@ -237,20 +251,20 @@ class Calibration:
 
     def _own(self, share: float, recent: bool) -> tuple[FloatArray, FloatArray]:
         """Return bounds in units from each series' own errors, (S, H, C), NaN where they are not many."""
-        many = self.worth >= _MANY
-        low, high = (np.full(self.worth.shape, np.nan) for _ in range(2))
+        many = self._worth >= _MANY
+        low, high = (np.full(many.shape, np.nan) for _ in range(2))
         if many.any():
             key = ("own", recent)
             if key not in self._found:
                 own = np.sort(_over(self.errors, self._unit(self.units, recent))[:, many], axis=0)
                 self._found[key] = own, (~np.isnan(own)).sum(axis=0)
             errors, count = self._found[key]
-            low[many], high[many] = _signed(errors, count, share, self.worth[many])
+            low[many], high[many] = _signed(errors, count, share, self._worth[many])
         return low, high
 
     def _relative(self, share: float, recent: bool) -> Relative:
         """Return bounds over the size of an error from those of all series, at the step if they are many."""
-        relative, worth = self._common(recent).relative, self.worth.sum(axis=0)
+        relative, worth = self._common(recent).relative, self._worth.sum(axis=0)
         low, high = (np.full(worth.shape, np.nan) for _ in range(2))
         source, unsigned = np.full(worth.shape, _AT_ALL), np.zeros(worth.shape, dtype=bool)
         for channel in range(worth.shape[1]):
@@ -346,7 +360,12 @@ def _middle(errors: FloatArray, known: float) -> float:
     return mean * max(0.0, 1 - chance / mean**2) if mean else 0.0
 
 
-def _respected(panel: Panel) -> tuple[FloatArray, BoolArray]:
+def both_scales(panel: Panel, season: int) -> FloatArray:
+    """Return the running scales after each row, of all rows and of recent ones, (2, N, C)."""
+    return np.stack([running_scale(panel.values, panel.indptr, season, recent=recent) for recent in (False, True)])
+
+
+def respected(panel: Panel) -> tuple[FloatArray, BoolArray]:
     """Return the lowest bound of each series, 0 or none, and whether it holds whole numbers alone, (S, C) each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -362,109 +381,3 @@ def _whole_within(low: FloatArray, high: FloatArray, counts: BoolArray) -> tuple
     outer = np.floor(low), np.ceil(high)
     lower, upper = (np.where(there, a, b) for a, b in zip(inner, outer, strict=True))
     return np.where(counts, lower, low), np.where(counts, upper, high)
-
-
-def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
-    """Return a fitted forecaster's errors at cutoffs within the rows that it learnt from, by clones that did not.
-
-    Parameters
-    ----------
-    model : Forecaster
-        Never changed.
-    panel : Panel
-        What it learnt from: nothing after its rows is read.
-    horizon : int
-        H.
-    """
-    panel = replace(panel, filled=np.empty((0, 0)))
-    season = int(getattr(model, "season_length_", 1) or 1)
-    cuts = _cuts(panel.lengths, horizon, season)
-    most = min(_MOST_ROWS // len(panel.values), _MOST_ERRORS // (panel.n_series * horizon * panel.n_channels))
-    most = int(np.clip(most, _FEWEST_ORIGINS, _MOST_ORIGINS))
-    stride = _through_the_season(np.maximum(-(-(panel.lengths - cuts[0]) // most), 1), season)
-    judged: Forecaster | None = None
-    found: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
-    for number, (first, until) in enumerate(pairwise(cuts)):
-        series = np.flatnonzero(until > first)
-        # From the back, so that the last rows always count.
-        number_of = -(-(until[series] - first[series]) // stride[series])
-        nth = ragged_rows(np.zeros_like(number_of), number_of)
-        who = np.repeat(series, number_of)
-        rows = until[who] - 2 - (np.repeat(number_of, number_of) - 1 - nth) * stride[who]
-        if len(who):
-            # What one clone has settled from many rows the next one need not.
-            stays = number > 0 and np.median(cuts[number - 1]) >= MANY_ROWS
-            judged = _clone(model, panel.head(first), judged if stays else None)
-            made = _errors(judged, panel, WindowIndex(who, rows), horizon)
-            found.append((who, rows, np.full_like(who, number), made))
-    series, rows, by = (np.concatenate([np.empty(0, dtype=np.int64), *(part[k] for part in found)]) for k in range(3))
-    order = np.argsort(series, kind="stable")
-    nth = np.empty_like(series)
-    nth[order] = np.arange(len(series)) - np.searchsorted(series[order], series[order])
-    shape = int(nth.max(initial=-1)) + 1, panel.n_series
-    errors = np.full((*shape, horizon, panel.n_channels), np.nan)
-    cutoffs, clone = (np.full(shape, -1, dtype=np.int64) for _ in range(2))
-    cutoffs[nth, series], clone[nth, series] = rows, by
-    if found:
-        errors[nth, series] = np.concatenate([part[3] for part in found])
-        errors = np.where(np.isfinite(errors), errors, np.nan)
-    scales = np.stack([running_scale(panel.values, panel.indptr, season, recent=recent) for recent in (False, True)])
-    units = np.full((2, *shape, panel.n_channels), np.nan)
-    units[:, nth, series] = scales[:, panel.indptr[series] + rows]
-    count = (~np.isnan(errors)).sum(axis=0)
-    worth = np.empty(count.shape)
-    for apart in np.unique(stride):
-        alike = stride == apart
-        worth[alike] = count[alike] * independent_share(errors[:, alike], int(apart))
-    floor, counts = _respected(panel)
-    return Calibration(
-        {name: i for i, name in enumerate(panel.id_list)}, errors, cutoffs, clone, units,
-        scales[:, panel.indptr[1:] - 1], worth, error_scale(panel.values, panel.indptr, season), floor, counts,
-        panel.lengths, season,
-    )  # fmt: skip
-
-
-def _cuts(lengths: IntArray, horizon: int, season: int) -> list[IntArray]:
-    """Return after how many rows each clone stops learning, ascending, and the rows of each series, (S,) each."""
-    least = np.maximum(rows_to_learn(season), lengths // 2)
-    short = lengths <= least + horizon
-    # One horizon of few rows says more than nothing.
-    few = np.where(lengths >= horizon + few_rows(season), lengths - horizon, lengths)
-    first = np.where(short, few, least)
-    return [first, *(first + (lengths - first) * k // _CUTS for k in range(1, _CUTS)), lengths]
-
-
-def _through_the_season(stride: IntArray, season: int) -> IntArray:
-    """Return strides that are no shorter, and so that cutoffs come by every place in the season alike."""
-    found = stride.copy()
-    while (shared := (found > 1) & (np.gcd(found, season) > 1)).any():
-        found[shared] += 1
-    return found
-
-
-def _clone(model: Forecaster, panel: Panel, before: Forecaster | None) -> Forecaster | None:
-    """Return a clone that has learnt from the rows of a panel; None if they are too few. `before` as in `_refitted`."""
-    with warnings.catch_warnings():
-        # What a clone on fewer rows would warn of is in its errors.
-        warnings.simplefilter("ignore")
-        try:
-            return model._refitted(panel, before)
-        except (TsforceError, np.linalg.LinAlgError):
-            # Rows that are too few to learn from are too few to be judged by.
-            return None
-
-
-def _errors(clone: Forecaster | None, panel: Panel, index: WindowIndex, horizon: int) -> FloatArray:
-    """Return truth less forecast, (W, H, C), of a clone."""
-    ahead = index.rows[:, None] + np.arange(1, horizon + 1)
-    known = ahead < panel.lengths[index.series][:, None]
-    truth = panel.values[np.minimum(panel.indptr[index.series][:, None] + ahead, len(panel.values) - 1)]
-    truth = np.where(known[:, :, None], truth, np.nan)
-    yhat = np.full_like(truth, np.nan)
-    if clone is not None:
-        out = {panel.position[name] for name in getattr(clone, "short_series_", [])}
-        able = np.flatnonzero(~np.isin(index.series, list(out)))
-        with warnings.catch_warnings(), contextlib.suppress(TsforceError, np.linalg.LinAlgError):
-            warnings.simplefilter("ignore")
-            yhat[able] = clone._numbers(panel, WindowIndex(index.series[able], index.rows[able]), horizon)
-    return truth - yhat

@@ -19,6 +19,7 @@ from tsforce.errors import (
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.checkpointing import fit_within, place_for
 from tsforce.forecasting.intervals import Intervals, bounds_at, check_levels
+from tsforce.forecasting.later_errors import calibrations_after
 from tsforce.forecasting.members import told_of_members, updated_members
 from tsforce.forecasting.parts import (
     INPUT_KINDS,
@@ -192,6 +193,7 @@ class Ensemble(SideBySide):
         now = later_rows_of(self, given)
         if not now.counts.any():
             return Update(self.name, 0, 0, "state")
+        calibrations = calibrations_after(self, now)
         members, told = updated_members(self.members_, given, now)
         self.members_ = members
         names = now.panel.id_list[now.n_known :]
@@ -202,7 +204,7 @@ class Ensemble(SideBySide):
             fresh = series_frame(now.panel.take(np.arange(now.n_known, now.panel.n_series)), {"n_members": count})
             both = (self.coverage_, fresh)
             self.coverage_ = type(fresh)({c: np.concatenate([part[c] for part in both]) for c in fresh.columns})
-        self.__dict__.pop("_calibrations_", None)
+        self._calibrations_ = calibrations
         end_fit(self, now.panel, self.season_length_)
         return told_of_members(self.name, now, told)
 

@@ -17,7 +17,9 @@ from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError, SeriesTooShortError, UnseenSeriesError, abbreviate
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import check_count, check_guard, check_number, windows_held_out
+from tsforce.forecasting.calibration import Calibration
 from tsforce.forecasting.head_options import head_of
+from tsforce.forecasting.later_errors import calibrations_after
 from tsforce.forecasting.learning import Asked, resolve
 from tsforce.forecasting.parts import check_fitted, end_fit, horizon_of, later_rows_of
 from tsforce.forecasting.rolling import Rolling
@@ -156,6 +158,7 @@ class GoesOn(DrawsPaths):
 
     def _take(self, now: Grown, new: _Rows, asked: Asked, share: float, steps: int) -> Update:
         way, before, moments = "fitted again", float("nan"), None
+        calibrations = calibrations_after(self, now)
         kept = self._kept_modes()
         head = head_of(self.head)
         squares = head is None and is_least_squares(asked.kind, asked.mode, kept)
@@ -181,12 +184,13 @@ class GoesOn(DrawsPaths):
             if not squares:
                 model = few_steps(problem, learnt, asked.kind, model, asked.mode, kept, asked.options, steps)
         else:
-            return self._fit_again(now)
+            return self._fit_again(now, calibrations)
         change = _change(self._rolling_.model, model)
         rolling = replace(new.rolling, model=model)
         whole = rolling.fill(now.panel) if np.isnan(now.panel.values).any() else now.panel
         self.model_, self._rolling_, self._moments_ = model, rolling, moments
         self._has_grown(whole, now)
+        self._calibrations_ = calibrations
         return self._told(now, way, change, before)
 
     def _has_grown(self, whole: Panel, now: Grown) -> None:
@@ -200,7 +204,6 @@ class GoesOn(DrawsPaths):
                     for column in self.ridge_.columns
                 }
             )
-        self.__dict__.pop("_calibrations_", None)
         self._keep_residual_rows(whole)
         tail = whole.windows(whole.last_rows(), length=self._rolling_.rows_read())
         end_fit(self, whole, self.season_length_, rows=tail)
@@ -209,14 +212,14 @@ class GoesOn(DrawsPaths):
         rows, new = now.counts, tuple(now.panel.id_list[now.n_known :])
         return Update(self.name, int(rows.sum()), int((rows > 0).sum()), way, new, change, before)
 
-    def _fit_again(self, now: Grown) -> Update:
+    def _fit_again(self, now: Grown, calibrations: dict[int, Calibration]) -> Update:
         before = error_at_new_rows(self, now)
         panel = now.panel
         if len(panel.filled):
             panel = replace(panel, filled=np.empty((0, 0)))
         other = self.clone_unfitted().fit(panel, mode=self.mode_)
         self.__dict__.update(vars(other))
-        self.__dict__.pop("_calibrations_", None)
+        self._calibrations_ = calibrations
         return self._told(now, "fitted again", float("nan"), before)
 
     def _kept_modes(self) -> list[str]:

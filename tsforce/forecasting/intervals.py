@@ -10,7 +10,8 @@ import numpy as np
 from tsforce.data.frame import cutoff_rows
 from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError, check_choice
-from tsforce.forecasting.calibration import Calibration, calibrate
+from tsforce.forecasting.calibration import Calibration
+from tsforce.forecasting.past_forecasts import calibrate
 
 if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CommonErrors", "in_common_units", "running_scale", "wider_for_few"]
+__all__ = ["CommonErrors", "followed", "in_common_units", "running_scale", "wider_for_few"]
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +20,8 @@ _HALF_LIFE = 10
 _GUESSES, _FEW = np.array([0.3, 0.4]), 10
 # Past errors of a series count beside so many cutoffs of the common size.
 _PRIOR = 4
+# How fast bounds follow later errors.
+_PACE = 0.07
 _NEWTON_STEPS, _TINY = 12, 1e-9
 # Variance of the logarithm of a mean size of errors, times the number of independent ones: about twice that of normal
 # errors, so that a difference within it counts for nothing.
@@ -156,9 +158,10 @@ def _as_the_last_clone(z: Floats, by: NDArray[np.int64], worth: Floats) -> None:
     """Bring the errors of earlier clones to the size of the last one's, in place."""
     clones = [k for k in np.unique(by).tolist() if k >= 0]
     count = np.maximum((~np.isnan(z)).sum(axis=0), 1)
-    last, of_last = _sizes_by(z, by == clones[-1]) if clones else (z, z)
-    for k in clones[:-1]:
-        own, of_own = _sizes_by(z, by == k)
+    # One after the other: the newest may hold too few to say anything.
+    for k in clones[1:]:
+        earlier = (by >= 0) & (by < k)
+        (own, of_own), (last, of_last) = _sizes_by(z, earlier), _sizes_by(z, by == k)
         both = (of_own > 0) & (of_last > 0)
         weight = np.where(both, np.minimum(of_own, of_last), 0)
         means = [np.where(both, weight * part, 0.0).sum(axis=0) for part in (own, last)]
@@ -166,7 +169,7 @@ def _as_the_last_clone(z: Floats, by: NDArray[np.int64], worth: Floats) -> None:
         known = [np.where(both, worth * part / count, 0.0).sum(axis=0).mean(axis=0) for part in (of_own, of_last)]
         chance = _LOG_VARIANCE * sum(1 / np.maximum(part, 1) for part in known)
         ratio *= np.maximum(0.0, 1 - chance / np.maximum(ratio**2, 1e-12))
-        z *= np.where((by == k)[:, :, None, None], np.exp(ratio), 1.0)
+        z *= np.where(earlier[:, :, None, None], np.exp(ratio), 1.0)
 
 
 def _sizes_by(z: Floats, chosen: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64]]:
@@ -255,3 +258,52 @@ def wider_for_few(share: float, independent: ArrayLike) -> Floats:
     quantile = (1 + share) / 2
     wider: Floats = stdtrit(np.maximum(np.asarray(independent, dtype=np.float64), 1.0), quantile) / ndtri(quantile)
     return wider
+
+
+def followed(
+    low: Floats, high: Floats, errors: Floats, share: float, whole_path: bool = False
+) -> tuple[Floats, Floats]:
+    """Return bounds of each series that have followed what later forecasts got wrong.
+
+    Row by row, the logarithm of the distance from the middle to each side grows by `_PACE` times the share of the
+    errors known by then that lay outside, less the share that should: adaptive conformal inference (Gibbs & Candes
+    2021, Adaptive conformal inference under distribution shift), in units. So in the long run as many lie outside
+    as should, whatever becomes of the series.
+
+    Parameters
+    ----------
+    low, high : (S, H, C)
+        In the units of the errors.
+    errors : (K, S, H, C)
+        Of forecasts at consecutive rows; NaN where the truth is not known, or before the first one.
+    share : float
+        The level.
+    whole_path : bool
+        Whether a side holds where all steps do.
+
+    Examples
+    --------
+    >>> errors = np.random.default_rng(0).normal(size=(300, 1, 1, 1))
+    >>> low, high = followed(np.full((1, 1, 1), -0.5), np.full((1, 1, 1), 0.5), errors, 0.8)
+    >>> bool(low < -1.1 < 1.1 < high)
+    True
+    """
+    middle, half = (high + low) / 2, (high - low) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = (errors - middle) / half
+    wide = np.zeros((2, *low.shape[::2]))
+    for row in range(len(errors)):
+        # At each row one more step of each of the last forecasts becomes known.
+        steps = np.arange(min(row + 1, low.shape[1]))
+        seen = off[row - steps, :, steps]
+        if whole_path:
+            begun = row - low.shape[1] + 1
+            seen = off[begun].transpose(1, 0, 2) if begun >= 0 else np.full_like(seen, np.nan)
+            seen = np.where(np.isnan(seen).any(axis=0), np.nan, seen)
+        known = ~np.isnan(seen)
+        for side, out in ((0, -seen), (1, seen)):
+            outside = known & (out > np.exp(wide[side]))
+            missed = outside.any(axis=0) if whole_path else outside.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+            wide[side] += np.where(known.any(axis=0), _PACE * (missed - (1 - share) / 2), 0.0)
+    lower, upper = np.exp(wide)[:, :, None]
+    return middle - half * lower, middle + half * upper

@@ -40,10 +40,10 @@ from tsforce.forecasting.auto.trials import (
     run_trial,
 )
 from tsforce.forecasting.base import Forecaster
-from tsforce.forecasting.calibration import MANY_ROWS
 from tsforce.forecasting.checkpointing import place_for
 from tsforce.forecasting.narx import NARXForecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
+from tsforce.forecasting.past_forecasts import MANY_ROWS
 from tsforce.forecasting.saving import check_rows_kept
 from tsforce.forecasting.side_by_side import stacked
 from tsforce.notebook import paragraphs, table

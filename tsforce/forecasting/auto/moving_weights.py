@@ -13,6 +13,7 @@ from tsforce.data.panel import FloatArray, IntArray, WindowIndex, ragged_rows
 from tsforce.forecasting.auto.choice import POWER, relative_errors, shrunk
 from tsforce.forecasting.auto.trials import TrialWindows, is_intermittent, scale_of
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.later_errors import calibrations_after
 from tsforce.forecasting.members import told_of_members, updated_members
 from tsforce.forecasting.parts import check_fitted, end_fit, later_rows_of
 from tsforce.forecasting.side_by_side import SideBySide, stacked
@@ -67,11 +68,12 @@ class MovesWeights(SideBySide):
         now = later_rows_of(self, given)
         if not now.counts.any():
             return Update(self.name, 0, 0, "state")
+        calibrations = calibrations_after(self, now)
         weight, steps = self._moved(now)
         members, told = updated_members(self.members_, given, now)
         change = float(np.abs(weight[:, : now.n_known] - self._weight_).sum(axis=0).mean() / 2)
         self.members_, self._weight_, self._judged_steps_ = members, weight, steps
-        self.__dict__.pop("_calibrations_", None)
+        self._calibrations_ = calibrations
         end_fit(self, now.panel, self.season_length_)
         return told_of_members(self.name, now, told, change)
 
