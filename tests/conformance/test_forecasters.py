@@ -127,7 +127,7 @@ def check_a_saved_one_is_loaded_with_equal_parameters_and_the_same_forecasts_to_
     at = [model.predict_at(frame(), [40, 30]) for model in (loaded, model)]
     pd.testing.assert_frame_equal(*at, check_exact=True)
     # What is left out is what no forecast reads; all else is there.
-    rows = {"_learnt_from_", "_residual_rows_", "_trials_", "_windows_", "_shares_"}
+    rows = {"_learnt_from_", "_trials_", "_windows_", "_shares_"}
     assert set(vars(model)) - rows == set(vars(loaded)) - rows
 
 

@@ -162,7 +162,7 @@ def test_errors_of_a_model_with_a_state_are_those_of_single_steps_fed_the_truth(
     df = make_frame((45, 44))
     settings = {"scope": "global", "model": GRU(3), "mode": "closed_loop", "context_length": 9, "window_scaling": None}
     model = build(**settings).fit(df)
-    found = one_step_residuals(model._rolling_, model._residual_rows_, H, None)
+    found = one_step_residuals(model._rolling_, model._residual_rows(), H, None)
     step = model.model_
     first = 0
     for name in ("s0", "s1"):

@@ -13,6 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tsforce.scoring.metrics import (
     abs_error,
+    error_scale,
+    grown_error_scale,
     mae,
     owa,
     rmse,
@@ -173,6 +175,19 @@ def test_scale_needs_one_row_more_than_the_season():
     stops = [4, 3, 0, -1]
     scale = seasonal_naive_scale(np.tile(series, 4), [0, 10, 20, 30, 40], season_length=3, stops=stops)
     assert_array_equal(scale, [3.0, math.nan, math.nan, math.nan])
+
+
+@pytest.mark.parametrize("what", ["values", "two targets", "a missing value", "too few rows before"])
+def test_a_scale_that_grows_is_that_of_all_rows(what):
+    lengths, first = np.array([30, 12, 9]), np.array([20, 12, 5 if what != "too few rows before" else 2])
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    y = np.random.default_rng(0).normal(size=(51, 2) if what == "two targets" else 51)
+    if what == "a missing value":
+        y[3] = math.nan
+    before = error_scale(y, indptr, 3, first)
+    expected = error_scale(y, indptr, 3)
+    assert not np.allclose(before, expected)
+    assert_allclose(grown_error_scale(before, y, indptr, 3, first), expected, rtol=1e-12)
 
 
 def test_scale_of_no_series_is_empty():

@@ -204,9 +204,8 @@ class GoesOn(DrawsPaths):
                     for column in self.ridge_.columns
                 }
             )
-        self._keep_residual_rows(whole)
         tail = whole.windows(whole.last_rows(), length=self._rolling_.rows_read())
-        end_fit(self, whole, self.season_length_, rows=tail)
+        end_fit(self, whole, self.season_length_, rows=tail, first=now.first)
 
     def _told(self, now: Grown, way: str, change: float, before: float) -> Update:
         rows, new = now.counts, tuple(now.panel.id_list[now.n_known :])

@@ -404,7 +404,6 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
         self._rolling_, self._intercept_ = Rolling.of(fitted, problem), problem.intercept
         if len(kept.filled):
             kept = self._rolling_.fill(kept)
-        self._keep_residual_rows(kept)
         tail = kept.windows(kept.last_rows(), length=self._rolling_.rows_read())
         end_fit(self, kept, problem.season_length, rows=tail)
 

@@ -15,11 +15,11 @@ from sklearn.exceptions import NotFittedError
 from tsforce.data.frame import last_stamps, read_forecasts
 from tsforce.data.frequency import season_length_of
 from tsforce.data.later_rows import Grown, grown
-from tsforce.data.panel import FloatArray, Panel
+from tsforce.data.panel import FloatArray, IntArray, Panel
 from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, warn
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.saving import check_rows_kept
-from tsforce.scoring.metrics import error_scale
+from tsforce.scoring.metrics import error_scale, grown_error_scale
 
 if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster
@@ -68,7 +68,9 @@ def begin_fit(model: Forecaster, y: Any = None) -> None:
     forget(model)
 
 
-def end_fit(model: Forecaster, panel: Panel, season_length: int, *, rows: Panel | None = None) -> None:
+def end_fit(
+    model: Forecaster, panel: Panel, season_length: int, *, rows: Panel | None = None, first: IntArray | None = None
+) -> None:
     """Keep what every fit leaves behind: the last line of a `fit`, since a forecaster is fitted from then on.
 
     That is ``freq_``, ``season_length_`` and ``train_end_``; for ``score`` each series' scale and last rows; and for
@@ -83,8 +85,14 @@ def end_fit(model: Forecaster, panel: Panel, season_length: int, *, rows: Panel 
         From `season_length_for`, or the method's own.
     rows : Panel, optional
         The last rows of each series that a forecast reads; all by default.
+    first : (S,) int64, optional
+        Row of each series up to which the scales that the model has were taken; without, they are taken anew.
     """
-    scale = error_scale(panel.values, panel.indptr, season_length, panel.lengths)
+    if first is None or len(model._naive_scale_) < panel.n_series:
+        scale = error_scale(panel.values, panel.indptr, season_length, panel.lengths)
+    else:
+        before = np.array(list(model._naive_scale_.values()))
+        scale = grown_error_scale(before, panel.values, panel.indptr, season_length, first)
     model.freq_ = panel.clock.freq
     model.season_length_ = season_length
     model._naive_scale_ = dict(zip(panel.id_list, scale.tolist(), strict=True))

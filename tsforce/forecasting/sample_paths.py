@@ -110,7 +110,7 @@ class DrawsPaths(SideBySide):
                 block_length=block,
             )  # fmt: skip
         if not isinstance(self._rolling_.model, Headed):
-            check_rows_kept(self, "_residual_rows_", "sample_paths")
+            check_rows_kept(self, "_learnt_from_", "sample_paths")
         steps = horizon_of(self, horizon)
         panel, index, scenarios = self._asked_windows(steps, future_df, history)
         drawn = self._drawn(steps, count, random_state, block)
@@ -141,7 +141,7 @@ class DrawsPaths(SideBySide):
 
             return numbers
         own_steps = horizon_of(self, None)
-        residuals = one_step_residuals(self._rolling_, self._residual_rows_, own_steps, self._ridge_of_maps())
+        residuals = one_step_residuals(self._rolling_, self._residual_rows(), own_steps, self._ridge_of_maps())
 
         def errors(name: Any) -> FloatArray:
             own = residuals.of(self._rolling_.position.get(name, -1))
@@ -167,10 +167,10 @@ class DrawsPaths(SideBySide):
             whole, windows = self._rolling_.joined(self._rows_, panel, own)
             yield part, _draw(self._rolling_, drawn, whole, windows, steps, n_paths)[0]
 
-    def _keep_residual_rows(self, panel: Panel) -> None:
-        """Keep the last rows that were learnt from, for their errors."""
-        rows = self._rolling_.rows_read(RESIDUAL_ROWS)
-        self._residual_rows_ = panel.windows(panel.last_rows(), length=rows)
+    def _residual_rows(self) -> Panel:
+        """Return the last rows that were learnt from, of which the errors are taken."""
+        panel: Panel = self._learnt_from_
+        return panel.windows(panel.last_rows(), length=self._rolling_.rows_read(RESIDUAL_ROWS))
 
     def _ridge_of_maps(self) -> FloatArray | None:
         """Return the ridge of each series' own map, None where there are none."""

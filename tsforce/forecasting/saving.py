@@ -16,7 +16,7 @@ from tsforce.persistence.saved_file import save
 __all__ = ["MOST_SHOWN", "CanBeSaved", "check_context", "check_rows_kept", "shown_series", "with_inputs_ahead"]
 
 # Of what is learnt from, all that no forecast reads: rows, and what was tried on them.
-_TRAINING_ROWS = frozenset({"_learnt_from_", "_moments_", "_residual_rows_", "_trials_", "_windows_", "_shares_"})
+_TRAINING_ROWS = frozenset({"_learnt_from_", "_moments_", "_trials_", "_windows_", "_shares_"})
 #: Steps of a forecast that stand in a file, at most: a horizon of millions in a file made up would never end.
 MOST_SHOWN = 100
 # Series whose forecasts stand in a file, and rows of each that they are made of, at most.

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "abs_error",
     "error_scale",
+    "grown_error_scale",
     "has_scale",
     "mae",
     "mean_in_scales",
@@ -211,18 +212,20 @@ def seasonal_naive_scale(
         return np.stack([seasonal_naive_scale(own, indptr, season_length, stops) for own in y.T], axis=1)
     lengths = np.diff(pointers)
     visible = lengths if stops is None else np.asarray(stops, dtype=np.int64)
-    series = np.repeat(np.arange(len(lengths)), lengths)
-    position = np.arange(len(y)) - pointers[series]
-    rows = np.flatnonzero((position >= season_length) & (position < visible[series]))
-    counts = np.bincount(series[rows], minlength=len(lengths))
+    counts = np.maximum(np.minimum(visible, lengths) - season_length, 0)
+    series = np.repeat(np.arange(len(lengths)), counts)
+    # The rows that a difference is taken at, each series' own behind those of the one before it.
+    rows = np.arange(len(series)) + np.repeat(pointers[:-1] + season_length - (np.cumsum(counts) - counts), counts)
     with np.errstate(over="ignore", invalid="ignore"):
-        differences = np.abs(y[rows] - y[rows - season_length])
-        missing = np.isnan(y[rows]) | np.isnan(y[rows - season_length])
-        if missing.any():
-            rows, differences = rows[~missing], differences[~missing]
-            counts = np.bincount(series[rows], minlength=len(lengths))
+        now, before = y[rows], y[rows - season_length]
+        differences = np.abs(now - before)
+        if np.isnan(differences).any():
+            known = ~(np.isnan(now) | np.isnan(before))
+            series, differences = series[known], differences[known]
+            counts = np.bincount(series, minlength=len(lengths))
         # bincount adds each series' rows in their order, so neighbours and hidden rows change no bit.
-        return np.bincount(series[rows], weights=differences, minlength=len(lengths)) / counts
+        found: Floats = np.bincount(series, weights=differences, minlength=len(lengths)) / counts
+        return found
 
 
 def error_scale(values: ArrayLike, indptr: ArrayLike, season_length: int, stops: ArrayLike | None = None) -> Floats:
@@ -239,6 +242,41 @@ def error_scale(values: ArrayLike, indptr: ArrayLike, season_length: int, stops:
     if season_length > 1 and np.isnan(scale).any():
         return np.where(np.isnan(scale), seasonal_naive_scale(values, indptr, 1, stops), scale)
     return scale
+
+
+def grown_error_scale(
+    before: ArrayLike, values: ArrayLike, indptr: ArrayLike, season_length: int, first: ArrayLike
+) -> Floats:
+    """Return `error_scale` of series of which that of their first rows is known.
+
+    Parameters
+    ----------
+    before : array_like, (S,) or (S, C), units of y
+        `error_scale` of the rows before `first`.
+    values, indptr, season_length
+        As in `seasonal_naive_scale`.
+    first : array_like of int, (S,)
+        The first row of each series that `before` has not seen.
+
+    Examples
+    --------
+    >>> grown_error_scale([1.5], [1.0, 2.0, 4.0, 5.0], [0, 4], season_length=1, first=[3]).round(6).tolist()
+    [1.333333]
+    """
+    y, pointers = _float64(values), np.asarray(indptr, dtype=np.int64)
+    # Differences that were seen, and those that were not.
+    seen = np.asarray(first, dtype=np.int64) - season_length
+    new = np.diff(pointers) - season_length - seen
+    # Missing values do not count, and how many there were is not known.
+    if (seen < 1).any() or np.isnan(y).any():
+        return error_scale(y, indptr, season_length)
+    counts = new + season_length
+    ends = np.cumsum(counts)
+    rows = np.arange(ends[-1]) + np.repeat(pointers[:-1] + seen - (ends - counts), counts)
+    fresh = seasonal_naive_scale(y[rows], np.concatenate([[0], ends]), season_length)
+    share = (new / (new + seen)).reshape(-1, *[1] * (y.ndim - 1))
+    found: Floats = (1 - share) * _float64(before) + np.where(share > 0, share * fresh, 0.0)
+    return found
 
 
 def has_scale(scale: ArrayLike) -> NDArray[np.bool_]:

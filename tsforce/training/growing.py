@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -107,19 +108,23 @@ class Growing:
         x, y = x - gram.x_origin[place][:, None], y - gram.y_origin[place][:, None]
         w = x.new_ones(x.shape[:2]) if weight is None else weight
         weighted = x * w[..., None]
+        whole = len(groups) == len(gram.rows)
         new = {
-            "xx": weighted.mT @ x,
             "xy": weighted.mT @ y,
             "yy": (w[..., None] * y**2).sum(dim=1),
             "x_sum": weighted.sum(dim=1),
             "y_sum": (w[..., None] * y).sum(dim=1),
             "rows": w.sum(dim=1),
         }
-        whole = len(groups) == len(gram.rows)
         sums = {
             name: getattr(gram, name) + part if whole else getattr(gram, name).index_add(0, place, part)
             for name, part in new.items()
         }
+        # The largest part, which would be written twice.
+        if whole:
+            sums["xx"] = torch.baddbmm(gram.xx, weighted.mT, x)
+        else:
+            sums["xx"] = gram.xx.index_add(0, place, weighted.mT @ x)
         return replace(self, gram=replace(gram, **sums))
 
     def faded(self, share: Tensor) -> Growing:
@@ -149,27 +154,31 @@ class Growing:
         if prior is not None and prior.looks_at_all and not self.pooled:
             prior = prior.learnt(_some(gram, own) for _, own in parts)
         for one, own in parts:
-            part, place = _some(gram, own), torch.from_numpy(own)
-            ridge = [torch.from_numpy(self.ridge[own]).to(part.rows)]
-            how: dict[str, Any] = {"intercept": one, "anchor": prior and prior.anchor(part)}
-            if self.fades or rows is None:
-                # Of rows that faded at each update nothing but their moments is left.
-                ((weight[place], bias[place]),) = solve(part, ridge, **how)
-            else:
-                each = [_Rows(rows, own[[i]]) for i in range(len(own))]
-                ((weight[place], bias[place]),) = solve_with_digits(part, ridge, each, **how)
+            for where, part in _some(gram, own).pieces():
+                groups, place = own[where], torch.from_numpy(own[where])
+                ridge = [torch.from_numpy(self.ridge[groups]).to(part.rows)]
+                how: dict[str, Any] = {"intercept": one, "anchor": prior and prior.anchor(part)}
+                if self.fades or rows is None:
+                    # Of rows that faded at each update nothing but their moments is left.
+                    ((weight[place], bias[place]),) = solve(part, ridge, **how)
+                else:
+                    of_each = _RowsOfEach(rows, groups)
+                    ((weight[place], bias[place]),) = solve_with_digits(part, ridge, of_each, **how)
         return followed([Linear(self.layout, weight, bias)], scaling)[0]
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """The rows of a group, made when they are asked for."""
+class _RowsOfEach(Sequence[Callable[[], Iterable[tuple[Tensor, ...]]]]):
+    """What makes the rows of each group, looked up by the few that are asked for."""
 
     rows: RowsOf
     groups: IntArray
 
-    def __call__(self) -> Iterable[tuple[Tensor, ...]]:
-        return self.rows(self.groups)
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, place: Any) -> Any:
+        return partial(self.rows, self.groups[[place]])
 
 
 def _some(gram: Gram, groups: Sequence[int] | IntArray) -> Gram:

@@ -99,7 +99,10 @@ def _solved(
     if intercept:
         scaled = torch.baddbmm(scaled, (share * gram.x_sum)[:, :, None], mean[:, None, :], alpha=-1)
         xy = xy - (share * mean)[:, :, None] * gram.y_sum[:, None, :]
-    scaled = (scaled / std[:, :, None]).div_(std[:, None, :])
+        scaled.div_(std[:, :, None])
+    else:
+        scaled = scaled / std[:, :, None]
+    scaled.div_(std[:, None, :])
     xy = xy / std[:, :, None]
     plain = scaled.diagonal(dim1=1, dim2=2).clone()
     solutions = []
@@ -143,6 +146,8 @@ def solve_with_digits(
     solved = _solved(gram, ridges, intercept=intercept, anchor=anchor)
     lost = torch.stack([lost for _, lost in solved])
     found = [solution for solution, _ in solved]
+    if not bool(lost.any()):
+        return found
     gram = gram if anchor is None else anchor.left_of(gram)
     mean, std, _ = column_moments(gram)
     for g in torch.nonzero(lost.any(dim=0))[:, 0].tolist():
