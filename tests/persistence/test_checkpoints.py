@@ -18,6 +18,7 @@ from tsforce import (
     Training,
     backtest,
     compare,
+    compare_modes,
     forcing,
     tune,
 )
@@ -244,6 +245,30 @@ def test_a_comparison_keeps_the_windows_of_each_model(monkeypatch, tmp_path):
     monkeypatch.setattr(Baseline, "fit", None)
     again = compare(models, panel_of(2), horizon=4, checkpoint=tmp_path)
     pd.testing.assert_frame_equal(again.frame, first.frame, check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_comparison_of_modes_that_dies_again_and_again_says_the_same(monkeypatch, tmp_path):
+    model = NARXForecaster(4, 6, model=MLP((2,)), max_steps=2, training=SHORT)
+    asked = {"modes": ["open_loop", "closed_loop"]}
+    expected = compare_modes(model, panel_of(2), **asked)
+    found, kills = killed_again_and_again(
+        monkeypatch, lambda: compare_modes(model, panel_of(2), **asked, checkpoint=tmp_path), 3
+    )
+    assert kills >= 2
+    for name in ("runs", "horizons", "tests"):
+        wanted, told = (getattr(one, name) for one in (expected, found))
+        columns = [column for column in wanted if column != "cpu_s"]
+        pd.testing.assert_frame_equal(told[columns], wanted[columns], check_exact=True)
+    monkeypatch.undo()
+    fitted, fit = [], NARXForecaster.fit
+    monkeypatch.setattr(NARXForecaster, "fit", lambda self, *a, **k: fitted.append(self.mode) or fit(self, *a, **k))
+    more = {**asked, "modes": ["open_loop", "closed_loop", "curriculum"]}
+    again = compare_modes(model, panel_of(2), **more, checkpoint=tmp_path)
+    assert fitted == ["curriculum"]
+    pd.testing.assert_frame_equal(again.runs[:2], found.runs)
+    with pytest.raises(PersistenceError, match=r"settings.horizon was 4, and is 3 now"):
+        compare_modes(model, panel_of(2), **asked, horizon=3, checkpoint=tmp_path)
 
 
 @pytest.mark.slow

@@ -14,12 +14,13 @@ import time
 import zlib
 
 import numpy as np
+import pandas as pd
 import pytest
 from torch import nn
 
 import tsforce
 from tests.persistence.mutations import arrays_file, arrays_of
-from tsforce import Baseline
+from tsforce import Baseline, NARXForecaster
 from tsforce.data.transforms import Transform
 from tsforce.dynamics.forcing import Forcing
 from tsforce.dynamics.models.families import Family
@@ -216,3 +217,16 @@ def test_nothing_of_the_room_can_unpickle_or_evaluate():
                 text = file.read()
             for word in ("pickle", "eval(", "exec(", "np.load", "torch.load", "allow_pickle", "marshal", "__reduce__"):
                 assert word not in text, (name, word)
+
+
+def test_a_local_linear_model_takes_little_more_than_its_weights(tmp_path):
+    """As of M4's hours, 192 lags of whole numbers; weights pack badly, whatever they were learnt from."""
+    rng = np.random.default_rng(0)
+    hours = np.arange(600)
+    y = 500 + 100 * np.sin(2 * np.pi * hours / 24) + rng.normal(scale=20, size=(100, 600))
+    df = pd.DataFrame({"unique_id": np.repeat(np.arange(100), 600), "ds": np.tile(hours, 100), "y": y.round().ravel()})
+    model = NARXForecaster(48, 192, scope="local", mode="open_loop", ridge=10.0).fit(df)
+    model.save(tmp_path / "model")
+    weights = 8 * sum(p.numel() for p in model.model_.parameters())
+    assert weights == 8 * 100 * 193
+    assert (tmp_path / "model").stat().st_size < 1.2 * weights

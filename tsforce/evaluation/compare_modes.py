@@ -21,9 +21,12 @@ from tsforce.evaluation.narrow_table import narrow_table
 from tsforce.evaluation.paired import paired_test
 from tsforce.forecasting.arguments import check_count, check_mode
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.checkpointing import place_for
 from tsforce.forecasting.parts import horizon_of, score_season_length
 from tsforce.forecasting.training_options import training_of
 from tsforce.notebook import card, table
+from tsforce.persistence.checkpoints import Checkpoint
+from tsforce.persistence.describing import digest
 
 __all__ = ["ModeComparison", "compare_modes"]
 
@@ -109,6 +112,7 @@ def compare_modes(
     align: str = "auto",
     train_size: int | None = None,
     season_length: int | None = None,
+    checkpoint: Any = None,
 ) -> ModeComparison:
     """Return closed-loop and one-step errors of one model trained in several modes, all by the same solver and loss.
 
@@ -130,10 +134,18 @@ def compare_modes(
         The mode that others are tested against; the first by default.
     horizon, n_windows, step_size, cutoffs, align, train_size, season_length
         As in ``backtest``.
+    checkpoint : path-like, optional
+        Folder that keeps what each mode and seed has given, and how far the training under way has got. The same call
+        goes on from there where its process was killed, and so does one of more modes or seeds.
 
     Returns
     -------
     ModeComparison
+
+    Raises
+    ------
+    PersistenceError
+        If `checkpoint` is of another comparison: other data, settings or versions; says which.
 
     Examples
     --------
@@ -166,15 +178,19 @@ def compare_modes(
     panel = model.read(df)
     steps = horizon_of(model, horizon, panel=panel)
     plan = plan_windows(panel, steps, n_windows=n_windows, step_size=step_size, cutoffs=cutoffs, align=align)
+    settings = {"horizon": steps, "cutoffs": plan.index, "train_size": train_size, "season_length": season_length}
+    place = place_for(checkpoint, "compare_modes", {"model": model, **settings}, panel)
     parts: dict[str, list[_Run]] = {}
     # Open loop last: it is trained as the others were.
     for i in sorted(range(len(names)), key=lambda i: modes[i] in _OPEN):
-        others = [run.fitted.history_.solver for part in parts.values() for run in part]
+        others = [run.row["solver"] for part in parts.values() for run in part]
         for entry in _as_trained(model, _Entry(names[i], modes[i], {}), others):
             own = {"mode": entry.mode} | entry.settings
             parts[entry.name] = [
-                _run(model.clone_unfitted().set_params(**own, random_state=seed), entry.name, seed, panel, plan, steps,
-                     train_size, season_length)
+                _run(
+                    model.clone_unfitted().set_params(**own, random_state=seed), entry.name, seed, panel, plan, steps,
+                    train_size, season_length, place and place.within(f"run-{digest([own, seed])[:16]}"),
+                )
                 for seed in numbers
             ]  # fmt: skip
     names = [name for name in (*names, *(name for name in parts if name not in names)) if name in parts]
@@ -200,7 +216,6 @@ class _Run(NamedTuple):
     row: dict[str, Any]
     horizons: pd.DataFrame
     by_series: FloatArray
-    fitted: Any
 
 
 def _as_trained(model: Any, entry: _Entry, others: list[str]) -> list[_Entry]:
@@ -225,11 +240,15 @@ def _as_trained(model: Any, entry: _Entry, others: list[str]) -> list[_Entry]:
 
 
 def _run(
-    candidate: Any, name: str, seed: int, panel: Any, plan: Any, steps: int, train_size: int | None, season: int | None
-) -> _Run:
-    """Return what a model gives that is fitted once on the rows up to the first cutoff."""
+    candidate: Any, name: str, seed: int, panel: Any, plan: Any, steps: int, train_size: int | None,
+    season: int | None, place: Checkpoint | None,
+) -> _Run:  # fmt: skip
+    """Return what a model gives that is fitted once on the rows up to the first cutoff; kept if that is asked."""
+    kept = None if place is None else place.read()
+    if kept is not None:
+        return _Run(kept["row"], pd.DataFrame(kept["horizons"]), kept["by_series"])
     began = time.process_time()
-    judged = judge(candidate, panel, plan, steps, False, train_size)
+    judged = judge(candidate, panel, plan, steps, False, train_size, place=place and place.within("windows"))
     cpu = time.process_time() - began
     fitted = judged.fitted[0]
     result = BacktestResult.build(panel, plan, steps, {name: judged}, score_season_length(fitted, season))
@@ -239,7 +258,7 @@ def _run(
     closed, one = (np.sqrt((exposure[c] ** 2).mean()) for c in ("rmse_closed", "rmse_one_step"))
     history = getattr(fitted, "history_", None)
     records = getattr(history, "frame", pd.DataFrame())
-    row = {
+    row: dict[str, Any] = {
         "mode": name, "seed": seed, "mase": total["mase"], "smape": total["smape"], "one_step": one,
         "gap": closed / one if one > 0 else np.nan, "drift_horizon": summary["drift_horizon"],
         "naive_horizon": summary["naive_horizon"], "diverged_share": summary["diverged_share"],
@@ -247,4 +266,7 @@ def _run(
         "solver": getattr(history, "solver", ""),
     }  # fmt: skip
     horizons = exposure[["mode", "seed", "horizon", "mase", "rmse_closed", "rmse_one_step", "gap"]]
-    return _Run(row, horizons, result.scores(by="unique_id")["mase"].to_numpy(), fitted)
+    by_series = result.scores(by="unique_id")["mase"].to_numpy()
+    if place is not None:
+        place.end({"row": row, "horizons": horizons.to_dict("list"), "by_series": by_series})
+    return _Run(row, horizons, by_series)
