@@ -24,7 +24,7 @@ from sklearn.tree import DecisionTreeRegressor
 from tests.makers import make_frame, sysid_record
 from tsforce import Difference, NARXForecaster, NARXRegressor
 from tsforce.errors import ArgumentError, ExportError
-from tsforce.export import c_replay, fmu, onnx_files, trees
+from tsforce.export import c_replay, fmu, onnx_files, onnx_loop, trees
 
 needs_compiler = pytest.mark.skipif(
     c_replay.compiler() is None, reason="NOT TESTED: no C compiler (cc, gcc or clang) to compile exported code with"
@@ -198,6 +198,14 @@ def test_what_a_converter_makes_is_compared_with_the_regressor(tmp_path, monkeyp
     fitted(SVR()).export(tmp_path / "svr.onnx", horizon=7, dtype="float32")
     fitted(AdaBoostRegressor(n_estimators=5)).export(tmp_path / "ada.onnx", horizon=7, dtype="float32")
     assert max(found[1:]) < 1e-6
+
+
+def test_what_a_converter_makes_wrong_is_not_written(tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="NOT TESTED: onnx is not installed (extra onnx)")
+    monkeypatch.setattr(onnx_loop, "converted", lambda graph, x, model, group: graph.cut(x, 0, 1))
+    with pytest.raises(ExportError, match=r"the ONNX graph was not written: .* what skl2onnx makes .*; fit one of"):
+        fitted(KNeighborsRegressor()).export(tmp_path / "model.onnx", horizon=3)
+    assert not list(tmp_path.iterdir())
 
 
 @needs_compiler

@@ -77,13 +77,14 @@ def grown(learnt: Panel, given: Panel) -> Grown:
     skipped[rows_of] = np.concatenate([early + shared, np.zeros(len(fresh), dtype=np.int64)])
     taken[rows_of] = given.lengths[source[rows_of]] - skipped[rows_of]
     indptr = np.concatenate([[0], np.cumsum(old + taken)]).astype(np.int64)
-    to_old, to_new = ragged_rows(indptr[:-1], old), ragged_rows(indptr[:-1] + old, taken)
-    from_new = ragged_rows(given.indptr[source] + skipped, taken)
+    ends, first_new = np.cumsum(old), given.indptr[source] + skipped
+    bounds = np.stack([ends - old, ends, first_new, first_new + taken], axis=1).tolist()
 
     def joined(before: FloatArray, after: FloatArray) -> FloatArray:
-        found = np.empty((int(indptr[-1]), before.shape[1]))
-        found[to_old], found[to_new] = before, after[from_new]
-        return found
+        if not before.shape[1]:
+            return np.empty((int(indptr[-1]), 0))
+        # Whole series at a time: to find a place for each row takes three times as long.
+        return np.concatenate([part for a, b, c, d in bounds for part in (before[a:b], after[c:d])])
 
     if len(fresh):
         start = np.concatenate([learnt.starts_in(clock), given.starts_in(clock)[fresh]])

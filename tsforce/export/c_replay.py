@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tsforce.errors import ExportError, ExportWarning, warn
 from tsforce.export.c_source import CSource
 from tsforce.export.loop import Loop, Rows
+from tsforce.export.regressors import WRITTEN, Converted
 from tsforce.export.trees import Trees
 
 __all__ = ["FLAGS", "TOLERANCE", "check_c", "compared", "compiled", "compiler", "spans"]
@@ -142,6 +143,8 @@ def compared(what: str, run: Callable[..., FloatArray], loop: Loop, tolerance: f
     """
     most = 0.0
     advice = "Please report this with the model's parameters."
+    if isinstance(loop.map, Converted):
+        advice = f"That is what skl2onnx makes of the regressor; fit one of {WRITTEN}."
     if isinstance(loop.map, Trees) and tolerance > TOLERANCE["float64"]:
         advice = "In single precision a tree may take another branch: export with dtype='float64'."
     for rows, ahead in spans(loop):
