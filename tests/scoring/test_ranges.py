@@ -79,3 +79,30 @@ def test_a_range_is_in_the_units_of_its_series(unit):
     y = np.random.default_rng(1).normal(size=50)
     y[20] = 1e5
     np.testing.assert_allclose(one(unit * y), unit * np.array(one(y)), rtol=1e-12)
+
+
+def walked(y):
+    """Return low and high by a walk from the values inside outwards, one at a time, and by runs of three."""
+    y = y[~np.isnan(y)]
+    ordered, n = np.sort(y), len(y)
+    at_ends = max(1, round(0.02 * n)) if n >= 8 else 0
+    first, last = at_ends, n - 1 - at_ends
+    low, high = ordered[first], ordered[last]
+    while last + 1 < n and ordered[last + 1] - high <= 10 * (high - ordered[first]):
+        last += 1
+        high = ordered[last]
+    while first > 0 and low - ordered[first - 1] <= 10 * (ordered[n - 1 - at_ends] - low):
+        first -= 1
+        low = ordered[first]
+    lasting = [sorted(y[i : i + 3])[1] for i in range(n - 2)] if at_ends else []
+    return min([low, *lasting]), max([high, *lasting])
+
+
+@pytest.mark.parametrize("most", [7, 30, 240])
+def test_the_range_is_that_of_a_walk_from_the_inside_outwards(most):
+    rng = np.random.default_rng(most)
+    counts = rng.integers(1, most + 1, size=40)
+    y = np.round(rng.normal(size=counts.sum()) * rng.choice([1.0, 1.0, 1.0, 40.0, 3000.0], size=counts.sum()), 3)
+    found, ends = usual_range(y[:, None], counts), np.cumsum(counts)
+    for s, end in enumerate(ends):
+        assert (found.low[s, 0], found.high[s, 0]) == walked(y[end - counts[s] : end])

@@ -113,13 +113,16 @@ def _ranges(rows: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, Float
     lowest, highest = ordered[:, :1], at(last)
     low, high = lowest, highest
     if at_ends.any():
-        gaps = np.diff(ordered, axis=1)
-        # From the core outwards, each value must be near the range of those before it.
-        wild_above = (place[1:] > last - at_ends) & ~(gaps <= _GAP * (ordered[:, :-1] - core_low)) & (place[1:] <= last)
-        wild_below = (place[:-1] < at_ends) & ~(gaps <= _GAP * (core_high - ordered[:, 1:]))
-        high = at(np.where(wild_above.any(axis=1), wild_above.argmax(axis=1), last[:, 0])[:, None])
-        below = rows.shape[1] - 1 - wild_below[:, ::-1].argmax(axis=1)
-        low = at(np.where(wild_below.any(axis=1), below, 0)[:, None])
+        # From the core outwards, each value must be near the range of those before it. No row has more than the last
+        # or the first of these columns outside.
+        above, below = int((last - at_ends).min()), int(at_ends.max()) + 1
+        top, bottom = ordered[:, above:], ordered[:, :below]
+        beyond = (place[above + 1 :] > last - at_ends) & (place[above + 1 :] <= last)
+        wild_above = beyond & ~(np.diff(top, axis=1) <= _GAP * (top[:, :-1] - core_low))
+        wild_below = (place[: below - 1] < at_ends) & ~(np.diff(bottom, axis=1) <= _GAP * (core_high - bottom[:, 1:]))
+        high = at(np.where(wild_above.any(axis=1), above + wild_above.argmax(axis=1), last[:, 0])[:, None])
+        lowest_kept = below - 1 - wild_below[:, ::-1].argmax(axis=1)
+        low = at(np.where(wild_below.any(axis=1), lowest_kept, 0)[:, None])
         a, b, c = rows[:, :-2], rows[:, 1:-1], rows[:, 2:]
         lasting = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
         low = np.fmin(low, np.fmin.reduce(lasting, axis=1, keepdims=True))
