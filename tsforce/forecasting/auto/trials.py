@@ -51,7 +51,7 @@ _MOST_ROWS, _APART = 1 / 3, 4
 _INTERVAL = 1.32
 # Rows that the few weights of one map for all series are learnt from, where series have more; of each row all steps of
 # the horizon are read.
-_ENOUGH_ROWS = 100_000
+_ENOUGH_ROWS = 50_000
 # Share of the rows from which what trials say holds for all of them.
 _NEARLY_ALL = 0.75
 # Errors beyond so many scales count as that many: a roll-out that ran away is out of the question either way.
