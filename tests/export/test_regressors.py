@@ -182,9 +182,14 @@ def test_settings_of_scikit_learn_that_are_not_written_are_refused():
         trees.forest_of(categories, 1)
 
 
-def test_what_only_a_converter_knows_is_no_c(tmp_path):
-    with pytest.raises(ArgumentError, match=r"model=KNeighborsRegressor\(\.\.\.\) cannot be written as C.*ONNX"):
-        fitted(KNeighborsRegressor()).export(tmp_path / "model.c")
+@pytest.mark.parametrize(
+    "regressor", [KNeighborsRegressor(), MLPRegressor(loss="poisson", hidden_layer_sizes=(3,), tol=1e9)]
+)
+def test_what_only_a_converter_knows_is_no_c(regressor, tmp_path):
+    with pytest.raises(
+        ArgumentError, match=rf"model={type(regressor).__name__}\(\.\.\.\) cannot be written as C.*ONNX"
+    ):
+        fitted(regressor).export(tmp_path / "model.c")
     assert not list(tmp_path.iterdir())
 
 
@@ -195,6 +200,8 @@ def test_what_a_converter_makes_is_compared_with_the_regressor(tmp_path, monkeyp
     assert found[0] < 1e-12
     with pytest.raises(ArgumentError, match=r"SVR\(\.\.\.\) cannot be exported in float64.*dtype='float32'"):
         fitted(SVR()).export(tmp_path / "svr.onnx", horizon=7)
+    with pytest.raises(ExportError, match="what skl2onnx makes of the regressor; fit one of linear models"):
+        fitted(KNeighborsRegressor(weights="distance")).export(tmp_path / "knn.onnx", horizon=7)
     fitted(SVR()).export(tmp_path / "svr.onnx", horizon=7, dtype="float32")
     fitted(AdaBoostRegressor(n_estimators=5)).export(tmp_path / "ada.onnx", horizon=7, dtype="float32")
     assert max(found[1:]) < 1e-6

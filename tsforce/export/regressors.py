@@ -62,11 +62,16 @@ def map_of(model: RegressorModel) -> Linear | Perceptron | Trees | Converted:
     plain, scales = zip(*(_unscaled(f) for f in fitted), strict=True)
     if all(isinstance(f, LinearModel) for f in plain):
         return _linear(layout, plain, scales)
-    if layout.n_step_groups == 1 and isinstance(plain[0], MLPRegressor) and plain[0].activation in _BENDS:
+    if layout.n_step_groups == 1 and _is_perceptron(plain[0]):
         return _perceptron(layout, plain[0], scales[0])
     forests = [forest_of(f, len(layout.channels)) for f in fitted]
     known = [forest for forest in forests if forest is not None]
     return Trees(layout, tuple(known)) if len(known) == len(forests) else Converted(layout, fitted)
+
+
+def _is_perceptron(f: Any) -> bool:
+    # loss="poisson" ends in an exponential.
+    return isinstance(f, MLPRegressor) and f.activation in _BENDS and f.out_activation_ == "identity"
 
 
 def _unscaled(f: Any) -> tuple[Any, tuple[Any, Any]]:
