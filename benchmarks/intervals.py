@@ -40,7 +40,10 @@ COLUMNS = (
     "kind", "rows", "library", "method", "series", "together", "level", "first_third", "second_third", "last_third",
     "whole_path", "width", "msis", "missing", "cpu_s", "threads", "seed", "command", "versions",
 )  # fmt: skip
-PEERS = (("statsforecast", "AutoETS"), ("mlforecast", "linear, conformal"))
+PEERS = (
+    ("statsforecast", "AutoETS"), ("mlforecast", "linear, conformal"), ("skforecast", "linear, conformal"),
+    ("skforecast", "linear, bootstrapping"), ("darts", "linear, conformal"),
+)  # fmt: skip
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -49,7 +52,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--series", type=int, default=2000, help="of one panel")
     arguments.add_argument("--alone", type=int, default=20, help="each fitted by itself")
-    arguments.add_argument("--only", default="", help="rows in whose kind, length and library all these words stand")
+    arguments.add_argument(
+        "--only", default="", help="rows in whose kind, length, library and method all these words stand"
+    )
     arguments.add_argument("--envs", type=Path, help="folder that benchmarks/peers/environments.sh has filled")
     given = arguments.parse_args()
     set_threads(1)
@@ -59,13 +64,13 @@ def main() -> None:
             jobs = [("tsforce", "NARX", given.series, True), ("tsforce", "NARX", given.alone, False)]
             jobs += [(*peer, min(200, given.series), True) for peer in PEERS if given.envs]
             for library, method, count, together in jobs:
-                if all(word in f"{kind} {n} {library}" for word in given.only.split()):
+                if all(word in f"{kind} {n} {library} {method}" for word in given.only.split()):
                     own = y[:count]
                     began = time.process_time()
                     found = of_tsforce(kind, own, together) if library == "tsforce" else {}
                     seconds = time.process_time() - began
                     if library != "tsforce":
-                        found, seconds = of_peer(own, library, 12 if kind == "season-trend" else 1, given.envs)
+                        found, seconds = of_peer(own, library, method, 12 if kind == "season-trend" else 1, given.envs)
                     said = {
                         "kind": kind, "rows": n, "library": library, "method": method, "series": count,
                         "together": together, "cpu_s": seconds,
@@ -94,13 +99,16 @@ def of_tsforce(kind: str, y: FloatArray, together: bool) -> dict[str, tuple[Floa
     return {key: tuple(np.concatenate(parts, axis=1)) for key, parts in found.items()}
 
 
-def of_peer(y: FloatArray, library: str, m: int, envs: Path) -> tuple[dict[str, Any], float]:
+def of_peer(y: FloatArray, library: str, method: str, m: int, envs: Path) -> tuple[dict[str, Any], float]:
     """Return another library's bounds of each level, and its CPU seconds."""
     with tempfile.TemporaryDirectory() as room:
         long(y[:, :-H]).to_parquet(Path(room) / "train.parquet")
-        told = json.dumps({"library": library, "horizon": H, "season_length": m, "levels": LEVELS, "room": room})
+        told = json.dumps(
+            {"library": library, "method": method, "horizon": H, "season_length": m, "levels": LEVELS, "room": room}
+        )
         one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA")} | {"NIXTLA_ID_AS_COL": "1"}
-        program = [str(envs / "nixtla" / "bin" / "python"), str(HERE / "peers" / "intervals_one.py"), told]
+        own = library if library in ("skforecast", "darts") else "nixtla"
+        program = [str(envs / own / "bin" / "python"), str(HERE / "peers" / "intervals_one.py"), told]
         done = subprocess.run(program, check=True, capture_output=True, text=True, env=os.environ | one, timeout=900)
         seconds = float(done.stdout.split()[-1])
         frame = pd.read_parquet(Path(room) / "out.parquet")

@@ -1,0 +1,139 @@
+"""Intervals of the plain call with inputs, beside AutoETS of statsforecast: coverage by third, width, MSIS.
+
+    .venv/bin/python benchmarks/input_intervals.py [--data DIR] [--only vic-elec] [--inside] [--envs FOLDER]
+
+Writes benchmarks/results/input-intervals.csv; sets, inputs and test windows are those of benchmarks/inputs.py. One
+thread. `--inside` scores windows inside the training rows instead and writes nothing. AutoETS (if `--envs` names the
+folder that benchmarks/peers/environments.sh has filled) is fitted anew at each cutoff, on the last 2,000 rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import inputs
+import numpy as np
+import pandas as pd
+
+from tsforce import AutoNARX, backtest
+from tsforce.bench import get_threads, set_threads
+from tsforce.scoring.interval_scores import covered, interval_score
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "input-intervals.csv"
+LEVELS, ROWS = (80, 95), 2000
+
+
+def main() -> None:
+    arguments = inputs.arguments(__doc__)
+    arguments.add_argument("--inside", action="store_true", help="windows inside the training rows; write nothing")
+    arguments.add_argument("--envs", type=Path, help="folder that benchmarks/peers/environments.sh has filled")
+    given = arguments.parse_args()
+    set_threads(1)
+    for name, task, df in inputs.chosen_sets(given):
+        windows, step = (task.n_windows, task.step_size)
+        if given.inside:
+            df, (windows, step) = inputs.training_rows(df, task), task.validation
+        rows = of_tsforce(name, task, df, windows, step)
+        if given.envs:
+            rows += of_auto_ets(name, task, df, windows, step, given.envs)
+        table = pd.DataFrame(rows)
+        print(table.drop(columns=["command"]).round(3).to_string(index=False), flush=True)
+        if not given.inside:
+            keep(table)
+
+
+def of_tsforce(name: str, task: inputs.Task, df: pd.DataFrame, windows: int, step: int) -> list[dict[str, Any]]:
+    """Return the rows of AutoNARX, fitted and calibrated once, before the first cutoff."""
+    held_out = task.horizon + (windows - 1) * step
+    train = df[df.groupby("unique_id").cumcount(ascending=False) >= held_out].reset_index(drop=True)
+    model = AutoNARX(task.horizon, budget="fast", future_exog=list(task.inputs), alias="it")
+    began = time.process_time()
+    model.fit(train)
+    frame = backtest(model, df, n_windows=windows, step_size=step, level=list(LEVELS)).frame
+    seconds = time.process_time() - began
+    return scored(name, "AutoNARX fast, inputs", task, train, frame, seconds)
+
+
+def of_auto_ets(
+    name: str, task: inputs.Task, df: pd.DataFrame, windows: int, step: int, envs: Path
+) -> list[dict[str, Any]]:
+    """Return the rows of AutoETS of one season, fitted at each cutoff."""
+    parts, truth = [], []
+    for series, own in df.groupby("unique_id", sort=False):
+        y = own["y"].to_numpy()
+        for back in range(windows - 1, -1, -1):
+            end = len(y) - task.horizon - back * step
+            seen = y[max(0, end - ROWS) : end]
+            parts.append(pd.DataFrame({"unique_id": len(parts), "ds": np.arange(len(seen)), "y": seen}))
+            truth.append(pd.DataFrame({"unique_id": series, "y": y[end : end + task.horizon]}))
+    season = 48 if name == "vic-elec" else 24
+    with tempfile.TemporaryDirectory() as room:
+        pd.concat(parts).to_parquet(Path(room) / "train.parquet")
+        told = {"library": "statsforecast", "method": "AutoETS", "horizon": task.horizon, "season_length": season}
+        told |= {"levels": LEVELS, "room": room}
+        one = {f"{lib}_NUM_THREADS": "1" for lib in ("OMP", "OPENBLAS", "NUMBA")} | {"NIXTLA_ID_AS_COL": "1"}
+        program = [str(envs / "nixtla" / "bin" / "python"), str(HERE / "peers" / "intervals_one.py"), json.dumps(told)]
+        done = subprocess.run(program, check=True, capture_output=True, text=True, env=os.environ | one)
+        bounds = pd.read_parquet(Path(room) / "out.parquet")
+    frame = pd.concat(truth, ignore_index=True)
+    for column in bounds:
+        frame[f"it-{column}"] = bounds[column].to_numpy()
+    frame["horizon"] = np.tile(np.arange(1, task.horizon + 1), len(parts))
+    held_out = task.horizon + (windows - 1) * step
+    train = df[df.groupby("unique_id").cumcount(ascending=False) >= held_out]
+    return scored(name, f"AutoETS, season {season}", task, train, frame, float(done.stdout.split()[-1]))
+
+
+def scored(
+    name: str, label: str, task: inputs.Task, train: pd.DataFrame, frame: pd.DataFrame, seconds: float
+) -> list[dict[str, Any]]:
+    """Return a row for each level; widths and scores in seasonal-naive errors of the training rows."""
+    scale = train.groupby("unique_id")["y"].agg(lambda y: y.diff(task.season_length).abs().mean())
+    unit = frame["unique_id"].map(scale).to_numpy(dtype=float)
+    rows = []
+    for level in LEVELS:
+        low, high = (frame[f"it-{side}-{level}"].to_numpy() for side in ("lo", "hi"))
+        inside = covered(frame["y"], low, high)
+        third = (frame["horizon"].to_numpy() - 1) * 3 // task.horizon
+        shares = [float(np.nanmean(inside[third == k])) for k in range(3)]
+        rows.append(
+            {
+                "set": name, "model": label, "level": level, "windows": len(frame) // task.horizon,
+                **dict(zip(("first_third", "second_third", "last_third"), shares, strict=True)),
+                "width": float(np.nanmean((high - low) / unit)),
+                "msis": float(np.nanmean(interval_score(frame["y"], low, high, level / 100) / unit)),
+                "cpu_s": round(seconds, 1), "threads": get_threads(),
+                "command": shlex.join(["python", "benchmarks/input_intervals.py", *_without_folders()]),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def keep(table: pd.DataFrame) -> None:
+    """Write rows into the csv, in the place of older ones of the same set, model and level."""
+    if RESULTS.exists():
+        there, key = pd.read_csv(RESULTS), ["set", "model", "level"]
+        same = there[key].astype(str).agg("|".join, axis=1).isin(table[key].astype(str).agg("|".join, axis=1))
+        table = pd.concat([there[~same], table])
+    table.to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
+
+
+def _without_folders() -> list[str]:
+    given, named = sys.argv[1:], ("--data", "--envs")
+    return [
+        {"--data": "DIR", "--envs": "ENVS"}.get(given[k - 1], word) if k and given[k - 1] in named else word
+        for k, word in enumerate(given)
+    ]
+
+
+if __name__ == "__main__":
+    main()
