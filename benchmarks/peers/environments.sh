@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# usage: benchmarks/peers/environments.sh FOLDER: an environment per peer there, FOLDER/nixtla and FOLDER/skforecast.
-# They cap pandas below 3, so none of them goes into tsforce's own.
+# usage: benchmarks/peers/environments.sh FOLDER: an environment per peer there, FOLDER/nixtla, skforecast and darts.
+# Most cap pandas below 3, so none of them goes into tsforce's own.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:?name a folder for the environments}"

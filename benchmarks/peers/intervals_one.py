@@ -71,10 +71,9 @@ def _darts(frame: Any, h: int, levels: list[int], m: int, method: str) -> Any:
 
     def one(y: Any) -> dict[str, Any]:
         series = TimeSeries.from_values(y.to_numpy())
-        half = len(series) // 2
-        learnt = LinearRegressionModel(lags=12).fit(series[:half])
+        learnt = LinearRegressionModel(lags=12).fit(series[: len(series) * 3 // 4])
         sides = sorted({0.5, *((1 + sign * level / 100) / 2 for level in levels for sign in (-1, 1))})
-        # All cutoffs of the other half calibrate.
+        # All cutoffs of the last quarter calibrate.
         found = ConformalNaiveModel(learnt, quantiles=sides).predict(
             h, series=series, predict_likelihood_parameters=True
         )

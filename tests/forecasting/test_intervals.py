@@ -372,6 +372,27 @@ def test_the_band_of_whole_paths_is_that_of_the_steps_times_the_factor_that_path
     assert "(whole paths)" in path.attrs["intervals"]["80"]
 
 
+@pytest.mark.usefixtures("moves_alone")
+def test_paths_of_each_clone_count_alike_where_there_are_many():
+    df = walks(90, n_series=20, seed=6)
+    model = naive(horizon=3).fit(df)
+    each, path = (model.predict(level=Intervals(80, over=over)) for over in ("step", "path"))
+    found = model._calibrations_[3]
+    bounds = [(each[f"naive-{side}-80"] - each["naive"]).to_numpy().reshape(20, 3) for side in ("lo", "hi")]
+    middle, half = sum(bounds) / 2, (bounds[1] - bounds[0]) / 2
+    # In units of the size expected of each series: that of its last moves is divided out.
+    size = found._common(False).spread[..., 0] * found.last_units[0]
+    relative = found._common(False).relative[..., 0]
+    off = (np.abs(relative - middle / size) / (half / size)).max(axis=2)
+    factors = []
+    for clone in (0, 1):
+        widest = np.sort(off[(found.clone == clone) & ~np.isnan(off)])
+        factors.append(widest[int(np.ceil((len(widest) + 1) * 0.8)) - 1])
+    assert factors[0] != factors[1]
+    wide = (path["naive-hi-80"] - path["naive-lo-80"]).to_numpy().reshape(20, 3) / 2
+    assert (wide / half).ravel() == pytest.approx([np.mean(factors)] * 60)
+
+
 def test_too_few_paths_are_named():
     with pytest.warns(IntervalWarning, match=r"too few paths .*levels up to 92\.3"):
         naive(horizon=1).fit(walks(24)).predict(level=Intervals(95, over="path"))

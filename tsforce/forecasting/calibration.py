@@ -296,8 +296,11 @@ class Calibration:
         low, high = each.low[:steps].copy(), each.high[:steps].copy()
         for channel in range(low.shape[1]):
             paths = widest[:, :, channel]
-            paths = np.sort(paths[~np.isnan(paths)])
-            factor = np.maximum(kth_of_sorted(paths, rank_of(len(paths), share), len(paths)), 1.0)
+            by = [paths[(self.clone == k) & ~np.isnan(paths)] for k in np.unique(self.clone[self.clone >= 0])]
+            # Each clone's count alike: the last one, which has fewest whole paths, is most like the forecaster.
+            alike = by if all(len(own) >= _MANY for own in by) else [np.concatenate([*by, np.empty(0)])]
+            found = [kth_of_sorted(np.sort(own), rank_of(len(own), share), len(own)) for own in alike]
+            factor = np.maximum(np.mean(found), 1.0)
             low[:, channel] = middle[:, channel] - factor * half[:, channel]
             high[:, channel] = middle[:, channel] + factor * half[:, channel]
         return Relative(low, high, each.source, each.unsigned)
