@@ -18,6 +18,7 @@ from tsforce import Difference, Log, NARXForecaster
 from tsforce.data.calendar import calendar_values
 from tsforce.errors import ArgumentError
 from tsforce.export import c_replay, onnx_graph
+from tsforce.export.loop import loop_of
 from tsforce.lag_transforms import (
     ExpandingMean,
     ExponentiallyWeightedMean,
@@ -164,3 +165,18 @@ def test_an_expanding_mean_takes_any_number_of_rows(tmp_path):
         (found,) = run({"y": df[["y"]].to_numpy()[None, :rows]})
         expected = model.predict(4, history=df[:rows])["NARXForecaster"]
         np.testing.assert_allclose(found[0, :, 0], expected, rtol=1e-12)
+
+
+def test_columns_of_the_calendar_are_what_the_page_on_exports_says():
+    model = fitted("linear", "windows", "plain").set_params(
+        calendar=["hour", "timeofday", "hourofweek", "dayofmonth", "dayofyear", "weekofyear", "monthend"], lags=2
+    )
+    loop = loop_of(model.fit(make_frame((90,), freq="6h")))
+    given = dict(zip(loop.columns.future_exog, loop.start.future[-1], strict=True))
+    # The last stamp is a Sunday, the 30th of June 2024, at 0:00: the 182nd day of a leap year.
+    expected = {
+        "hour_0": 1, "hour_6": 0, "hourofweek_144": 1, "hourofweek_0": 0, "monthend": 1, "timeofday_cos4": 1,
+        "dayofmonth_sin2": np.sin(4 * np.pi * 29 / 31), "dayofyear_cos3": np.cos(6 * np.pi * 181 / 365.25),
+        "weekofyear_sin1": np.sin(2 * np.pi * 25 / (365.25 / 7)),
+    }  # fmt: skip
+    assert {name: given[name] for name in expected} == pytest.approx(expected)
