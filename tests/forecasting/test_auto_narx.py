@@ -56,21 +56,23 @@ def series_frame(*series, freq=None):
 # ---- what is learnt and forecast
 
 
-@pytest.mark.parametrize(("rows", "stays"), [(100, True), (45, False)])
-def test_what_was_chosen_from_nearly_all_rows_is_not_chosen_again(rows, stays):
-    """Six windows of 4 steps leave 76 of 100 rows on trial; three leave 33 of 45."""
+@pytest.mark.parametrize(("rows", "season", "stays"), [(100, 7, True), (45, 7, False), (100, 26, False)])
+def test_what_was_chosen_from_nearly_all_rows_is_not_chosen_again(rows, season, stays):
+    """Six windows of 4 steps leave 76 of 100 rows on trial, which are not three seasons of 26; three leave 33 of 45."""
     df = make_frame((rows, rows))
-    model = fast().fit(df)
+    model = fast(season_length=season).fit(df)
     candidates = {trial.candidate.name: trial.candidate for trial in model._trials_}
     linear = [name for name in model.members_ if candidates[name].family == "linear"][:2]
-    for name in [*linear, "dynamic_theta", "ets_combined"]:
+    smoothing = [name for name in ("dynamic_theta", "ets_combined", "theta", "ces") if name in model.members_][:2]
+    assert len(linear) == len(smoothing) == 2
+    for name in linear + smoothing:
         member, candidate = model.members_[name], candidates[name]
         chosen = candidate.model.clone_unfitted().fit(df[df["ds"] <= rows - 24 * stays], mode=candidate.mode)
         if name in linear:
             assert member.ridge_["ridge"].tolist() == chosen.ridge_["ridge"].tolist()
             # Weights are of all rows.
             given = {"ridge": float(member.ridge_["ridge"][1]), "prior": member.prior_}
-            own = candidate.model.clone_unfitted().set_params(**given).fit(df, mode="open_loop")
+            own = candidate.model.clone_unfitted().set_params(**given).fit(df, mode="open_loop") if stays else chosen
             torch.testing.assert_close(member.model_.weight[1], own.model_.weight[1], rtol=1e-9, atol=1e-12)
         else:
             pd.testing.assert_frame_equal(member.predict_at(df, [rows]), chosen.predict_at(df, [rows]))

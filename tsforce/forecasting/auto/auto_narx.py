@@ -60,6 +60,8 @@ _MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
 _FAR_OUT = 10.0
 # And from which a member's is left to the others.
 _RUNAWAY = 3.0
+# Seasons that a typical series shows on trial from which what was chosen there holds for more rows.
+_SEASONS = 3
 # What a notebook shows of the table of candidates.
 _SHOWN = {"candidate": "candidate", "error": "error", "weight": "weight", "status": "status"}
 _SHOWN_FIRST = 5
@@ -227,7 +229,7 @@ class AutoNARX(MovesWeights):
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
         still = is_constant(panel)
         weight[:, still], weight[0, still] = 0.0, 1.0
-        self._learn(panel, windows, trials, weight, clock, place)
+        self._learn(panel, windows, trials, weight, seasons[0], clock, place)
         clock.end()
         self.leaderboard_ = leaderboard(trials, untried, windows, weight.mean(axis=1))
         self.season_lengths_ = seasons
@@ -288,6 +290,7 @@ class AutoNARX(MovesWeights):
         windows: TrialWindows,
         trials: Sequence[Trial],
         weight: FloatArray,
+        season: int,
         clock: Clock,
         place: Checkpoint | None,
     ) -> None:
@@ -297,8 +300,10 @@ class AutoNARX(MovesWeights):
         order = [0, *(int(i) for i in np.argsort(-shares, kind="stable") if shares[i] > 0 and i > 0)]
         members: dict[str, Forecaster] = {}
         heard = []
-        # Penalties and smoothing parameters that were chosen from nearly all rows of the same series stay.
-        stays = windows.panel is panel and windows.nearly_all
+        # Penalties and smoothing parameters that were chosen from nearly all rows of the same series stay, but where
+        # so few seasons were seen that smoothing may have gone without one.
+        seen = np.median(windows.learnt.lengths) >= _SEASONS * season
+        stays = windows.panel is panel and windows.nearly_all and seen
         for done, i in enumerate(order):
             candidate = trials[i].candidate
             if len(members) > 1 and not clock.allows_again(trials[i].seconds):
