@@ -16,17 +16,30 @@ H, LAGS = 5, 8
 @pytest.mark.parametrize(
     ("rows", "windows"), [(16, 0), (20, 0), (24, 0), (25, 1), (29, 1), (30, 2), (39, 3), (40, 4), (99, 4)]
 )
-def test_windows_are_those_beyond_lags_differences_and_horizon_at_most_four(rows, windows):
-    df = make_frame((rows, 150))
+def test_windows_are_those_beyond_lags_differences_and_horizon(rows, windows):
+    df = make_frame((rows, 99))
     model = NARXForecaster(H, LAGS, scope="local", target_transforms=[Difference(7)], mode="open_loop").fit(df)
     assert model.ridge_["n_windows"].tolist() == [windows, 4]
 
 
+def n_windows(lengths, lost=0, lags=LAGS):
+    """Four of each series, of few series more until there are 60 together or they are the last quarter."""
+    spare = (np.asarray(lengths) - lags - lost - H) // H
+    return np.clip(spare, 0, 4) + np.clip(spare // 4 - 4, 0, max(0, int(np.ceil(60 / len(spare))) - 4))
+
+
+@pytest.mark.parametrize("lengths", [(99,), (400,), (2000,), (99, 2000), (150,) * 14, (150,) * 15])
+def test_few_long_series_choose_by_more_windows(lengths):
+    plain = as_it_stands(scope="local")
+    model = NARXForecaster(H, LAGS, ridge="auto", mode="open_loop", **plain).fit(make_frame(lengths))
+    assert model.ridge_["n_windows"].tolist() == n_windows(lengths).tolist()
+    assert (n_windows(lengths) == 4).all() == (lengths in [(99,), (150,) * 15])
+
+
 def errors_by_loop(df, transforms, scope, **settings):
     """Mean absolute error per candidate and series: one fit per candidate, one predict per window."""
-    need = LAGS + sum(t.rows_lost for t in transforms) + H
     lengths = df.groupby("unique_id", sort=False).size()
-    k = np.clip((lengths - need) // H, 0, 4)
+    k = pd.Series(n_windows(lengths, sum(t.rows_lost for t in transforms)), lengths.index)
     df = df.assign(step=df.groupby("unique_id").cumcount() + 1)
     stop = df["unique_id"].map(lengths - k * H)
     table = {}
@@ -66,10 +79,11 @@ def test_a_series_without_a_window_takes_the_panels_choice():
     model = NARXForecaster(H, LAGS, season_length=7, mode="open_loop", **as_it_stands(scope="local")).fit(df)
     errors = errors_by_loop(df, (), "local", season_length=7).iloc[:, :3]
     y = {name: part["y"].to_numpy() for name, part in df.groupby("unique_id")}
-    stops = {"s0": 90 - 20, "s1": 45 - 20, "s2": 120 - 20}
+    k = n_windows((90, 45, 120, 14))
+    stops = {"s0": 90 - k[0] * H, "s1": 45 - k[1] * H, "s2": 120 - k[2] * H}
     scale = np.array([_season_scale(y[s][: stops[s]]) for s in stops])
     want = RIDGES[int(np.argmin((errors / scale).mean(axis=1)))]
-    assert model.ridge_["n_windows"].tolist() == [4, 4, 4, 0]
+    assert model.ridge_["n_windows"].tolist() == k.tolist() == [4, 4, 5, 0]
     assert model.ridge_["ridge"].iloc[3] == want
 
 
@@ -84,7 +98,8 @@ def test_global_choice_is_one_value_by_the_scaled_error_of_all_series():
     got = model.ridge_.set_index("unique_id")
     np.testing.assert_allclose(got.filter(like="error").to_numpy().T, errors, rtol=1e-7)
     y = {name: part["y"].to_numpy() for name, part in df.groupby("unique_id")}
-    scale = np.array([_season_scale(y[s][: len(y[s]) - 20]) for s in errors.columns])
+    k = dict(zip(y, n_windows([len(own) for own in y.values()]), strict=True))
+    scale = np.array([_season_scale(y[s][: len(y[s]) - k[s] * H]) for s in errors.columns])
     assert set(got["ridge"]) == {RIDGES[int(np.argmin((errors / scale).mean(axis=1)))]}
 
 

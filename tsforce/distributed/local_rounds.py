@@ -77,7 +77,7 @@ def settle_local(template: NARXForecaster, mode: Any, data: Partitions, found: S
     prior, before = _taught(template, mode, data, found, chooses, looks)
     if not chooses:
         return LocalMaps(template, mode, prior)
-    tried = found.ask(data, partial(_tried, template, mode, before))
+    tried = found.ask(data, partial(_tried, template, mode, found.panel.n_series, before))
     ridges = decide(list(tried.values()))
     return LocalMaps(template, mode, prior, dict(zip(tried, ridges, strict=True)))
 
@@ -88,15 +88,15 @@ def _taught(
     """Return the prior that the rows of all series teach, and those before the windows that a ridge is chosen by."""
     if not looks:
         return None, None
-    told = list(found.ask(data, partial(_told, template, mode, chooses)).values())
+    told = list(found.ask(data, partial(_told, template, mode, found.panel.n_series, chooses)).values())
     prior = told[0][0]
     before = [part for _, _, part in told if part is not None]
     return prior.taught([whole for _, whole, _ in told]), prior.taught(before) if before else None
 
 
-def _told(template: NARXForecaster, mode: Any, chooses: bool, frame: Any) -> tuple[Prior, Any, Any]:
+def _told(template: NARXForecaster, mode: Any, n_together: int, chooses: bool, frame: Any) -> tuple[Prior, Any, Any]:
     """Return the prior of a partition, and what its rows tell it: all, and those before the windows."""
-    _, _, problem = problem_of(template.clone_unfitted(), frame, mode)
+    _, _, problem = problem_of(template.clone_unfitted(), frame, mode, n_together)
     prior, part, before = problem.prior, trial_part(problem), None
     assert prior is not None
     if chooses and np.any(problem.n_windows(1)):
@@ -104,8 +104,8 @@ def _told(template: NARXForecaster, mode: Any, chooses: bool, frame: Any) -> tup
     return prior, told_to_prior_of(problem, problem.learn(problem.panel.lengths)), before
 
 
-def _tried(template: NARXForecaster, mode: Any, prior: Prior | None, frame: Any) -> Tried:
+def _tried(template: NARXForecaster, mode: Any, n_together: int, prior: Prior | None, frame: Any) -> Tried:
     """Return what candidates come to on the series of a partition."""
-    _, _, problem = problem_of(template.clone_unfitted(), frame, mode)
+    _, _, problem = problem_of(template.clone_unfitted(), frame, mode, n_together)
     problem = replace(problem, prior=prior or problem.prior)
     return try_ridges(problem, lambda part, learnt, ridges: list(fit_maps(part, learnt, ridges)))[0]

@@ -60,7 +60,7 @@ class PooledMap(Settled):
 
 def settle_pooled(template: NARXForecaster, mode: Any, data: Partitions, found: Survey) -> Settled:
     """Return the map of all series, from a round over the data, and one more where its ridge is chosen."""
-    told = _all(found, data, partial(_told, template, mode))
+    told = _all(found, data, partial(_told, template, mode, found.panel.n_series))
     problem, chooses = told[0].problem, told[0].before is not None
     one = bool(np.all(problem.intercept))
     ridge = told[0].ridge
@@ -68,7 +68,7 @@ def settle_pooled(template: NARXForecaster, mode: Any, data: Partitions, found: 
         gram = total([part.before for part in told if part.before is not None])
         smaller = bool(is_hardly_any(share_left(gram, intercept=one))[0])
         models = dict(zip(CANDIDATES, _solved(problem, gram, CANDIDATES), strict=True))
-        tried = _all(found, data, partial(_tried, template, mode, models, smaller))
+        tried = _all(found, data, partial(_tried, template, mode, found.panel.n_series, models, smaller))
         ridge = float(decide(tried)[0][0])
     gram = total([part.whole for part in told])
     assert ridge is not None
@@ -101,16 +101,18 @@ class _Told:
     before: Gram | None
 
 
-def _told(template: NARXForecaster, mode: Any, frame: Any) -> _Told:
-    asked, panel, problem = problem_of(template.clone_unfitted(), frame, mode)
+def _told(template: NARXForecaster, mode: Any, n_together: int, frame: Any) -> _Told:
+    asked, panel, problem = problem_of(template.clone_unfitted(), frame, mode, n_together)
     whole = _moments(problem, problem.panel.lengths)
     before = _moments(problem, trial_stops(problem)) if asked.ridge is None else None
     ridge = None if asked.ridge is None else float(np.max(asked.ridge))
     return _Told(replace(problem, panel=panel.take([0]), coder=None), ridge, whole, before)
 
 
-def _tried(template: NARXForecaster, mode: Any, models: dict[float, Linear], smaller: bool, frame: Any) -> Tried:
-    _, _, problem = problem_of(template.clone_unfitted(), frame, mode)
+def _tried(
+    template: NARXForecaster, mode: Any, n_together: int, models: dict[float, Linear], smaller: bool, frame: Any
+) -> Tried:
+    _, _, problem = problem_of(template.clone_unfitted(), frame, mode, n_together)
     return try_ridges(problem, lambda _, __, ridges: [models[r] for r in ridges], smaller=smaller)[0]
 
 

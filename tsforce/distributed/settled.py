@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tsforce.forecasting.adapters import check_model
@@ -46,8 +46,13 @@ class Settled:
         return f"{self.template.get_params()!r} {self.mode!r}"
 
 
-def problem_of(model: NARXForecaster, frame: Any, mode: Any) -> tuple[Asked, Any, Problem]:
-    """Return what is asked of a forecaster, the panel of a frame, and what is to be learnt of it."""
+def problem_of(
+    model: NARXForecaster, frame: Any, mode: Any, n_together: int | None = None
+) -> tuple[Asked, Any, Problem]:
+    """Return what is asked of a forecaster, the panel of a frame, and what is to be learnt of it.
+
+    Settings that are chosen now are chosen for so many series together, those of other frames too.
+    """
     asked = resolve(model, check_model(model.model), mode, windows_held_out)
     panel, problem = model._build(frame, asked)
-    return asked, panel, problem
+    return asked, panel, replace(problem, n_together=n_together or problem.n_together)

@@ -373,7 +373,7 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
         problem = Problem(
             kept, transforms, scaling, context_length, layout, horizon, season_length, pooled, intercept,
             asked.device, coder, guard=check_guard(self.guard), huber=asked.options.huber,
-            prior=prior, strategy=self.strategy, head=head,
+            prior=prior, strategy=self.strategy, head=head, n_together=panel.n_series,
         )  # fmt: skip
         return panel, with_filled_contexts(problem, asked.ridge)
 

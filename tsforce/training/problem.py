@@ -32,6 +32,9 @@ _BLOCKS, _BLOCK_STEPS = 10, 4
 # It moved until the last row that is further from where it settled than so many standard deviations of what it does
 # there.
 _SETTLED, _MOVES = 0.25, 4.0
+# Windows of each series, at most, that settings are chosen by; and of few series together, as long as these are no more
+# than one of so many that could be spared.
+_MOST, _TOGETHER, _LAST = 4, 60, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +211,8 @@ class Problem:
         Penalty of that recursive map for each series.
     head : Head or None
         Law that the model answers with; None: a point.
+    n_together : int or None
+        Series that settings are chosen for together, of which these are some; None: these are all.
     """
 
     panel: Panel
@@ -228,6 +233,7 @@ class Problem:
     strategy: str = "recursive"
     base_ridge: FloatArray | None = None
     head: Head | None = None
+    n_together: int | None = None
 
     @property
     def direct(self) -> bool:
@@ -279,7 +285,10 @@ class Problem:
         """Return the problem of some series."""
         intercept = self.intercept if isinstance(self.intercept, bool) else self.intercept[series]
         base_ridge = None if self.base_ridge is None else self.base_ridge[series]
-        return replace(self, panel=self.panel.take(series), intercept=intercept, base_ridge=base_ridge)
+        n_together = self.panel.n_series if self.n_together is None else self.n_together
+        return replace(
+            self, panel=self.panel.take(series), intercept=intercept, base_ridge=base_ridge, n_together=n_together
+        )
 
     def learn(self, stops: IntArray) -> Learnt:
         """Return what the rows before `stops` teach."""
@@ -290,10 +299,16 @@ class Problem:
         guard = Guard.learn(store, self.every, stops, pooled=self.judged_share is not None, factor=self.guard)
         return Learnt(chain, store, guard, stops, coder)
 
-    def n_windows(self, most: int, more: int = 0) -> IntArray:
+    @property
+    def to_choose_by(self) -> tuple[int, int, int]:
+        """What `n_windows` takes where settings are chosen: few series have more windows, or luck would choose."""
+        n_series = self.panel.n_series if self.n_together is None else self.n_together
+        return _MOST, max(0, -(-_TOGETHER // max(n_series, 1)) - _MOST), _LAST
+
+    def n_windows(self, most: int, more: int = 0, last: int = 2) -> IntArray:
         """Return how many validation windows each series spares beyond lags + differences + horizon rows.
 
-        At most `most`, and up to `more` besides as long as half of the rows that could be spared are not.
+        At most `most`, and up to `more` besides as long as they are no more than one of `last` that could be spared.
         Of a share of each series that is one window, at most 1: where a training row and two steps to judge are left.
         """
         if self.judged_share is not None:
@@ -303,7 +318,7 @@ class Problem:
         # A map of the last step learns from rows that have so many steps after them.
         need = self.layout.reach + self.rows_lost + self.horizon + self.direct * (self.horizon - 1)
         spare = (self.panel.lengths - need) // self.horizon
-        return np.clip(spare, 0, most) + np.clip(spare // 2 - most, 0, more)
+        return np.clip(spare, 0, most) + np.clip(spare // last - most, 0, more)
 
     @property
     def _judged_steps(self) -> IntArray:
@@ -312,9 +327,9 @@ class Problem:
         steps: IntArray = np.rint(self.judged_share * self.panel.lengths).astype(np.int64)
         return steps
 
-    def validation(self, most: int, more: int = 0) -> Validation:
+    def validation(self, most: int, more: int = 0, last: int = 2) -> Validation:
         """Return the last windows of each series, as many as `n_windows`, side by side and not overlapping."""
-        panel, horizon, count = self.panel, self.horizon, self.n_windows(most, more)
+        panel, horizon, count = self.panel, self.horizon, self.n_windows(most, more, last)
         if self.judged_share is not None:
             return self._long_windows(np.flatnonzero(count))
         stops = panel.lengths - count * horizon

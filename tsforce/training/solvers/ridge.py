@@ -25,7 +25,7 @@ from tsforce.training.solvers.gram import Gram, by_length
 from tsforce.training.solvers.kept_moments import keeping, moments_of
 from tsforce.training.solvers.least_squares import solve
 from tsforce.training.solvers.maps import fit_maps, told_to_prior_of
-from tsforce.training.solvers.tried import CANDIDATES, MOST_WINDOWS, RIDGES, SMALLER, Tried, Windows, decide, grid_of
+from tsforce.training.solvers.tried import CANDIDATES, RIDGES, SMALLER, Tried, Windows, decide, grid_of
 
 __all__ = [
     "CANDIDATES",
@@ -157,7 +157,7 @@ class _Trial:
         some = groups if not self.part.pooled else self.part.every
         whole = len(some) == self.part.panel.n_series
         part = self.part if whole else self.part.take(some)
-        validation = self.validation if whole else part.validation(MOST_WINDOWS)
+        validation = self.validation if whole else part.validation(*part.to_choose_by)
         learnt = self.learnt if whole else part.learn(validation.stops)
         prior = self.part.prior
         if not whole and prior is not None and self.part.shares_prior:
@@ -247,7 +247,8 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     """Return the ridge chosen inside the training rows: one per series, or one for all if the problem is pooled.
 
     One fit per candidate on the rows up to ``n - K * horizon``, transforms included, then closed-loop forecasts of the
-    K windows that follow; K = min(4, windows the series has beyond lags + differences + horizon rows). `SMALLER` ones
+    K windows that follow; K = min(4, windows the series has beyond lags + differences + horizon rows), and more of few
+    series (`Problem.to_choose_by`). `SMALLER` ones
     are tried where a linear map leaves next to nothing of the training rows one step ahead (of other families always):
     data with hardly any noise decide the weights, and a penalty spoils them. One is taken if it is much better than the
     best of `RIDGES`, and the smaller of two only if it is much better again.
@@ -258,7 +259,7 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
     start : callable, optional
         (problem, learnt, ridge (S,), before) -> model, of the family that is to be fitted; linear maps by default.
     """
-    n_series, n_windows = problem.panel.n_series, problem.n_windows(MOST_WINDOWS)
+    n_series, n_windows = problem.panel.n_series, problem.n_windows(*problem.to_choose_by)
     errors = np.full((len(CANDIDATES), n_series), np.nan)
     tried, trial = try_ridges(problem, _fitting(problem, start), smaller=True if start is not None else None)
     (ridge,) = decide([tried])
@@ -297,13 +298,13 @@ def trial_part(problem: Problem) -> Problem:
 
     A pooled fit learns from those without a window too.
     """
-    judged = np.flatnonzero(problem.n_windows(MOST_WINDOWS) > 0)
+    judged = np.flatnonzero(problem.n_windows(*problem.to_choose_by) > 0)
     return problem if problem.pooled or len(judged) == problem.panel.n_series else problem.take(judged)
 
 
 def trial_stops(part: Problem) -> IntArray:
     """Return the rows of each series that candidates learn from, those before its windows."""
-    return part.validation(MOST_WINDOWS).stops
+    return part.validation(*part.to_choose_by).stops
 
 
 def try_ridges(problem: Problem, fit: Fit, *, smaller: bool | None = None) -> tuple[Tried, _Trial | None]:
@@ -317,11 +318,11 @@ def try_ridges(problem: Problem, fit: Fit, *, smaller: bool | None = None) -> tu
     smaller : bool, optional
         Whether to try the smaller ones, for all series; None: where there is hardly any noise.
     """
-    judged = np.flatnonzero(problem.n_windows(MOST_WINDOWS) > 0)
+    judged = np.flatnonzero(problem.n_windows(*problem.to_choose_by) > 0)
     if len(judged) == 0:
         return Tried.nothing(problem), None
     part, grid = trial_part(problem), grid_of(problem)
-    trial = _Trial(part, part.validation(MOST_WINDOWS), fit)
+    trial = _Trial(part, part.validation(*part.to_choose_by), fit)
     few = len(SMALLER)
     with keeping(trial.learnt.store):
         trial.run(range(few, few + len(grid)), np.arange(trial.n_groups))

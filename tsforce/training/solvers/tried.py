@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tsforce.data.panel import IntArray
 from tsforce.training.problem import Problem, Validation
 
-__all__ = ["CANDIDATES", "MOST_WINDOWS", "RIDGES", "SMALLER", "Tried", "Windows", "decide", "grid_of"]
+__all__ = ["CANDIDATES", "RIDGES", "SMALLER", "Tried", "Windows", "decide", "grid_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,8 +29,6 @@ CANDIDATES = (*SMALLER, *RIDGES, *LARGER)
 _MUCH = 0.5
 # Taken where no series has rows to spare for a validation window; towards a prior nearly that itself.
 _FALLBACK, _FALLBACK_TO_PRIOR = 30.0, 1e4
-# Windows of a series, at most, that candidates are judged by.
-MOST_WINDOWS = 4
 # Windows that the panel's errors count for beside those of a series, and the factor beyond which all is lost.
 _PANEL, _WILD = 4.0, 10.0
 # Windows' worth of errors that each power of ten has to be lower by, of a single series, where nothing was asked for.
