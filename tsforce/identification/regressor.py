@@ -138,7 +138,7 @@ class NARXRegressor(InNotebooks, CanBeSaved, CanExport, RegressorMixin, HasTrain
     x_mean_ : (F,) float64
         Mean of each input over all records.
     n_features_in_ : int
-    feature_names_in_ : (n_features_in_,) str
+    feature_names_in_ : (F,) str
         Where X had names.
 
     Notes
