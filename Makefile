@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slow browser check format bench bench-m4 bench-modes bench-inputs
+.PHONY: setup demo test test-slow browser docs check format bench bench-m4 bench-modes bench-inputs
 
 setup: $(READY)
 
@@ -26,6 +26,10 @@ test-slow: $(READY)
 browser:
 	apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
 		chromium chromium-driver fonts-dejavu-core
+
+# Into build/site, without a network; whatever Sphinx warns of is an error.
+docs: $(READY)
+	$(BIN)/sphinx-build -q -b html -W --keep-going -c docs/site . build/site
 
 check: $(READY)
 	$(BIN)/ruff format --check .

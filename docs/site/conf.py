@@ -1,6 +1,6 @@
 """The documentation site: the pages of docs/, README, and a page for each public name, by its docstring.
 
-`make docs` builds it into build/site, without a network, warnings as errors. Sphinx reads the whole repository's folder,
+`make docs` builds it into build/site, without a network, warnings as errors. Sphinx reads the folder of the repository,
 so that the links between pages are those that also work where the repository is read.
 """
 
