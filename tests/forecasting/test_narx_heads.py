@@ -196,6 +196,17 @@ def test_own_draws_are_learnt_from_by_crps_and_judged_by_it(head):
     assert looks.min() < 0.97 * looks.iloc[0]
 
 
+@pytest.mark.parametrize(("mode", "loss", "other"), [("open_loop", "nll", "crps"), ("closed_loop", "crps", "nll")])
+def test_the_loss_of_itself_is_likelihood_of_truth_and_crps_of_own_draws(mode, loss, other):
+    df = make_frame((60,))
+    found, same, apart = (
+        path_values(build(head="gaussian", loss=own, mode=mode, validation=False).fit(df).sample_paths(5))
+        for own in ("auto", loss, other)
+    )
+    np.testing.assert_array_equal(found, same)
+    assert (found != apart).any()
+
+
 def test_over_one_step_own_draws_teach_counts_and_bins_what_truth_does():
     # Nothing is fed back: the product of two laws' errors is the score of either.
     df = count_frame(60)

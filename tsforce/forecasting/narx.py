@@ -119,7 +119,7 @@ class NARXForecaster(HasTraining, HasLikelyPaths, GoesOn):
         scales count by their size. (Terms of polynomials are chosen by squares all the same.) It keeps squares, and
         says so in ``history_``, where outliers are no accident: if forecasts would be off on average, or more than half
         of the values of a series are equal. Where it is the whole fit, "mae" and "smape" are refused. A head is trained
-        by its likelihood ("nll", which is "auto") or CRPS.
+        by its likelihood ("nll") or CRPS; "auto" is the one in open loop, and the other on own outputs.
     ridge : "auto" or float
         Penalty on standardised columns, added to X'X. "auto" takes from 1, 3, 10, 30, 100, 300 the one with the lowest
         closed-loop error on the last windows of the training rows, per series for scope="local"; 0, 1e-6, .001 or .1

@@ -18,7 +18,7 @@ from tsforce.errors import ArgumentError
 from tsforce.training.by_gradient import GradientFit, Phase, Start, fit_by_gradient, warm_start
 from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
-from tsforce.training.losses import HEAD_LOSSES, THRESHOLD
+from tsforce.training.losses import THRESHOLD
 from tsforce.training.problem import Learnt, Problem
 from tsforce.training.solvers import gradient, levenberg_marquardt, moments, relabel
 from tsforce.training.solvers.direct import direct_maps, direct_regressors
@@ -141,7 +141,9 @@ class Options:
         steps, rate, loss = pace.steps, pace.rate, "mae"
         if head is not None:
             # Least squares has no part in what a law is beside its point.
-            steps, rate, loss = max(steps, _OF_LAWS[0]), max(rate, _OF_LAWS[1]), HEAD_LOSSES[0]
+            steps, rate = max(steps, _OF_LAWS[0]), max(rate, _OF_LAWS[1])
+            # Over means that were fed back a likelihood asks of one step the spread of many: laws too wide.
+            loss = "nll" if forcing == OpenLoop() else "crps"
         return gradient.Settings(
             max_steps=self.max_steps or steps,
             batch_size=self.batch_size or pace.windows,

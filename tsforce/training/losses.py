@@ -14,7 +14,7 @@ __all__ = ["HEAD_LOSSES", "LOSSES", "THRESHOLD", "multi_step_loss", "robust_scal
 FloatArray = npt.NDArray[np.float64]
 
 LOSSES = ("mae", "mse", "huber", "smape")
-# Of models with a head, the default first.
+# Of models with a head.
 HEAD_LOSSES = ("nll", "crps")
 # Huber's k, in robust scales.
 THRESHOLD = 2.0
