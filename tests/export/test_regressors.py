@@ -169,7 +169,7 @@ def test_settings_of_lightgbm_that_are_not_written_are_refused(settings, says):
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(80, 2))
     with pytest.raises(ArgumentError, match=says):
-        trees.forest_of(boosted(**settings).fit(x, x[:, 0]), 1)
+        trees.forest_of(boosted(**settings).set_params(n_estimators=2, n_jobs=1).fit(x, x[:, 0]), 1)
 
 
 def test_settings_of_scikit_learn_that_are_not_written_are_refused():
