@@ -70,9 +70,24 @@ def test_budgets_bear_other_numbers_of_rows():
     assert {c.family for c in tried(hours(20, 3100))} == {"linear"}
 
 
+def test_many_series_by_the_hour_have_maps_that_read_the_hours_of_the_week():
+    for seasons in ((24, 168), (24,)):
+        found = tried(hours(30, 1400), seasons)
+        assert [c.model.target_transforms for c in found] == [(), (Log(),)]
+        assert {c.model.calendar for c in found} == {("hourofweek", "timeofday")}
+        assert {max(c.model.lags) for c in found} == {169}
+    daily = (
+        hours(30, 1400)
+        .drop(columns="warm")
+        .assign(ds=lambda df: pd.Timestamp("2000-01-01") + 24 * (df["ds"] - df["ds"].min()))
+    )
+    panel = NARXForecaster(24).read(daily)
+    assert not list(long_series_candidates(panel, panel.lengths, Wanted(24, (7,), {}, NOTHING, "fast")))
+
+
 @pytest.mark.parametrize(
     ("df", "seasons"),
-    [(hours(21), (24, 168)), (hours(1, 1500), (24, 168)), (hours(), (1,))],
+    [(hours(80), (24, 168)), (hours(1, 1500), (24, 168)), (hours(), (1,))],
     ids=["many series", "few rows", "no season"],
 )
 def test_elsewhere_there_is_nothing_more(df, seasons):

@@ -1,4 +1,4 @@
-"""Candidates for few long series: lags of a day and a week, the calendar, inputs of steps before, networks and trees.
+"""Candidates for long series: lags of a day and a week, the calendar; of few, inputs of steps before, networks, trees.
 
 A model of its own per series can be taught what a short series or a large panel cannot bear. Lags are those of Box and
 Jenkins's airline model written out for two seasons; what the settings gave is on the page of inputs.
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tsforce.data.calendar import calendar_columns, calendar_of, check_calendar
+from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import IntArray, Panel
 from tsforce.data.transforms import Difference, Log
 from tsforce.forecasting.auto.candidate import Candidate, Wanted, in_words
@@ -23,8 +24,11 @@ __all__ = ["long_series_candidates"]
 
 # Series at most: each has models of its own, which cost as much as in a panel of one.
 _FEW_SERIES = 20
-# Rows of a series for each column that a model reads.
-_ROWS_A_COLUMN = 10
+# Rows of a series for each column that a model reads: of few series, and of many, which judge a model more surely.
+_ROWS_A_COLUMN, _ROWS_OF_MANY = 10, 5
+# Seconds of a trial at most where series are many, by budget.
+_MOST_WORK = {"fast": 5.0, "balanced": 50.0, "accurate": 500.0}
+_DAYS_A_WEEK = 7
 # Lags in a row at most, and seasons at most that the longer one is walked through in.
 _MOST_IN_A_ROW, _MOST_STEPS = 60, 10
 # Rows of all series together beyond which networks and trees would take too long, by budget.
@@ -34,7 +38,9 @@ _LINEAR, _TREES, _NETWORK = 1.5e-7, (0.5, 2e-4), (1.0, 4e-4)
 
 
 def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
-    """Yield what is worth trying beside the other candidates where series are few and long; nothing elsewhere.
+    """Yield what is worth trying beside the other candidates where series are long; nothing elsewhere.
+
+    Of few series all that rows allow; of many the linear maps, where stamps tell the hours of a week apart.
 
     Parameters
     ----------
@@ -45,28 +51,34 @@ def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> I
     wanted : Wanted
     """
     season, longest = min(wanted.seasons), max(wanted.seasons)
-    if panel.n_series > _FEW_SERIES or season < 2:
+    if season < 2:
         return
-    rows, n_rows = int(np.median(lengths)), int(lengths.sum())
-    lags, exog_lags = _lags_of(season, longest), _exog_lags(panel, season)
+    rows, n_rows, few = int(np.median(lengths)), int(lengths.sum()), panel.n_series <= _FEW_SERIES
     given = check_calendar(wanted.narx["calendar"], panel.clock)
     # What was given is the user's word.
     calendar = given or calendar_of(panel.clock.freq, rows)
+    hours = "hourofweek" in calendar and season == season_length_of(panel.clock.freq)
+    longest = max(longest, _DAYS_A_WEEK * season) if hours else longest
+    lags, exog_lags = _lags_of(season, longest), _exog_lags(panel, season)
     n_columns = len(lags) + len(calendar_columns(calendar)) + sum(map(len, exog_lags.values()))
-    if rows < max(lags) + _ROWS_A_COLUMN * n_columns:
+    if rows < max(lags) + (_ROWS_A_COLUMN if few else _ROWS_OF_MANY) * n_columns:
+        return
+    work = 0.1 + _LINEAR * n_rows * n_columns
+    if not few and not (hours and work * len(panel.values) / n_rows <= _MOST_WORK[wanted.budget]):
         return
     shared = {
         **wanted.shared, **wanted.narx, "static": (), "lags": lags, "calendar": calendar, "scope": "local",
         "season_length": wanted.seasons[0], "short_series": "drop", "exog_lags": exog_lags or None,
     }  # fmt: skip
     said = "lags of " + " and ".join(map(str, sorted({season, longest}))) + (", calendar" if calendar else "")
-    transforms: list[tuple[Any, ...]] = [(), (Difference(season),)]
+    transforms: list[tuple[Any, ...]] = [(), (Difference(season),)] if few else [()]
     transforms += [(Log(),)] if is_positive(panel) else []
     for chosen in transforms:
         # Pulled to smoothing, maps heed calendar and inputs too little.
         model = NARXForecaster(wanted.horizon, target_transforms=chosen, prior="zero", **shared)
-        name, work = f"linear, {in_words(chosen)}, {said}", 0.1 + _LINEAR * n_rows * n_columns
-        yield Candidate(name, "linear", model, "open_loop", work)
+        yield Candidate(f"linear, {in_words(chosen)}, {said}", "linear", model, "open_loop", work)
+    if not few:
+        return
     many = 2 * longest
     if rows >= _ROWS_A_COLUMN * (many + n_columns):
         # Without the calendar, which tells little where the target follows the weather more than the clock.
