@@ -10,9 +10,6 @@ from tsforce.dynamics.models.step_groups import of_own_group
 
 __all__ = ["Linear"]
 
-# Windows of a group from which on a batched product is faster than its parts.
-_MANY = 64
-
 
 class Linear(nn.Module):
     """``output = x @ weight + bias``, with weights of its own for each of G groups.
@@ -48,12 +45,7 @@ class Linear(nn.Module):
 
     def step(self, x: Tensor, state: None) -> tuple[Tensor, None]:
         """Return the output (G, B, C, 1) for lag vectors `x` (G, B, D)."""
-        if x.shape[0] > 1 and x.shape[1] < _MANY and self.weight.shape[2] == 1:
-            # Many small groups: multiply and sum is a third of the time of one batched product with a single column;
-            # of many windows each, three times.
-            y = (x * self.weight.mT).sum(dim=-1, keepdim=True) + self.bias[:, None]
-        else:
-            y = torch.baddbmm(self.bias[:, None], x, self.weight)
+        y = torch.baddbmm(self.bias[:, None], x, self.weight)
         return of_own_group(self.layout, x, y)[..., None], state
 
     def response(self, horizon: int) -> Linear | None:
