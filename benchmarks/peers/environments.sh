@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: benchmarks/peers/environments.sh FOLDER: an environment per peer there, FOLDER/nixtla, skforecast and darts.
+# usage: benchmarks/peers/environments.sh FOLDER: an environment per peer there, FOLDER/nixtla and so on, 5 GB in all.
 # Most cap pandas below 3, so none of them goes into tsforce's own.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

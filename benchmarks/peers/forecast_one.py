@@ -16,6 +16,7 @@ import json
 import platform
 import resource
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,47 @@ def skforecast(frame: pd.DataFrame, name: str, job: dict[str, Any]) -> tuple[pd.
     return tidy(out, "pred"), f"lags 1 to {lags}, differentiation=1"
 
 
+def neuralforecast(frame: pd.DataFrame, name: str, job: dict[str, Any]) -> tuple[pd.DataFrame, str]:
+    """One network for all series, on the CPU; a recipe that was set beforehand and scored once."""
+    import logging
+
+    from neuralforecast import NeuralForecast
+
+    # It tells of its devices at every fit.
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    h = job["horizon"]
+    model = getattr(importlib.import_module("neuralforecast.models"), name)(
+        h=h, input_size=2 * h, scaler_type="standard", start_padding_enabled=True, random_seed=1, accelerator="cpu",
+        devices=1, enable_progress_bar=False, enable_checkpointing=False, logger=False, alias=name,
+    )  # fmt: skip
+    forecaster = NeuralForecast([model], freq=1)
+    forecaster.fit(frame)
+    return tidy(forecaster.predict(), name), f"input_size={2 * h}, scaler_type='standard', start_padding_enabled=True"
+
+
+def autogluon(frame: pd.DataFrame, name: str, job: dict[str, Any]) -> tuple[pd.DataFrame, str]:
+    """A preset without the models whose weights it would download, chosen by MASE at the season of the set."""
+    from autogluon.timeseries import TimeSeriesDataFrame, TimeSeriesPredictor
+
+    freq, without = STAMPS[job["set"]], ["Chronos2", "Toto2"]
+    # It takes dates alone.
+    stamps = pd.date_range("1900-01-01", periods=int(frame["ds"].max()), freq=freq)
+    rows = pd.DataFrame(
+        {"item_id": frame["unique_id"], "timestamp": stamps[frame["ds"] - 1], "target": frame["y"].astype(float)}
+    )
+    with tempfile.TemporaryDirectory() as room:
+        model = TimeSeriesPredictor(
+            job["horizon"], freq=freq, eval_metric="MASE", eval_metric_seasonal_period=job["season_length"], path=room,
+            verbosity=0,
+        )  # fmt: skip
+        data = TimeSeriesDataFrame.from_data_frame(rows)
+        model.fit(data, presets=name, excluded_model_types=without, random_seed=0)
+        came = model.predict(data).reset_index()
+        members = ", ".join(model.model_names())
+    out = came.rename(columns={"item_id": "unique_id", "timestamp": "ds"})
+    return tidy(out, "mean"), f"excluded_model_types={without}; fitted: {members}"
+
+
 def regressor(name: str) -> Any:
     """Return LightGBM or least squares, everything else by default."""
     if name == "LightGBM":
@@ -132,12 +174,18 @@ def regressor(name: str) -> Any:
     return LinearRegression()
 
 
-FORECASTS = {"tsforce": tsforce, "statsforecast": statsforecast, "mlforecast": mlforecast, "skforecast": skforecast}
+STAMPS = {"m3-monthly": "ME", "m4-weekly": "W"}
+FORECASTS = {
+    "tsforce": tsforce, "statsforecast": statsforecast, "mlforecast": mlforecast, "skforecast": skforecast,
+    "neuralforecast": neuralforecast, "autogluon": autogluon,
+}  # fmt: skip
 PACKAGES = {
     "tsforce": ("tsforce", "torch", "numpy", "pandas"),
     "statsforecast": ("statsforecast", "coreforecast", "numpy", "pandas"),
     "mlforecast": ("mlforecast", "coreforecast", "lightgbm", "scikit-learn", "numpy", "pandas"),
     "skforecast": ("skforecast", "lightgbm", "scikit-learn", "numba", "numpy", "pandas"),
+    "neuralforecast": ("neuralforecast", "pytorch-lightning", "torch", "numpy", "pandas"),
+    "autogluon": ("autogluon.timeseries", "statsforecast", "mlforecast", "lightgbm", "torch", "numpy", "pandas"),
 }
 
 if __name__ == "__main__":
