@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slow browser docs check format bench bench-m4 bench-modes bench-inputs
+.PHONY: setup demo test test-slow browser docs dist check format bench bench-m4 bench-modes bench-inputs
 
 setup: $(READY)
 
@@ -30,6 +30,10 @@ browser:
 # Into build/site, without a network; whatever Sphinx warns of is an error.
 docs: $(READY)
 	$(BIN)/sphinx-build -q -b html -W --keep-going -c docs/site . build/site
+
+# Wheel and source archive, into dist/.
+dist: $(READY)
+	$(BIN)/python -m build
 
 check: $(READY)
 	$(BIN)/ruff format --check .
