@@ -309,6 +309,9 @@ def test_auto_narx_keeps_its_choice_and_fits_what_is_heard_on_fewer_rows():
     assert clone.train_end_["cutoff"].tolist() == [40, 30]
     at = pd.DataFrame({"unique_id": ["s0", "s1"], "cutoff": [60, 60]})
     assert np.isfinite(clone.predict_at(make_frame((90, 80)), at)["AutoNARX"]).all()
+    # Each series' own weights were chosen on the rows that the clone is judged by.
+    shared = model._weight_[[list(model.members_).index(name) for name in clone.members_]].mean(axis=1)
+    np.testing.assert_allclose(clone._weight_, np.stack([shared, shared], axis=1))
 
 
 def test_a_series_that_was_not_fitted_has_bounds_in_its_own_scale():

@@ -332,8 +332,8 @@ class AutoNARX(MovesWeights):
             with contextlib.suppress(SeriesTooShortError):
                 copy.members_[name] = member._refitted(_those_of(member, panel), earlier)
                 heard.append(place)
-        where = np.array([self._rows_.position[name] for name in panel.id_list], dtype=np.int64)
-        copy._weight_ = self._weight_[heard][:, where]
+        # The weights of a series were chosen on the rows that clones are judged by; those of all know less of them.
+        copy._weight_ = np.repeat(self._weight_[heard].mean(axis=1, keepdims=True), panel.n_series, axis=1)
         copy.season_lengths_ = self.season_lengths_
         end_fit(copy, panel, self.season_length_)
         return copy
