@@ -152,8 +152,8 @@ def autogluon(frame: pd.DataFrame, name: str, job: dict[str, Any]) -> tuple[pd.D
     )
     with tempfile.TemporaryDirectory() as room:
         model = TimeSeriesPredictor(
-            job["horizon"], freq=freq, eval_metric="MASE", eval_metric_seasonal_period=job["season_length"], path=room,
-            verbosity=0,
+            prediction_length=job["horizon"], freq=freq, path=room, verbosity=0, eval_metric="MASE",
+            eval_metric_seasonal_period=job["season_length"],
         )  # fmt: skip
         data = TimeSeriesDataFrame.from_data_frame(rows)
         model.fit(data, presets=name, excluded_model_types=without, random_seed=0)
