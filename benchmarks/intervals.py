@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,10 @@ def keep(rows: list[dict[str, Any]]) -> None:
     """Write rows into the csv, in the place of older ones of the same kind, rows, library and series."""
     packages = ("tsforce", "torch", "numpy", "pandas")
     versions = [f"python {platform.python_version()}", *(f"{p} {importlib.metadata.version(p)}" for p in packages)]
+    words = ["ENVS" if before == "--envs" else word for before, word in pairwise(sys.argv)]
     new = pd.DataFrame(rows).assign(
         seed=SEED, threads=get_threads(), versions="; ".join(versions),
-        command=shlex.join(["python", "benchmarks/intervals.py", *sys.argv[1:]]),
+        command=shlex.join(["python", "benchmarks/intervals.py", *words]),
     )  # fmt: skip
     print(new[list(COLUMNS[:-4])].round(3).to_string(index=False, header=False), flush=True)
     if RESULTS.exists():
