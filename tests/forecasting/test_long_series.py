@@ -135,3 +135,9 @@ def test_weather_that_bends_demand_is_learnt_by_the_plain_call():
     # Who reads the calendar is heard more than all that read none.
     board = model.leaderboard_
     assert board.loc[board["candidate"].str.contains("calendar"), "weight"].sum() > 0.7
+
+
+@pytest.mark.parametrize(("n_rows", "furthest"), [(2000, []), (2200, [48]), (3000, [169])])
+def test_a_week_that_was_not_found_is_read_where_rows_bear_it(n_rows, furthest):
+    found = tried(hours(1, n_rows), seasons=(24,), future_exog=("warm",))
+    assert sorted({max(c.model.lags) for c in found}) == furthest

@@ -58,11 +58,21 @@ def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> I
     # What was given is the user's word.
     calendar = given or calendar_of(panel.clock.freq, rows)
     hours = "hourofweek" in calendar and season == season_length_of(panel.clock.freq)
-    longest = max(longest, _DAYS_A_WEEK * season) if hours else longest
-    lags, exog_lags = _lags_of(season, longest), _exog_lags(panel, season)
-    n_columns = len(lags) + len(calendar_columns(calendar)) + sum(map(len, exog_lags.values()))
-    if rows < max(lags) + (_ROWS_A_COLUMN if few else _ROWS_OF_MANY) * n_columns:
+    exog_lags = _exog_lags(panel, season)
+    n_others, a_column = len(calendar_columns(calendar)) + sum(map(len, exog_lags.values())), _ROWS_OF_MANY
+    # Of few series a week that was not found in them is read where rows bear it.
+    reaches = [max(longest, _DAYS_A_WEEK * season)] if hours else [longest]
+    if few:
+        reaches, a_column = [*reaches, longest], _ROWS_A_COLUMN
+    fitting = [
+        (longest, lags)
+        for longest, lags in ((reach, _lags_of(season, reach)) for reach in reaches)
+        if rows >= max(lags) + a_column * (len(lags) + n_others)
+    ]
+    if not fitting:
         return
+    longest, lags = fitting[0]
+    n_columns = len(lags) + n_others
     work = 0.1 + _LINEAR * n_rows * n_columns
     if not few and not (hours and work * len(panel.values) / n_rows <= _MOST_WORK[wanted.budget]):
         return
