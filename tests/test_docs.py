@@ -33,8 +33,9 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 MODULES = [m.name for m in pkgutil.walk_packages(tsforce.__path__, "tsforce.")]
-# What a newcomer types first runs at each change; the others that train for seconds run with the slow tests.
-LONG = {"modes.md", "backtesting.md", "matlab.md", "sysid.md", "sysidentpy.md", "heads.md", "compare_modes.py"}
+# README runs at each change; what trains for many seconds runs with the slow tests.
+LONG = {"quickstart.md", "modes.md", "backtesting.md", "matlab.md", "sysid.md", "sysidentpy.md", "heads.md"}
+LONG |= {"compare_modes.py"}
 SIGNS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 

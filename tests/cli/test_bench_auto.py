@@ -13,6 +13,7 @@ from tsforce.datasets import load_competition
 pytestmark = pytest.mark.usefixtures("threads_as_before")
 
 
+@pytest.mark.slow
 def test_the_row_is_that_of_the_plain_call_and_is_not_made_twice(tmp_path):
     arguments = ["bench", "auto", "--sets", "m3-other", "--budgets", "fast", "--out", str(tmp_path)]
     done = CliRunner().invoke(main, arguments)

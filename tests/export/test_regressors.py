@@ -193,6 +193,7 @@ def test_what_only_a_converter_knows_is_no_c(regressor, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_a_converter_makes_is_compared_with_the_regressor(tmp_path, monkeypatch):
     pytest.importorskip("skl2onnx", reason="NOT TESTED: skl2onnx is not installed (extra onnx)")
     found = differences(monkeypatch)

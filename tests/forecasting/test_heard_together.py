@@ -89,6 +89,7 @@ def test_where_nothing_is_known_or_all_is_right_weights_stay(truth):
     np.testing.assert_array_equal(heard_together(weight, trials_of(truth, truth), windows_of(truth)), weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_rows", "moved"), [(120, True), (24, False)])
 def test_weights_move_where_trials_knew_nearly_all_rows(n_rows, moved):
     model = AutoNARX(horizon=3, season_length=4, budget="fast").fit(make_frame([n_rows] * 3, season=4))
