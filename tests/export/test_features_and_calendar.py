@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from tests.export.families import FAMILIES
-from tests.export.test_c_code import run_of, shaken
+from tests.export.test_c_code import needs_compiler, run_of, shaken
 from tests.export.test_regressors import differences
 from tests.makers import make_frame
 from tsforce import Difference, Log, NARXForecaster
@@ -34,9 +34,6 @@ from tsforce.lag_transforms import (
     SeasonalRollingStd,
 )
 
-needs_compiler = pytest.mark.skipif(
-    c_replay.compiler() is None, reason="NOT TESTED: no C compiler (cc, gcc or clang) to compile exported code with"
-)
 TRANSFORMS = {
     "windows": {1: [RollingMean(5), RollingStd(4), RollingMin(3), RollingMax(6)], 3: [RollingQuantile(0.3, 6)]},
     "seasons": {

@@ -21,14 +21,11 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
+from tests.export.test_c_code import needs_compiler, run_of
 from tests.makers import make_frame, sysid_record
 from tsforce import Difference, NARXForecaster, NARXRegressor
 from tsforce.errors import ArgumentError, ExportError
 from tsforce.export import c_replay, fmu, onnx_files, onnx_loop, trees
-
-needs_compiler = pytest.mark.skipif(
-    c_replay.compiler() is None, reason="NOT TESTED: no C compiler (cc, gcc or clang) to compile exported code with"
-)
 
 
 def boosted(**settings):
@@ -136,7 +133,6 @@ def test_a_simulation_by_trees_is_an_fmu(tmp_path, monkeypatch):
 @needs_compiler
 @pytest.mark.slow
 def test_an_input_that_is_no_number_gives_none(tmp_path):
-    from tests.export.test_c_code import run_of
 
     df = make_frame((90,)).assign(f=np.random.default_rng(0).normal(size=90))
     settings = {"lags": 4, "mode": "open_loop", "future_exog": "f"}

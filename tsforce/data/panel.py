@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsforce.errors import ArgumentError, abbreviate
+from tsforce.scoring.ragged import ragged_rows
 
 __all__ = ["Columns", "FloatArray", "IntArray", "Panel", "WindowIndex", "ragged_rows"]
 
@@ -33,20 +34,6 @@ class Columns:
     def named(self) -> tuple[str, ...]:
         """All of them."""
         return (self.id, self.time, *self.targets, *self.past_exog, *self.future_exog, *self.static)
-
-
-def ragged_rows(starts: IntArray, counts: IntArray) -> IntArray:
-    """Return ``starts[i], starts[i] + 1, ..., starts[i] + counts[i] - 1`` for every i, joined.
-
-    Examples
-    --------
-    >>> ragged_rows(np.array([5, 0]), np.array([2, 3])).tolist()
-    [5, 6, 0, 1, 2]
-    """
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    rows: IntArray = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
-    return rows
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ def trees(graph: Graph, x: str, forest: Forest) -> str:
     parts: dict[str, list[int]] = {name: [] for name in ("at", "left", "right", "left_leaf", "right_leaf", "roots")}
     weights: list[float] = []
     targets: list[int] = []
+    inner, leaves = np.flatnonzero(forest.feature >= 0), np.flatnonzero(forest.feature < 0)
+    stumps = forest.roots[forest.feature[forest.roots] < 0]
+    nodes = np.concatenate([inner, stumps])
     # A leaf of the operator adds to one output.
     for channel in range(len(forest.start)):
-        inner = np.flatnonzero(forest.feature >= 0)
-        stumps = forest.roots[forest.feature[forest.roots] < 0]
-        nodes, leaves = np.concatenate([inner, stumps]), np.flatnonzero(forest.feature < 0)
         node_number, leaf_number = (np.full(len(forest.feature), -1) for _ in range(2))
         node_number[nodes] = np.arange(len(nodes)) + len(parts["at"])
         leaf_number[leaves] = np.arange(len(leaves)) + len(weights)

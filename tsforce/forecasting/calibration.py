@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,6 @@ from tsforce.errors import IntervalWarning, abbreviate, warn
 from tsforce.forecasting.past_errors import CommonErrors, followed, in_common_units, running_scale, wider_for_few
 from tsforce.scoring.interval_scores import highest_level, independent_share, kth_of_sorted, rank_of
 from tsforce.scoring.metrics import error_scale
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Calibration", "both_scales", "respected"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from tsforce.data.later_rows import Grown
 from tsforce.data.panel import WindowIndex, ragged_rows
 from tsforce.forecasting.calibration import Calibration, both_scales, respected
-from tsforce.forecasting.past_forecasts import forecasts_of, truth_after
+from tsforce.forecasting.past_forecasts import forecasts_of, laid_out, truth_after
 from tsforce.scoring.metrics import error_scale
 
 if TYPE_CHECKING:
@@ -51,37 +51,30 @@ def _after(model: Forecaster, before: Calibration, now: Grown, horizon: int) -> 
     yhat = forecasts_of(model, panel, index, horizon)
     errors = truth_after(panel, index, horizon) - yhat
     # Those of earlier updates, with the truths that have come since.
-    older = before.errors[len(before.errors) - before.later :]
-    place, series = np.nonzero(before.rows[len(before.rows) - before.later :] >= 0)
-    at = before.rows[len(before.rows) - before.later :][place, series]
-    known = older[place, series]
+    base = len(before.errors) - before.later
+    place, series = np.nonzero(before.rows[base:] >= 0)
+    at, known = before.rows[base:][place, series], before.errors[base:][place, series]
+    there, pending = np.zeros(len(place), dtype=bool), np.empty((0, horizon, n_channels))
     if before.unfinished is not None:
-        there = place >= before.later - len(before.unfinished)
+        newest = place - before.later + len(before.unfinished)
+        there = newest >= 0
         still = WindowIndex(series[there], at[there])
-        pending = before.unfinished[place[there] - before.later + len(before.unfinished), still.series]
+        pending = before.unfinished[newest[there], still.series]
         known[there] = truth_after(panel, still, horizon) - pending
-    else:
-        there, pending = np.zeros(len(place), dtype=bool), np.empty((0, horizon, n_channels))
-    series, rows = np.concatenate([series, index.series]), np.concatenate([at, index.rows])
-    back = panel.lengths[series] - 2 - rows
+    whole = WindowIndex(np.concatenate([series, index.series]), np.concatenate([at, index.rows]))
+    back = panel.lengths[whole.series] - 2 - whole.rows
     stays = back < _MOST
     later = int(back[stays].max(initial=-1)) + 1
-    shape = later, n_series
-    found = np.full((*shape, horizon, n_channels), np.nan)
-    cutoffs, clone = (np.full(shape, -1, dtype=np.int64) for _ in range(2))
-    units = np.full((2, *shape, n_channels), np.nan)
     scales = both_scales(panel, before.season_length)
-    where = later - 1 - back[stays], series[stays]
-    found[where] = np.concatenate([known, errors])[stays]
-    cutoffs[where], clone[where] = rows[stays], _ITSELF
-    units[:, where[0], where[1]] = scales[:, panel.indptr[series[stays]] + rows[stays]]
+    kept = WindowIndex(whole.series[stays], whole.rows[stays])
+    found, cutoffs, clone, units = laid_out(
+        panel, kept, later - 1 - back[stays], np.concatenate([known, errors])[stays], _ITSELF, scales
+    )
     unfinished = np.full((min(later, horizon), n_series, horizon, n_channels), np.nan)
-    ahead = np.full((len(rows), horizon, n_channels), np.nan)
+    ahead = np.full((len(whole), horizon, n_channels), np.nan)
     ahead[np.flatnonzero(there)], ahead[len(place) :] = pending, yhat
     last = back < len(unfinished)
-    unfinished[len(unfinished) - 1 - back[last], series[last]] = ahead[last]
-    found = np.where(np.isfinite(found), found, np.nan)
-    base = len(before.errors) - before.later
+    unfinished[len(unfinished) - 1 - back[last], whole.series[last]] = ahead[last]
     floor, counts = respected(panel)
     return replace(
         before,

@@ -293,13 +293,15 @@ def followed(
         off = (errors - middle) / half
     wide = np.zeros((2, *low.shape[::2]))
     for row in range(len(errors)):
-        # At each row one more step of each of the last forecasts becomes known.
+        # At each row one more step of each of the last forecasts becomes known, and the last one of the first of them.
         steps = np.arange(min(row + 1, low.shape[1]))
-        seen = off[row - steps, :, steps]
-        if whole_path:
-            begun = row - low.shape[1] + 1
-            seen = off[begun].transpose(1, 0, 2) if begun >= 0 else np.full_like(seen, np.nan)
+        if not whole_path:
+            seen = off[row - steps, :, steps]
+        elif len(steps) == low.shape[1]:
+            seen = off[row - steps[-1]].transpose(1, 0, 2)
             seen = np.where(np.isnan(seen).any(axis=0), np.nan, seen)
+        else:
+            continue
         known = ~np.isnan(seen)
         for side, out in ((0, -seen), (1, seen)):
             outside = known & (out > np.exp(wide[side]))

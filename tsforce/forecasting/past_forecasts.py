@@ -11,7 +11,7 @@ import contextlib
 import warnings
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from tsforce.scoring.metrics import error_scale
 if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster
 
-__all__ = ["MANY_ROWS", "calibrate", "forecasts_of", "truth_after"]
+__all__ = ["MANY_ROWS", "calibrate", "forecasts_of", "laid_out", "truth_after"]
 
 # Cuts of a series at most, each with a clone of its own.
 _CUTS = 2
@@ -75,16 +75,9 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
     order = np.argsort(series, kind="stable")
     nth = np.empty_like(series)
     nth[order] = np.arange(len(series)) - np.searchsorted(series[order], series[order])
-    shape = int(nth.max(initial=-1)) + 1, panel.n_series
-    errors = np.full((*shape, horizon, panel.n_channels), np.nan)
-    cutoffs, clone = (np.full(shape, -1, dtype=np.int64) for _ in range(2))
-    cutoffs[nth, series], clone[nth, series] = rows, by
-    if found:
-        errors[nth, series] = np.concatenate([part[3] for part in found])
-        errors = np.where(np.isfinite(errors), errors, np.nan)
+    made = np.concatenate([np.empty((0, horizon, panel.n_channels)), *(part[3] for part in found)])
     scales = both_scales(panel, season)
-    units = np.full((2, *shape, panel.n_channels), np.nan)
-    units[:, nth, series] = scales[:, panel.indptr[series] + rows]
+    errors, cutoffs, clone, units = laid_out(panel, WindowIndex(series, rows), nth, made, by, scales)
     count = (~np.isnan(errors)).sum(axis=0)
     worth = np.empty(count.shape)
     for apart in np.unique(stride):
@@ -96,6 +89,32 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
         scales[:, panel.indptr[1:] - 1], worth, error_scale(panel.values, panel.indptr, season), floor, counts,
         panel.lengths, season,
     )  # fmt: skip
+
+
+def laid_out(
+    panel: Panel, index: WindowIndex, nth: IntArray, errors: FloatArray, clone: Any, scales: FloatArray
+) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
+    """Return errors (K, S, H, C), cutoffs and clones (K, S), and units (2, K, S, C), as a `Calibration` has them.
+
+    Parameters
+    ----------
+    panel : Panel
+    index : WindowIndex, W cutoffs
+    nth : (W,) int64
+        Place of each among the K of its series.
+    errors : (W, H, C)
+    clone : int, or (W,) int64
+        Which clone made them.
+    scales : (2, N, C)
+        From ``both_scales``.
+    """
+    shape, where = (int(nth.max(initial=-1)) + 1, panel.n_series), (nth, index.series)
+    laid = np.full((*shape, *errors.shape[1:]), np.nan)
+    cutoffs, by = (np.full(shape, -1, dtype=np.int64) for _ in range(2))
+    units = np.full((2, *shape, panel.n_channels), np.nan)
+    laid[where], cutoffs[where], by[where] = np.where(np.isfinite(errors), errors, np.nan), index.rows, clone
+    units[:, nth, index.series] = scales[:, panel.indptr[index.series] + index.rows]
+    return laid, cutoffs, by, units
 
 
 def _cuts(lengths: IntArray, horizon: int, season: int) -> list[IntArray]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tsforce.scoring.ragged import ragged_rows
+
 __all__ = [
     "abs_error",
     "error_scale",
@@ -214,8 +216,8 @@ def seasonal_naive_scale(
     visible = lengths if stops is None else np.asarray(stops, dtype=np.int64)
     counts = np.maximum(np.minimum(visible, lengths) - season_length, 0)
     series = np.repeat(np.arange(len(lengths)), counts)
-    # The rows that a difference is taken at, each series' own behind those of the one before it.
-    rows = np.arange(len(series)) + np.repeat(pointers[:-1] + season_length - (np.cumsum(counts) - counts), counts)
+    # The rows that a difference is taken at.
+    rows = ragged_rows(pointers[:-1] + season_length, counts)
     with np.errstate(over="ignore", invalid="ignore"):
         now, before = y[rows], y[rows - season_length]
         differences = np.abs(now - before)
@@ -271,9 +273,8 @@ def grown_error_scale(
     if (seen < 1).any() or np.isnan(y).any():
         return error_scale(y, indptr, season_length)
     counts = new + season_length
-    ends = np.cumsum(counts)
-    rows = np.arange(ends[-1]) + np.repeat(pointers[:-1] + seen - (ends - counts), counts)
-    fresh = seasonal_naive_scale(y[rows], np.concatenate([[0], ends]), season_length)
+    rows = ragged_rows(pointers[:-1] + seen, counts)
+    fresh = seasonal_naive_scale(y[rows], np.concatenate([[0], np.cumsum(counts)]), season_length)
     share = (new / (new + seen)).reshape(-1, *[1] * (y.ndim - 1))
     found: Floats = (1 - share) * _float64(before) + np.where(share > 0, share * fresh, 0.0)
     return found

@@ -185,5 +185,4 @@ def _some(gram: Gram, groups: Sequence[int] | IntArray) -> Gram:
     """Return the moments of some groups."""
     if len(groups) == len(gram.rows):
         return gram
-    place = torch.as_tensor(np.asarray(groups))
-    return Gram(*(getattr(gram, f.name)[place] for f in fields(Gram)))
+    return gram.groups(torch.as_tensor(np.asarray(groups)))

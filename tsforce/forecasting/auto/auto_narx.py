@@ -419,27 +419,16 @@ class AutoNARX(MovesWeights):
             for category in (ContextWarning, DivergenceWarning):
                 warnings.simplefilter("ignore", category)
             stack = stacked(members, panel, index, horizon, together=self.name, least_rows=least)
-        yhat = weighted_middle(self._without_runaways(stack, weight, place[index.series]), weight)
-        self._warn_of_excursions(yhat, place[index.series])
+        shown = self._range_of(place[index.series])
+        yhat = weighted_middle(_without_runaways(stack, weight, shown), weight)
+        self._warn_of_excursions(yhat, shown)
         return yhat, {}
 
-    def _without_runaways(self, stack: FloatArray, weight: FloatArray, place: IntArray) -> FloatArray:
-        """Return forecasts of members, (M, W, H, C), NaN where one goes far out and another that is heard does not.
-
-        Smoothing that was learnt from few rows may be unstable on more; with over a quarter of the weight it would be
-        heard.
-        """
-        out = self._outside(stack, place, _RUNAWAY).any(axis=(2, 3))
-        alone = (out | (weight <= 0)).all(axis=0)
-        found: FloatArray = np.where((out & ~alone)[:, :, None, None], np.nan, stack)
-        return found
-
-    def _outside(self, yhat: FloatArray, place: IntArray, ranges: float) -> Any:
-        """Return which forecasts, (..., W, H, C), lie so many ranges of their series outside it; none without range."""
+    def _range_of(self, place: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the lowest and the highest value that some series have shown in the training rows, (W, 1, C) each."""
         starts = self._rows_.indptr[:-1]
         low, high = (part.reduceat(self._rows_.values, starts, axis=0)[place][:, None] for part in (np.fmin, np.fmax))
-        room = ranges * (high - low)
-        return ((yhat < low - room) | (yhat > high + room)) & (room > 0)
+        return low, high
 
     def _warn_of_contexts(self, panel: Panel, index: WindowIndex, heard: FloatArray) -> None:
         """Warn of windows with too few rows for most of what is heard, where the series itself had more."""
@@ -453,9 +442,9 @@ class AutoNARX(MovesWeights):
                 ContextWarning,
             )
 
-    def _warn_of_excursions(self, yhat: FloatArray, place: IntArray) -> None:
+    def _warn_of_excursions(self, yhat: FloatArray, shown: tuple[FloatArray, FloatArray]) -> None:
         """Warn of forecasts far outside what their series have shown in the training rows."""
-        outside = self._outside(yhat, place, _FAR_OUT).any(axis=(1, 2))
+        outside = _outside(yhat, shown, _FAR_OUT).any(axis=(1, 2))
         if outside.any():
             warn(
                 f"{int(outside.sum())} of {len(yhat)} forecasts go further out than what their series have shown in "
@@ -470,3 +459,22 @@ def _those_of(member: Forecaster, panel: Panel) -> Panel:
     known = member._rows_.position
     chosen = [i for i, name in enumerate(panel.id_list) if name in known]
     return panel if len(chosen) == panel.n_series else panel.take(np.array(chosen))
+
+
+def _without_runaways(stack: FloatArray, weight: FloatArray, shown: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Return forecasts of members, (M, W, H, C), NaN where one goes far out and another that is heard does not.
+
+    Smoothing that was learnt from few rows may be unstable on more; with over a quarter of the weight it would be
+    heard.
+    """
+    out = _outside(stack, shown, _RUNAWAY).any(axis=(2, 3))
+    alone = (out | (weight <= 0)).all(axis=0)
+    found: FloatArray = np.where((out & ~alone)[:, :, None, None], np.nan, stack)
+    return found
+
+
+def _outside(yhat: FloatArray, shown: tuple[FloatArray, FloatArray], ranges: float) -> Any:
+    """Return which forecasts, (..., W, H, C), lie so many ranges of their series outside it; none without range."""
+    low, high = shown
+    room = ranges * (high - low)
+    return ((yhat < low - room) | (yhat > high + room)) & (room > 0)

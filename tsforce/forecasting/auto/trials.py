@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
+from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.errors import TsforceError
 from tsforce.forecasting.auto.candidate import Candidate
 from tsforce.forecasting.base import Forecaster
@@ -122,7 +122,7 @@ class TrialWindows:
         count = np.minimum(count, 1 + between // max(1, horizon // _APART))
         last = lengths - 1 - taken
         series = np.repeat(np.arange(panel.n_series), count)
-        nth = np.arange(len(series)) - np.repeat(np.cumsum(count) - count, count)
+        nth = ragged_rows(np.zeros_like(count), count)
         rows = last[series] + (nth * between[series]) // np.maximum(count - 1, 1)[series]
         ahead = panel.indptr[series][:, None] + rows[:, None] + np.arange(1, horizon + 1)
         learnt = panel.windows(WindowIndex(np.arange(panel.n_series), last))

@@ -79,7 +79,11 @@ class Gram:
             return
         for start in range(0, len(self.rows), at_once):
             part = slice(start, start + at_once)
-            yield part, Gram(*(getattr(self, f.name)[part] for f in fields(Gram)))
+            yield part, self.groups(part)
+
+    def groups(self, chosen: slice | Tensor) -> Gram:
+        """Return the moments of some groups."""
+        return Gram(*(getattr(self, f.name)[chosen] for f in fields(Gram)))
 
     def columns(self, chosen: Sequence[int]) -> Gram:
         """Return the moments of some columns, ascending."""

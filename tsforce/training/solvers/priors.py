@@ -235,7 +235,10 @@ class Prior:
         told, moved = torch.einsum("gd,gdc->gc", gram.x_sum, weight), torch.einsum("gd,gdc->gc", dx, weight)
         left = gram.y_sum - told - rows * moved
         squares = (weight * (gram.times(weight) - 2 * gram.xy)).sum(dim=1) + moved * (2 * told + rows * moved)
-        return _clearness(gram.rows, left, gram.yy + squares - 2 * moved * gram.y_sum)
+        squares, mean = gram.yy + squares - 2 * moved * gram.y_sum, left / rows
+        # Few rows tell a drift's error badly; one row does not at all.
+        error = (squares / rows - mean**2).clamp(min=0) / (rows - 3).clamp(min=1e-6)
+        return torch.where((rows > 1) & (mean != 0), mean**2 / error, 0.0)
 
     def _weights(self, gram: Gram) -> Tensor:
         if self.kind in ("zero", "pooled"):
@@ -345,15 +348,6 @@ def _share_left(gram: Gram, candidates: Tensor, places: slice, channel: int) -> 
     own = gram.yy[:, channel, None] - y_sum**2 / rows
     left = squares - told**2 / rows - 2 * with_y + own
     return torch.where(own > 0, left / own, 1.0).clamp(min=1e-12)
-
-
-def _clearness(n_rows: Tensor, total: Tensor, squares: Tensor) -> Tensor:
-    """Return the square of how many of its standard errors the mean of some sums (G, C) is away from 0, (G, C)."""
-    rows = n_rows[:, None]
-    mean = total / rows
-    # Few rows tell a drift's error badly; one row does not at all.
-    error = (squares / rows - mean**2).clamp(min=0) / (rows - 3).clamp(min=1e-6)
-    return torch.where((rows > 1) & (mean != 0), mean**2 / error, 0.0)
 
 
 def _units(gram: Gram, layout: LagLayout) -> tuple[Tensor, Tensor]:

@@ -248,10 +248,10 @@ def choose_ridge(problem: Problem, start: Start | None = None) -> RidgeChoice:
 
     One fit per candidate on the rows up to ``n - K * horizon``, transforms included, then closed-loop forecasts of the
     K windows that follow; K = min(4, windows the series has beyond lags + differences + horizon rows), and more of few
-    series (`Problem.to_choose_by`). `SMALLER` ones
-    are tried where a linear map leaves next to nothing of the training rows one step ahead (of other families always):
-    data with hardly any noise decide the weights, and a penalty spoils them. One is taken if it is much better than the
-    best of `RIDGES`, and the smaller of two only if it is much better again.
+    series (`Problem.to_choose_by`). `SMALLER` ones are tried where a linear map leaves next to nothing of the training
+    rows one step ahead (of other families always): data with hardly any noise decide the weights, and a penalty spoils
+    them. One is taken if it is much better than the best of `RIDGES`, and the smaller of two only if it is much better
+    again.
 
     Parameters
     ----------
