@@ -10,17 +10,13 @@ benchmarks/peers/environments.sh has filled. A test set is scored once, to repor
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shlex
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from intervals import bounds_of_peer
+from keeping import command, in_place
 
 from tsforce import AutoNARX, Baseline, NARXForecaster
 from tsforce.bench import Entry, run, set_threads
@@ -72,21 +68,15 @@ def _auto_ets(competition: Any, envs: Path) -> pd.DataFrame:
     horizon, season = competition.horizon, competition.season_length
     train, test = (read_panel(frame) for frame in (competition.train, competition.test))
     truth = test.values.reshape(-1, horizon)
-    with tempfile.TemporaryDirectory() as room:
-        codes = np.repeat(np.arange(train.n_series), train.lengths)
-        steps = np.concatenate([np.arange(n) for n in train.lengths])
-        frame = pd.DataFrame({"unique_id": codes, "ds": steps, "y": train.values[:, 0]})
-        frame.to_parquet(Path(room) / "train.parquet")
-        told = {"library": "statsforecast", "method": "AutoETS", "horizon": horizon, "season_length": season}
-        told |= {"levels": LEVELS, "room": room}
-        one = {f"{lib}_NUM_THREADS": "1" for lib in ("OMP", "OPENBLAS", "NUMBA")} | {"NIXTLA_ID_AS_COL": "1"}
-        program = [str(envs / "nixtla" / "bin" / "python"), str(HERE / "peers" / "intervals_one.py"), json.dumps(told)]
-        done = subprocess.run(program, check=True, capture_output=True, text=True, env=os.environ | one)
-        found = pd.read_parquet(Path(room) / "out.parquet")
+    codes = np.repeat(np.arange(train.n_series), train.lengths)
+    steps = np.concatenate([np.arange(n) for n in train.lengths])
+    frame = pd.DataFrame({"unique_id": codes, "ds": steps, "y": train.values[:, 0]})
+    job = {"library": "statsforecast", "method": "AutoETS", "horizon": horizon, "season_length": season}
+    found, seconds = bounds_of_peer(frame, job | {"levels": LEVELS}, envs)
     scale = error_scale(train.values, train.indptr, season)
     row: dict[str, Any] = {
         "dataset": competition.name, "group": competition.group, "model": "AutoETS of statsforecast",
-        "n_series": train.n_series, "threads": 1, "level_cpu_s": float(done.stdout.split()[-1]), "status": "ok",
+        "n_series": train.n_series, "threads": 1, "level_cpu_s": seconds, "status": "ok",
     }  # fmt: skip
     usable = (scale > 0).ravel()
     for level in LEVELS:
@@ -100,8 +90,7 @@ def _auto_ets(competition: Any, envs: Path) -> pd.DataFrame:
 
 def keep(rows: pd.DataFrame) -> None:
     """Write rows into the csv, in the place of older ones of the same set and model."""
-    command = ["python", "benchmarks/competition_intervals.py", "--data", "DIR", *_without_folders()]
-    new = rows.assign(command=shlex.join(command))
+    new = rows.assign(command=command())
     columns = [
         "dataset",
         "group",
@@ -112,17 +101,8 @@ def keep(rows: pd.DataFrame) -> None:
         "level_cpu_s",
     ]
     print(new.reindex(columns=columns).round(4).to_string(index=False, header=False), flush=True)
-    if RESULTS.exists():
-        there, key = pd.read_csv(RESULTS), ["dataset", "group", "model"]
-        old = there[~there[key].agg("|".join, axis=1).isin(new[key].agg("|".join, axis=1))]
-        new = pd.concat([old, new])
+    new = in_place(RESULTS, new, ["dataset", "group", "model"])
     new.to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
-
-
-def _without_folders() -> list[str]:
-    given = sys.argv[1:]
-    left = [word for k, word in enumerate(given) if word != "--data" and (k == 0 or given[k - 1] != "--data")]
-    return ["ENVS" if k and left[k - 1] == "--envs" else word for k, word in enumerate(left)]
 
 
 if __name__ == "__main__":

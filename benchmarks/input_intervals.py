@@ -9,12 +9,6 @@ folder that benchmarks/peers/environments.sh has filled) is fitted anew at each 
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +16,8 @@ from typing import Any
 import inputs
 import numpy as np
 import pandas as pd
+from intervals import bounds_of_peer
+from keeping import command, in_place
 
 from tsforce import AutoNARX, backtest
 from tsforce.bench import get_threads, set_threads
@@ -76,21 +72,15 @@ def of_auto_ets(
             parts.append(pd.DataFrame({"unique_id": len(parts), "ds": np.arange(len(seen)), "y": seen}))
             truth.append(pd.DataFrame({"unique_id": series, "y": y[end : end + task.horizon]}))
     season = 48 if name == "vic-elec" else 24
-    with tempfile.TemporaryDirectory() as room:
-        pd.concat(parts).to_parquet(Path(room) / "train.parquet")
-        told = {"library": "statsforecast", "method": "AutoETS", "horizon": task.horizon, "season_length": season}
-        told |= {"levels": LEVELS, "room": room}
-        one = {f"{lib}_NUM_THREADS": "1" for lib in ("OMP", "OPENBLAS", "NUMBA")} | {"NIXTLA_ID_AS_COL": "1"}
-        program = [str(envs / "nixtla" / "bin" / "python"), str(HERE / "peers" / "intervals_one.py"), json.dumps(told)]
-        done = subprocess.run(program, check=True, capture_output=True, text=True, env=os.environ | one)
-        bounds = pd.read_parquet(Path(room) / "out.parquet")
+    job = {"library": "statsforecast", "method": "AutoETS", "horizon": task.horizon, "season_length": season}
+    bounds, seconds = bounds_of_peer(pd.concat(parts), job | {"levels": LEVELS}, envs)
     frame = pd.concat(truth, ignore_index=True)
     for column in bounds:
         frame[f"it-{column}"] = bounds[column].to_numpy()
     frame["horizon"] = np.tile(np.arange(1, task.horizon + 1), len(parts))
     held_out = task.horizon + (windows - 1) * step
     train = df[df.groupby("unique_id").cumcount(ascending=False) >= held_out]
-    return scored(name, f"AutoETS, season {season}", task, train, frame, float(done.stdout.split()[-1]))
+    return scored(name, f"AutoETS, season {season}", task, train, frame, seconds)
 
 
 def scored(
@@ -112,7 +102,7 @@ def scored(
                 "width": float(np.nanmean((high - low) / unit)),
                 "msis": float(np.nanmean(interval_score(frame["y"], low, high, level / 100) / unit)),
                 "cpu_s": round(seconds, 1), "threads": get_threads(),
-                "command": shlex.join(["python", "benchmarks/input_intervals.py", *_without_folders()]),
+                "command": command(),
             }
         )  # fmt: skip
     return rows
@@ -120,19 +110,8 @@ def scored(
 
 def keep(table: pd.DataFrame) -> None:
     """Write rows into the csv, in the place of older ones of the same set, model and level."""
-    if RESULTS.exists():
-        there, key = pd.read_csv(RESULTS), ["set", "model", "level"]
-        same = there[key].astype(str).agg("|".join, axis=1).isin(table[key].astype(str).agg("|".join, axis=1))
-        table = pd.concat([there[~same], table])
+    table = in_place(RESULTS, table, ["set", "model", "level"])
     table.to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
-
-
-def _without_folders() -> list[str]:
-    given, named = sys.argv[1:], ("--data", "--envs")
-    return [
-        {"--data": "DIR", "--envs": "ENVS"}.get(given[k - 1], word) if k and given[k - 1] in named else word
-        for k, word in enumerate(given)
-    ]
 
 
 if __name__ == "__main__":

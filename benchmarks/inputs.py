@@ -16,7 +16,6 @@ import argparse
 import importlib.metadata
 import os
 import platform
-import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from keeping import command
 
 from tsforce import Log, NARXForecaster, Training, backtest, fill_gaps
 from tsforce.bench import get_threads, set_threads
@@ -282,10 +282,9 @@ def score(name: str, task: Task, df: pd.DataFrame, kind: str) -> dict[str, Any]:
 
 def describe(*packages: str) -> dict[str, Any]:
     """Return the columns that say how a row was made."""
-    script = Path(sys.argv[0]).resolve().relative_to(REPOSITORY)
     versions = "; ".join(f"{name} {importlib.metadata.version(name)}" for name in (*PACKAGES, *packages))
     return {
-        "threads": get_threads(), "command": shlex.join(["python", str(script), *sys.argv[1:]]),
+        "threads": get_threads(), "command": command(),
         "versions": f"python {platform.python_version()}; {versions}",
     }  # fmt: skip
 

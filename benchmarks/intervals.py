@@ -16,19 +16,17 @@ import importlib.metadata
 import json
 import os
 import platform
-import shlex
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from drawn_series import KINDS, drawn
+from keeping import command, in_place
 
 from tsforce import Intervals, Log, NARXForecaster
 from tsforce.bench import get_threads, set_threads
@@ -102,22 +100,29 @@ def of_tsforce(kind: str, y: FloatArray, together: bool) -> dict[str, tuple[Floa
 
 def of_peer(y: FloatArray, library: str, method: str, m: int, envs: Path) -> tuple[dict[str, Any], float]:
     """Return another library's bounds of each level, and its CPU seconds."""
-    with tempfile.TemporaryDirectory() as room:
-        long(y[:, :-H]).to_parquet(Path(room) / "train.parquet")
-        told = json.dumps(
-            {"library": library, "method": method, "horizon": H, "season_length": m, "levels": LEVELS, "room": room}
-        )
-        one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA")} | {"NIXTLA_ID_AS_COL": "1"}
-        own = library if library in ("skforecast", "darts") else "nixtla"
-        program = [str(envs / own / "bin" / "python"), str(HERE / "peers" / "intervals_one.py"), told]
-        done = subprocess.run(program, check=True, capture_output=True, text=True, env=os.environ | one, timeout=900)
-        seconds = float(done.stdout.split()[-1])
-        frame = pd.read_parquet(Path(room) / "out.parquet")
+    job = {"library": library, "method": method, "horizon": H, "season_length": m, "levels": LEVELS}
+    frame, seconds = bounds_of_peer(long(y[:, :-H]), job, envs, timeout=900)
     ends = {
         str(level): tuple(frame[f"{side}-{level}"].to_numpy().reshape(-1, H) for side in ("lo", "hi"))
         for level in LEVELS
     }
     return ends, seconds
+
+
+def bounds_of_peer(
+    train: pd.DataFrame, job: dict[str, Any], envs: Path, timeout: float | None = None
+) -> tuple[pd.DataFrame, float]:
+    """Return what a peer makes of a job in its environment, columns lo-95, hi-95, ..., and its CPU seconds."""
+    library = job["library"]
+    with tempfile.TemporaryDirectory() as room:
+        train.to_parquet(Path(room) / "train.parquet")
+        one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA")} | {"NIXTLA_ID_AS_COL": "1"}
+        python = envs / (library if library in ("skforecast", "darts") else "nixtla") / "bin" / "python"
+        program = [str(python), str(HERE / "peers" / "intervals_one.py"), json.dumps(job | {"room": room})]
+        done = subprocess.run(
+            program, check=True, capture_output=True, text=True, env=os.environ | one, timeout=timeout
+        )
+        return pd.read_parquet(Path(room) / "out.parquet"), float(done.stdout.split()[-1])
 
 
 def long(y: FloatArray) -> pd.DataFrame:
@@ -145,16 +150,12 @@ def keep(rows: list[dict[str, Any]]) -> None:
     """Write rows into the csv, in the place of older ones of the same kind, rows, library and series."""
     packages = ("tsforce", "torch", "numpy", "pandas")
     versions = [f"python {platform.python_version()}", *(f"{p} {importlib.metadata.version(p)}" for p in packages)]
-    words = ["ENVS" if before == "--envs" else word for before, word in pairwise(sys.argv)]
     new = pd.DataFrame(rows).assign(
         seed=SEED, threads=get_threads(), versions="; ".join(versions),
-        command=shlex.join(["python", "benchmarks/intervals.py", *words]),
+        command=command(),
     )  # fmt: skip
     print(new[list(COLUMNS[:-4])].round(3).to_string(index=False, header=False), flush=True)
-    if RESULTS.exists():
-        there, key = pd.read_csv(RESULTS), ["kind", "rows", "library", "method", "together", "level"]
-        old = there[~there[key].astype(str).agg("|".join, axis=1).isin(new[key].astype(str).agg("|".join, axis=1))]
-        new = pd.concat([old, new])
+    new = in_place(RESULTS, new, ["kind", "rows", "library", "method", "together", "level"])
     new.reindex(columns=list(COLUMNS)).to_csv(RESULTS, index=False, float_format="%.5g", lineterminator="\n")
 
 
