@@ -1,4 +1,4 @@
-"""How rows of a benchmark are kept: the command that made them, without folders of a machine, in place of older ones."""
+"""Rows of a benchmark: the command that made them, without folders of a machine, and their place in a csv."""
 
 from __future__ import annotations
 
