@@ -124,6 +124,7 @@ def test_no_two_files_have_one_name():
     assert [name for name in set(names) if names.count(name) > 1] == []
 
 
+@pytest.mark.slow
 def test_import_tsforce_alone_reaches_the_doors_that_the_docs_name():
     doors = ["bench", "datasets", "errors", "forcing", "lag_transforms", "models", "paths", "plotting", "sysid"]
     # One process for all doors, which imports torch once; tsforce is forgotten before each of them.

@@ -518,6 +518,7 @@ def test_an_unknown_model_is_named_beside_the_accepted_ones():
         sysid_models("emps", 20, ["lineal"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", SYSID_MODELS)
 @pytest.mark.parametrize("mode", SYSID_MODES)
 def test_every_recipe_fits_and_simulates(task, tmp_path, model, mode):

@@ -152,6 +152,7 @@ def test_in_the_mean_a_walk_is_a_ridge_by_its_covariance_and_the_target_stays_th
     assert extra.item() == pytest.approx(ridge.item(), rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaling", ["last", "mean_abs"])
 @pytest.mark.parametrize("policy", [InputNoise(0.1), InputNoise(0.1, "random_walk")], ids=str)
 def test_series_trained_together_under_noise_are_as_each_alone(policy, scaling):

@@ -306,6 +306,7 @@ def test_passes_refuse_a_cut():
         parallel_rollout(MODEL, PAST, H, ClosedLoop(cut_every=2), future=FUTURE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["global", "local"])
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 def test_every_policy_trains(policy, scope):

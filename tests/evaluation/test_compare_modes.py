@@ -59,6 +59,7 @@ def test_the_summary_has_a_row_per_mode_with_spread_cost_and_test(comparison):
     assert "open_loop" in repr(comparison)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["linear", "polynomial"])
 def test_every_mode_is_trained_by_the_same_solver_and_what_was_given_stays(df, model):
     given = build(model=model)

@@ -56,6 +56,7 @@ def series_frame(*series, freq=None):
 # ---- what is learnt and forecast
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "season", "stays"), [(100, 7, True), (45, 7, False), (100, 26, False)])
 def test_what_was_chosen_from_nearly_all_rows_is_not_chosen_again(rows, season, stays):
     """Six windows of 4 steps leave 76 of 100 rows on trial, which are not three seasons of 26; three leave 33 of 45."""

@@ -117,6 +117,7 @@ def test_before_a_young_series_stands_the_mean_of_what_it_has():
     pd.testing.assert_frame_equal(forecast, model.predict(history=grown), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "scaling"), pairs(["linear", "polynomial", "mlp", "gru"], [None, "mean_abs", "standard", "last"])
 )

@@ -318,6 +318,7 @@ def test_without_lags_a_forecast_is_the_regression_on_inputs(none, scope):
     np.testing.assert_allclose(got, np.concatenate(want), rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["open_loop", "closed_loop", "auto"])
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
 @pytest.mark.parametrize("unit", [1.0, 1e5])
@@ -331,6 +332,7 @@ def test_without_lags_a_pooled_model_needs_no_window_to_be_scaled_by(mode, kind,
     assert np.abs(got - truth).max() < 0.1 * unit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["linear", "polynomial", "mlp", Ridge()])
 @pytest.mark.parametrize("mode", ["open_loop", "closed_loop"])
 def test_every_kind_forecasts_without_lags(kind, mode):

@@ -33,6 +33,7 @@ def build(horizon, lags=1, **settings):
     return NARXForecaster(horizon, lags, **as_it_stands(**(given | settings)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon", [3, 4, 5, 12])
 @pytest.mark.parametrize("settings", [
     {},

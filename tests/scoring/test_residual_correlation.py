@@ -71,6 +71,7 @@ def sine(rng, n):
     return np.sin(2 * np.pi * np.arange(n) / 50 + rng.uniform(0, 2 * np.pi))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colour", [0.0, 0.7])
 @pytest.mark.parametrize("make", [white, slow, multisine, sine])
 def test_independent_residuals_fail_about_as_often_as_the_level_says(make, colour):

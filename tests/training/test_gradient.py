@@ -59,6 +59,7 @@ def weights(model):
     return torch.cat([p.detach().flatten(start_dim=1) for p in model.parameters()], dim=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "forcing"),
     [

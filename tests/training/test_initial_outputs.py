@@ -160,6 +160,7 @@ def decays(n_series=10, rows=10):
     return replace(problem(pooled=True, layout=LagLayout((1,)), frame=frame), transforms=())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [1.0, 0.2])
 @pytest.mark.parametrize("family", [Linear(), MLP((1,), "tanh")], ids=["linear", "mlp"])
 @pytest.mark.parametrize("penalty", [0.0, 1e-3])
@@ -220,6 +221,7 @@ def test_the_loss_with_that_of_the_initial_outputs_never_rises(forcing):
     assert bool((losses[-1] < 0.95 * losses[0]).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forcing", POLICIES, ids=str)
 def test_series_fitted_together_equal_each_alone(forcing):
     p, family = problem((60, 45, 50)), MLP((3,), "tanh")
@@ -280,6 +282,7 @@ def second_order(seed, rows=600, noise=0.3):
     return u[:, None], y, y + noise * y.std() * rng.normal(size=rows)
 
 
+@pytest.mark.slow
 def test_free_starts_find_a_linear_system_under_noise_where_measured_ones_are_biased():
     errors, poles = {"measured": [], "free": []}, {"measured": [], "free": []}
     for seed in range(4):

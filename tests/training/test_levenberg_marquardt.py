@@ -128,6 +128,7 @@ def gram_by_differences(residuals, model, step=1e-6):
 # ---- Jacobians
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["closed", "open", "mixed", "blend"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_gram_matrix_of_a_roll_out_equals_central_differences(name, kind):
@@ -338,6 +339,7 @@ POLICIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forcing", POLICIES, ids=str)
 def test_series_fitted_together_equal_each_alone(forcing):
     """The shorter ones are padded, each has its own damping, and draws are keyed by series."""

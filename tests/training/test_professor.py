@@ -272,6 +272,7 @@ def test_the_adversary_alone_teaches_a_damped_oscillator_to_go_on():
     assert error() < 0.3 * start
 
 
+@pytest.mark.slow
 def test_the_term_is_in_units_of_the_loss():
     """It adds the same share to a loss of any size."""
     shares, losses = [], []

@@ -112,6 +112,7 @@ def test_a_linear_regressor_in_open_loop_is_the_linear_model(scope):
     assert mine.history_.solver == "one-step rows"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["closed_loop", "curriculum", "auto", Curriculum(gradient="detach")], ids=str)
 @pytest.mark.parametrize("scope", ["global", "local"])
 def test_every_mode_trains_by_rounds_and_repeats_itself(mode, scope):

@@ -397,6 +397,7 @@ def build(**settings):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "mode"), pairs(list(KINDS), MODES))
 def test_every_mode_gives_finite_blind_reproducible_forecasts(kind, mode):
     df, given = make_frame((80, 60, 70)), KINDS[kind]
@@ -438,6 +439,7 @@ def test_of_degree_one_with_all_terms_it_is_the_linear_model():
         np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 2])
 def test_many_series_in_chunks_are_fitted_as_all_at_once(monkeypatch, chunk):
     """Each chunk pads its terms to its own longest."""
