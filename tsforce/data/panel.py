@@ -128,7 +128,8 @@ class Panel:
     @cached_property
     def id_list(self) -> list[Hashable]:
         """The ids as Python objects."""
-        return list(self.ids)
+        # One by one, text that pandas keeps with pyarrow takes ten times as long.
+        return list(np.asarray(self.ids, dtype=object))
 
     @cached_property
     def position(self) -> dict[Hashable, int]:

@@ -83,9 +83,9 @@ def usual_range(values: FloatArray, counts: IntArray) -> UsualRange:
         start += len(some)
         size = int(counts[some].max())
         steps = np.arange(size)
-        inside = steps < counts[some, None]
-        rows = np.where(inside, begins[some, None] + steps, 0)
-        own = np.where(inside[..., None], values[rows], np.nan)
+        own = values[np.minimum(begins[some, None] + steps, len(values) - 1)]
+        if counts[some[0]] < size:
+            own = np.where((steps < counts[some, None])[..., None], own, np.nan)
         own = np.moveaxis(own, 2, 1).reshape(-1, size)
         for room, found in zip((lowest, highest, low, high), _ranges(own), strict=True):
             room[some] = found.reshape(len(some), shape[1])
