@@ -36,6 +36,11 @@ MODULES = [m.name for m in pkgutil.walk_packages(tsforce.__path__, "tsforce.")]
 # README runs at each change; what trains for many seconds runs with the slow tests.
 LONG = {"quickstart.md", "modes.md", "backtesting.md", "matlab.md", "sysid.md", "sysidentpy.md", "heads.md"}
 LONG |= {"compare_modes.py"}
+# Where names are public; and modules whose examples need an engine.
+DOORS = ["tsforce", *(f"tsforce.{file.stem}" for file in (ROOT / "tsforce").glob("[!_]*.py"))]
+DOORS = [door for door in DOORS if door not in {"tsforce.above", "tsforce.notebook"}]
+DOORS += ["tsforce.bench", "tsforce.distributed", "tsforce.plotting"]
+NEEDED = {"tsforce.distributed.by_dask": "dask", "tsforce.distributed.by_ray": "ray"}
 SIGNS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -136,7 +141,24 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples_give_what_they_show(name):
+def test_docstring_examples_give_what_they_show(name, no_window_stays_open):
+    needed = NEEDED.get(name)
+    if needed and importlib.util.find_spec(needed) is None:
+        pytest.skip(f"NOT TESTED: {needed} is not installed: pip install 'tsforce[{needed}]'")
     module = importlib.import_module(name)
     result = doctest.testmod(module, optionflags=SIGNS)
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_everything_public_that_can_be_called_has_an_example(door):
+    module = importlib.import_module(door)
+    called = {name: value for name in module.__all__ if callable(value := getattr(module, name))}
+    assert called
+    # Errors and warnings stand in docs/errors.md, each with what it means and the way out.
+    silent = [name for name, value in called.items() if not is_error(value) and ">>> " not in (value.__doc__ or "")]
+    assert silent == []
+
+
+def is_error(value):
+    return inspect.isclass(value) and issubclass(value, (Exception, Warning))

@@ -219,6 +219,13 @@ def warn(message: str, category: type[Warning]) -> None:
 
     Whatever path inside the package leads to a warning, it points at the call that the user can change, and is shown
     once for it.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    ...     warn("columns 'promo' are not used; name them in future_exog=.", UnusedColumnWarning)
+    >>> caught[0].category.__name__
+    'UnusedColumnWarning'
     """
     level, frame = 1, sys._getframe(0)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tsforce":

@@ -128,6 +128,17 @@ def run_chaos(
     ------
     ArgumentError
         If a seed, limit or folder is not accepted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from tsforce.bench import ChaosTask, chaos_models, run_chaos
+    >>> task = ChaosTask.simulate("mackeyglass", size="tiny")
+    >>> models = chaos_models("mackeyglass", ("last_value", "training_mean"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = run_chaos(task, models, {}, folder)
+    >>> rows[["model", "nrmse", "status"]].round(2).to_numpy().tolist()
+    [['last_value', 1.01, 'ok'], ['training_mean', 0.86, 'ok']]
     """
     numbers = check_seeds(seeds)
     limit = None if time_limit is None else check_number("time_limit", time_limit, auto=False, above_zero=True)
@@ -269,6 +280,16 @@ def summarise_chaos(rows: pd.DataFrame, out: str | Path) -> pd.DataFrame:
         diverged, clipped, validation and fit_cpu_s, and nrmse_min, nrmse_max; p_holm: Wilcoxon's signed-rank test of
         the errors of the same windows against open loop's, both of the median seed, Holm over the modes; seeds_better:
         seeds whose NRMSE is below that of open loop with the same seed. Failed rows are left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from tsforce.bench import ChaosTask, chaos_models, run_chaos, summarise_chaos
+    >>> task = ChaosTask.simulate("mackeyglass", size="tiny")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = summarise_chaos(run_chaos(task, chaos_models("mackeyglass", ("last_value",)), {}, folder), folder)
+    >>> table[["model", "seeds", "nrmse"]].round(2).to_numpy().tolist()
+    [['last_value', 1, 1.01]]
     """
     good = rows[rows["status"].str.startswith("ok")]
     about = ["system", "observe", "noise", "size", "model"]
@@ -300,7 +321,20 @@ def _median_windows(rows: pd.DataFrame, out: Path) -> FloatArray:
 
 
 def write_chaos_summary(out: str | Path) -> pd.DataFrame:
-    """Return, and write to ``summary.csv``, `summarise_chaos` of every row in a folder."""
+    """Return, and write to ``summary.csv``, `summarise_chaos` of every row in a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tsforce.bench import ChaosTask, chaos_models, run_chaos, write_chaos_summary
+    >>> task = ChaosTask.simulate("mackeyglass", size="tiny")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = run_chaos(task, chaos_models("mackeyglass", ("last_value",)), {}, folder)
+    ...     table = write_chaos_summary(folder)
+    ...     sorted(file.name for file in Path(folder).iterdir() if file.is_file())
+    ['manifest.json', 'results.csv', 'summary.csv']
+    """
     folder = Path(out)
     table = summarise_chaos(_LAYOUT.frame(Ledger(folder, _LAYOUT).rows.values()), folder)
     table.to_csv(folder / "summary.csv", index=False, float_format="%.5g")

@@ -39,6 +39,15 @@ class ChaosModel(NamedTuple):
         The modes that it has rows for; None: those that are asked for.
     rows : int, optional
         Training rows that it learns from, the same number of each trajectory; None: all.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline
+    >>> from tsforce.bench import ChaosModel
+    >>> def drift(horizon, targets, time_limit):
+    ...     return Baseline("drift", horizon=horizon, target_col=list(targets))
+    >>> ChaosModel(drift, modes=("",)).make(10, ("x", "y"), None).horizon
+    10
     """
 
     make: Callable[[int, tuple[str, ...], float | None], Forecaster | None]
@@ -85,6 +94,13 @@ def chaos_models(
     ------
     ArgumentError
         If a name is not known, with the accepted ones.
+
+    Examples
+    --------
+    >>> from tsforce.bench import chaos_models
+    >>> models = chaos_models("lorenz", ("last_value", "mlp"))
+    >>> models["mlp"].make(110, ("x", "y", "z"), None).lags
+    1
     """
     for name in names:
         check_choice("models", name, CHAOS_MODELS)

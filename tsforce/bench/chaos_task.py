@@ -137,6 +137,13 @@ class ChaosTask:
         Of the simulator; none for the size "tiny", whose means have not settled.
     sha256 : str
         Of all the data.
+
+    Examples
+    --------
+    >>> from tsforce.bench import ChaosTask
+    >>> task = ChaosTask.simulate("mackeyglass", size="tiny")
+    >>> task.targets, task.horizon, task.truth.shape
+    (('x',), 167, (6, 167, 1))
     """
 
     system: ChaosSystem

@@ -81,6 +81,13 @@ class Entry(NamedTuple):
         Cloned, never changed.
     mode : str or Forcing, optional
         How it is trained; the model's own by default.
+
+    Examples
+    --------
+    >>> from tsforce import NARXForecaster
+    >>> from tsforce.bench import Entry
+    >>> Entry("linear", NARXForecaster(8, lags=12), "closed_loop").mode
+    'closed_loop'
     """
 
     name: str

@@ -134,6 +134,15 @@ def check_floors(rows: Any) -> list[FloorCheck]:
     ----------
     rows : DataFrame
         As ``run_sysid`` returns them. Rows of other models, or of another training record, are left alone.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsforce.bench import check_floors
+    >>> row = {"set": "cascaded-tanks", "training": "", "record": "test", "n": 50, "model": "arx", "status": "ok"}
+    >>> [check] = check_floors(pd.DataFrame([{**row, "rmse": 0.6268, "diverged": 0}]))
+    >>> check.expected, check.holds
+    (0.627, True)
     """
     checks = []
     for row in rows.to_dict("records"):

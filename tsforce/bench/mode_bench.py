@@ -43,6 +43,20 @@ class ModeTask:
         Competition and group, such as "m3 monthly".
     naive2 : (float, float)
         Mean sMAPE and MASE of Naive2.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from tsforce import Baseline
+    >>> from tsforce.bench import ModeTask
+    >>> from tsforce.datasets import load_competition
+    >>> m3 = load_competition("m3", "other")
+    >>> few = m3.test["unique_id"].unique()[:3]  # the whole of it takes longer
+    >>> parts = {part: getattr(m3, part)[getattr(m3, part)["unique_id"].isin(few)] for part in ("train", "test")}
+    >>> parts = {part: rows.assign(unique_id=rows["unique_id"].astype(str)) for part, rows in parts.items()}
+    >>> task = ModeTask(replace(m3, **parts), Baseline("naive2"))
+    >>> task.name, task.truth.shape
+    ('m3 other', (3, 8))
     """
 
     def __init__(self, data: Competition, reference: Forecaster) -> None:
@@ -82,7 +96,20 @@ class ModeTask:
 
 
 def has_mode_row(out: Path, **key: Any) -> bool:
-    """Return whether a csv file of results has a row of a set, model, block, mode and seed."""
+    """Return whether a csv file of results has a row of a set, model, block, mode and seed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tsforce.bench import has_mode_row
+    >>> row = {"set": "m3 other", "model": "linear", "block": "moments mse", "mode": "auto", "seed": 0}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "modes.csv"
+    ...     pd.DataFrame([row]).to_csv(file, index=False)
+    ...     has_mode_row(file, **row), has_mode_row(file, **{**row, "seed": 1})
+    (True, False)
+    """
     if not out.exists():
         return False
     done = pd.read_csv(out)[list(_KEY)].astype(str)
@@ -109,6 +136,25 @@ def run_mode(
         A csv file. ``<stem>-errors.parquet`` gets each series' half sum of sMAPE and MASE over Naive2's means.
     command : str
         What makes this row again.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from dataclasses import replace
+    >>> from tsforce import Baseline, NARXForecaster
+    >>> from tsforce.bench import ModeTask, run_mode
+    >>> from tsforce.datasets import load_competition
+    >>> m3 = load_competition("m3", "other")
+    >>> few = m3.test["unique_id"].unique()[:3]  # the whole of it takes longer
+    >>> parts = {part: getattr(m3, part)[getattr(m3, part)["unique_id"].isin(few)] for part in ("train", "test")}
+    >>> parts = {part: rows.assign(unique_id=rows["unique_id"].astype(str)) for part, rows in parts.items()}
+    >>> task = ModeTask(replace(m3, **parts), Baseline("naive2"))
+    >>> model = NARXForecaster(8, lags=2, scope="global", max_steps=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     row = run_mode(task, "linear", model, "moments mse", "open_loop", 0, Path(folder) / "modes.csv", "by hand")
+    >>> row["set"], row["solver"], row["steps"], row["held_out"]
+    ('m3 other', 'closed form', 0, 'up to 8 windows')
     """
     key = dict(zip(_KEY, (test.name, name, block, mode, seed), strict=True))
     how = BLOCKS[block].apply(model, mode, seed)
@@ -161,6 +207,22 @@ def write_mode_tests(out: Path) -> pd.DataFrame:
 
     Wilcoxon's signed-rank test over series, errors averaged over the seeds that both have, Holm over the modes; OWA's
     mean and range over seeds, one-step error and CPU seconds.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from tsforce.bench import write_mode_tests
+    >>> about = {"set": "m3 other", "model": "mlp", "block": "adamw mse", "seed": 0, "one_step": 0.5, "cpu_s": 1.0}
+    >>> rows = pd.DataFrame([{**about, "mode": "open_loop", "owa": 1.0}, {**about, "mode": "closed_loop", "owa": 0.9}])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "modes.csv"
+    ...     rows.to_csv(file, index=False)
+    ...     runs = [f"m3 other|mlp|adamw mse|{mode}|0" for mode in rows["mode"]]
+    ...     errors = pd.DataFrame({"run": np.repeat(runs, 8), "error": [*np.arange(1.0, 9), *0.9 * np.arange(1.0, 9)]})
+    ...     errors.to_parquet(file.with_name("modes-errors.parquet"))
+    ...     tests = write_mode_tests(file)
+    >>> tests[["mode", "owa_mean", "share_better", "p"]].round(4).to_numpy().tolist()
+    [['open_loop', 1.0, 0.0, nan], ['closed_loop', 0.9, 1.0, 0.0078]]
     """
     rows, errors = pd.read_csv(out), pd.read_parquet(out.with_name(f"{out.stem}-errors.parquet"))
     each = {run: part["error"].to_numpy(dtype=np.float64) for run, part in errors.groupby("run", sort=False)}
@@ -200,6 +262,14 @@ def mode_table(tests: pd.DataFrame) -> str:
 
     OWA, its mean over seeds; in brackets by how much a mode differs from open loop in per cent, in how many series in a
     hundred it is better, and Holm's p where that is below .05.
+
+    Examples
+    --------
+    >>> from tsforce.bench import mode_table
+    >>> tests = pd.DataFrame({"mode": ["open_loop", "closed_loop"], "owa_mean": [1.0, 0.9], "p_holm": [np.nan, 0.02]})
+    >>> tests = tests.assign(set="m3 other", model="mlp", block="adamw mse", seeds=3, share_better=[0.0, 0.75])
+    >>> print(mode_table(tests).splitlines()[-1])
+    | m3 other, mlp (3) | adamw mse | 1.0000 | 0.9000 (-10.0 %; 75, p = 0.020) |  |  |
     """
     lines = [
         "| set, model (seeds) | solver, loss | open loop | closed loop | curriculum | auto |",

@@ -24,6 +24,15 @@ class Block:
     loss : str
     steps : int or None
         Of every mode; None: the solver's default for the model.
+
+    Examples
+    --------
+    >>> from tsforce import NARXForecaster
+    >>> from tsforce.bench import BLOCKS
+    >>> BLOCKS["adamw mae"]
+    Block(solver='adamw', loss='mae', steps=None)
+    >>> BLOCKS["adamw mae"].apply(NARXForecaster(6, model="mlp", max_steps=50), "curriculum", seed=0)
+    {'solver': 'AdamW', 'loss': 'mae', 'steps': 300}
     """
 
     solver: str

@@ -116,7 +116,14 @@ MODE_SETS: dict[str, dict[str, tuple[Factory, int]]] = {
 
 
 def blocks_of(model: str) -> tuple[str, ...]:
-    """Return the blocks in which a model of `MODE_SETS` is trained by default, by their names in ``BLOCKS``."""
+    """Return the blocks in which a model of `MODE_SETS` is trained by default, by their names in ``BLOCKS``.
+
+    Examples
+    --------
+    >>> from tsforce.bench import blocks_of
+    >>> blocks_of("linear")
+    ('moments mse', 'moments huber', 'adamw mse', 'adamw mae')
+    """
     if model == "trees":
         return ("rounds",)
     if not model.startswith(("linear", "ensemble")):

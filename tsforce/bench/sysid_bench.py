@@ -116,6 +116,23 @@ def run_sysid(
     ------
     ArgumentError
         If a seed, limit or folder is not accepted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from tsforce.bench import SysidTask, run_sysid, sysid_models
+    >>> from tsforce.bench.sysid_task import Record
+    >>> from tsforce.datasets import SYSID_SETS
+    >>> u = np.random.default_rng(0).normal(size=300)  # instead of SysidTask.load("daisy-exchanger")
+    >>> record = Record(u, 0.1 + np.convolve(u, 0.5 ** np.arange(20))[:300])
+    >>> known = SYSID_SETS["daisy-exchanger"]
+    >>> task = SysidTask.of(known, 10, record, (300,), {0: record}, known.scored)
+    >>> models = sysid_models("daisy-exchanger", task.n, ("training_mean", "arx"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = run_sysid(task, models, ("open_loop",), folder)
+    >>> rows[["model", "mode", "nrmse", "status"]].round(2).to_numpy().tolist()
+    [['training_mean', '', 1.0, 'ok'], ['arx', 'open_loop', 0.0, 'ok']]
     """
     numbers = check_seeds(seeds)
     limit = None if time_limit is None else check_number("time_limit", time_limit, auto=False, above_zero=True)
@@ -237,6 +254,16 @@ def summarise_sysid(rows: pd.DataFrame) -> pd.DataFrame:
         set, training, record, n, unit, model, mode; medians over seeds of rmse, nrmse, fit, r2, one_step, gap, root,
         validation, fit_cpu_s and predict_cpu_s; rmse_min, rmse_max; seeds; diverged: how many of them; seeds_better:
         seeds whose RMSE is below that of open loop (with the same seed, or the one without). Failed rows are left out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsforce.bench import SYSID_COLUMNS, summarise_sysid
+    >>> row = {"set": "emps", "training": "", "record": "test", "n": 20, "unit": "mm", "model": "mlp", "status": "ok"}
+    >>> row |= {"mode": "closed_loop", "diverged": 0}
+    >>> rows = pd.DataFrame([{**row, "seed": 0, "rmse": 2.0}, {**row, "seed": 1, "rmse": 3.0}], columns=SYSID_COLUMNS)
+    >>> summarise_sysid(rows)[["model", "rmse", "rmse_max", "seeds"]].to_numpy().tolist()
+    [['mlp', 2.5, 3.0, 2]]
     """
     good = rows[rows["status"].str.startswith("ok")]
     about = ["set", "training", "record", "n", "unit", "model"]
@@ -256,7 +283,25 @@ def summarise_sysid(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_sysid_summary(out: str | Path) -> pd.DataFrame:
-    """Return, and write to ``summary.csv``, `summarise_sysid` of every row in a folder."""
+    """Return, and write to ``summary.csv``, `summarise_sysid` of every row in a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from tsforce.bench import SysidTask, run_sysid, sysid_models, write_sysid_summary
+    >>> from tsforce.bench.sysid_task import Record
+    >>> from tsforce.datasets import SYSID_SETS
+    >>> u = np.random.default_rng(0).normal(size=300)  # instead of SysidTask.load("daisy-exchanger")
+    >>> record = Record(u, 0.1 + np.convolve(u, 0.5 ** np.arange(20))[:300])
+    >>> known = SYSID_SETS["daisy-exchanger"]
+    >>> task = SysidTask.of(known, 10, record, (300,), {0: record}, known.scored)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = run_sysid(task, sysid_models("daisy-exchanger", task.n, ("arx",)), (), folder)
+    ...     table = write_sysid_summary(folder)
+    >>> table[["set", "model", "mode", "seeds"]].to_numpy().tolist()
+    [['daisy-exchanger', 'arx', 'open_loop', 1]]
+    """
     folder = Path(out)
     table = summarise_sysid(_LAYOUT.frame(Ledger(folder, _LAYOUT).rows.values()))
     table.to_csv(folder / "summary.csv", index=False, float_format="%.5g")

@@ -101,6 +101,14 @@ class SysidModel(NamedTuple):
         The modes that it has rows for; None: those that are asked for.
     draws : function (mode) -> bool
         Whether a fit in a mode depends on the seed.
+
+    Examples
+    --------
+    >>> from tsforce import NARXRegressor
+    >>> from tsforce.bench import SysidModel
+    >>> three = SysidModel(lambda mode, seed, limit: NARXRegressor(3, 3, mode=mode), None, lambda mode: False)
+    >>> three.make("open_loop", 0, None).output_lags
+    3
     """
 
     make: Callable[[str, int, float | None], Any]
@@ -115,6 +123,13 @@ def sysid_models(name: str, n: int, models: Sequence[str] = SYSID_MODELS) -> dic
     ------
     ArgumentError
         If a model is not known, with the accepted ones.
+
+    Examples
+    --------
+    >>> from tsforce.bench import sysid_models
+    >>> models = sysid_models("cascaded-tanks", 5, ("linear", "mlp"))
+    >>> models["linear"].make("closed_loop", 0, None).output_lags  # no more than the outputs that are known
+    5
     """
     for one in models:
         check_choice("models", one, (*SYSID_MODELS, *SYSID_FLOOR_MODELS))

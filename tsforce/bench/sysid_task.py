@@ -83,6 +83,20 @@ class SysidTask:
         Name and hash of the file that it was read from.
     sha256 : str
         Of all that figures depend on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsforce.bench import SysidTask
+    >>> from tsforce.bench.sysid_task import Record
+    >>> from tsforce.datasets import SYSID_SETS
+    >>> u = np.random.default_rng(0).normal(size=300)  # instead of SysidTask.load("daisy-exchanger")
+    >>> record = Record(u, 0.1 + np.convolve(u, 0.5 ** np.arange(20))[:300])
+    >>> known = SYSID_SETS["daisy-exchanger"]
+    >>> task = SysidTask.of(known, 10, record, (300,), {0: record}, known.scored)
+    >>> inner = task.held_out()  # to make choices by: of the training rows alone
+    >>> inner.sizes, [part.name for part in inner.scored], len(inner.records[0].y)
+    ((240,), ['validation'], 60)
     """
 
     known: SysidSet

@@ -70,6 +70,13 @@ class ChaosSystem:
         Of each variable over a long run.
     exponent : float
         Largest Lyapunov exponent, per unit of time.
+
+    Examples
+    --------
+    >>> from tsforce.datasets import CHAOS_SYSTEMS
+    >>> lorenz = CHAOS_SYSTEMS["lorenz"]
+    >>> lorenz.variables, lorenz.dt, lorenz.horizon
+    (('x', 'y', 'z'), 0.01, 111)
     """
 
     name: str

@@ -71,6 +71,13 @@ class Competition:
         Rows of each series in `test`.
     season_length : int
         m of the scores and of Naive2; fixed per group.
+
+    Examples
+    --------
+    >>> from tsforce.datasets import load_competition
+    >>> m3 = load_competition("m3", "other")
+    >>> m3.horizon, m3.season_length, len(m3.train), len(m3.test)
+    (8, 1, 11933, 1392)
     """
 
     name: str

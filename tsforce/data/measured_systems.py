@@ -62,6 +62,13 @@ class SysidSet:
     starts : tuple of int
         n, the first outputs of a test record that a model may see; more than one where both are in use.
     scored : tuple of ScoredPart
+
+    Examples
+    --------
+    >>> from tsforce.datasets import SYSID_SETS
+    >>> tanks = SYSID_SETS["cascaded-tanks"]
+    >>> tanks.signals, tanks.dt, tanks.unit, tanks.starts
+    ('pump -> level of the lower tank, V -> V', 4.0, 'V', (50, 5))
     """
 
     name: str

@@ -20,6 +20,19 @@ class DaskFrame(EnginePartitions):
     frame : dask DataFrame
     choices
         As in `Partitions`.
+
+    Examples
+    --------
+    >>> import dask.dataframe
+    >>> import pandas as pd
+    >>> from tsforce import Baseline
+    >>> from tsforce.datasets import load
+    >>> from tsforce.distributed import DaskFrame
+    >>> df = load("airpassengers")
+    >>> both = pd.concat([df.assign(unique_id="one"), df.assign(unique_id="two")])
+    >>> data = DaskFrame(dask.dataframe.from_pandas(both, npartitions=2, sort=False), choices="partition")
+    >>> len(Baseline("seasonal_naive", horizon=2).fit(data).predict().compute())
+    4
     """
 
     def __init__(self, frame: Any, choices: str = "panel") -> None:

@@ -21,6 +21,16 @@ class RayDataset(EnginePartitions):
         Its blocks go into Ray's object store when they are first looked at.
     choices
         As in `Partitions`.
+
+    Examples
+    --------
+    >>> import ray
+    >>> from tsforce import Baseline
+    >>> from tsforce.datasets import load
+    >>> from tsforce.distributed import RayDataset
+    >>> data = RayDataset(ray.data.from_pandas(load("airpassengers")), choices="partition")
+    >>> Baseline("seasonal_naive", horizon=2).fit(data).predict().count()
+    2
     """
 
     def __init__(self, dataset: Any, choices: str = "panel") -> None:

@@ -44,6 +44,22 @@ class ParquetFolder(Partitions):
         As in `Partitions`.
     rows : int
         Row groups and files are joined until a partition has so many rows, about: what is in memory at once.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tsforce import Baseline
+    >>> from tsforce.datasets import load
+    >>> from tsforce.distributed import ParquetFolder
+    >>> df = load("airpassengers")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("one", "two"):
+    ...         df.assign(unique_id=name).to_parquet(Path(folder) / f"{name}.parquet", index=False)
+    ...     data = ParquetFolder(folder, choices="partition", rows=144)
+    ...     forecast = Baseline("seasonal_naive", horizon=2).fit(data).predict().to_pandas()
+    >>> forecast[["unique_id", "seasonal_naive"]].to_numpy().tolist()
+    [['one', 417.0], ['one', 391.0], ['two', 417.0], ['two', 391.0]]
     """
 
     def __init__(self, path: str | os.PathLike[str], choices: str = "panel", *, rows: int = ROWS) -> None:

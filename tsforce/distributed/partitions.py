@@ -64,6 +64,26 @@ class Partitions(ABC):
     choices : "panel" or "partition"
         What is chosen by looking at many series (lags, a penalty's say, one map for all) is chosen on all of them,
         which not every forecaster can; or on each partition by itself, as if it were all there is.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline
+    >>> from tsforce.datasets import load
+    >>> from tsforce.distributed import Partitions
+    >>> class Shops(Partitions):
+    ...     '''A piece for each shop, wherever it comes from.'''
+    ...     names = ("one", "two")
+    ...     def sizes(self):
+    ...         return [144, 144]
+    ...     def read(self, pieces, names):
+    ...         return pd.concat([load("airpassengers").assign(unique_id=self.names[i])[list(names)] for i in pieces])
+    ...     def piece_name(self, piece):
+    ...         return self.names[piece]
+    ...     def columns_of(self, piece):
+    ...         return {"unique_id": "object", "ds": "datetime64[ns]", "y": "float64"}
+    >>> forecast = Baseline("seasonal_naive", horizon=2).fit(Shops()).predict().to_pandas()
+    >>> forecast["unique_id"].tolist()
+    ['one', 'one', 'two', 'two']
     """
 
     is_partitioned: ClassVar[bool] = True

@@ -55,6 +55,23 @@ class Forcing(_Feedback):
 
     A policy says `share` and `ratio`. All else is said here for those that have nothing to say about it: truth is read,
     gradient kept, every step of the horizon rolled out once, one after the other, without noise, and counted alike.
+
+    Examples
+    --------
+    A policy of one's own: every second step of a roll-out is fed the truth.
+
+    >>> import torch
+    >>> from dataclasses import dataclass
+    >>> from tsforce.forcing import Forcing
+    >>> @dataclass(frozen=True)
+    ... class EverySecond(Forcing):
+    ...     def ratio(self, moment):
+    ...         return 0.5
+    ...     def share(self, known, moment=None):
+    ...         even = torch.arange(known.shape[2]) % 2 == 0
+    ...         return known * even[:, None].to(torch.get_default_dtype())
+    >>> EverySecond().share(torch.ones(1, 1, 4, 1, dtype=torch.bool)).flatten().tolist()
+    [1.0, 0.0, 1.0, 0.0]
     """
 
     @property

@@ -30,6 +30,14 @@ class Moment:
     gains : (K, G) float64, optional
         How much an error in what was fed grew over one step, at most, in each batch that was measured so far; see
         ``feedback_gain``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tsforce.forcing import Curriculum, Moment
+    >>> a_third_of_the_way = Moment(step=30, total=90, epoch=3, keys=torch.tensor([1]))
+    >>> round(Curriculum(length=1.0).ratio(a_third_of_the_way), 3)
+    0.667
     """
 
     step: int

@@ -51,7 +51,23 @@ def _check_share(name: str, value: object) -> None:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Base of all schedules."""
+    """Base of all schedules.
+
+    Examples
+    --------
+    A schedule of one's own says what it is at each step.
+
+    >>> from dataclasses import dataclass
+    >>> from tsforce.forcing import Curriculum, Schedule
+    >>> @dataclass(frozen=True)
+    ... class Squared(Schedule):
+    ...     def _at(self, e, end):
+    ...         return (1 - e / end) ** 2
+    >>> [Squared()(e, 10) for e in (0, 5, 10, 20)]
+    [1.0, 0.25, 0.0, 0.0]
+    >>> Curriculum(Squared()).schedule
+    Squared()
+    """
 
     @property
     def follows_errors(self) -> bool:

@@ -27,7 +27,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LagTransform:
-    """Base of the lag transforms: what makes one column of the past of each target."""
+    """Base of the lag transforms: what makes one column of the past of each target.
+
+    Examples
+    --------
+    >>> from tsforce import NARXForecaster
+    >>> from tsforce.lag_transforms import LagTransform, RollingMean
+    >>> isinstance(RollingMean(3), LagTransform), RollingMean(3).named(1)
+    (True, 'rolling_mean_lag1_window_size3')
+    >>> model = NARXForecaster(12, lags=2, lag_transforms={1: [RollingMean(3)]})  # of the values up to one step before
+    """
 
     def feature(self, lag: int, names: tuple[str, ...]) -> TargetFeature | PartialWindow | Recurrence:
         """Return the columns at a lag, one for each target, under names of their own."""

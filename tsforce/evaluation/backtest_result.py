@@ -48,6 +48,17 @@ class BacktestResult(CanBeLookedAt):
         Ids without a window, or that a model could not be fitted on.
     notes : tuple of str
         What a reader of the scores should know.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, compare
+    >>> from tsforce.datasets import load
+    >>> both = [Baseline("naive"), Baseline("seasonal_naive")]
+    >>> result = compare(both, load("airpassengers"), horizon=12, n_windows=4)
+    >>> result.frame.columns.tolist()
+    ['unique_id', 'ds', 'cutoff', 'horizon', 'y', 'naive', 'seasonal_naive']
+    >>> result.scores()[["model", "mae", "mase"]].round(2).to_numpy().tolist()
+    [['naive', 70.77, 2.42], ['seasonal_naive', 36.98, 1.27]]
     """
 
     frame: pd.DataFrame
@@ -152,6 +163,15 @@ class BacktestResult(CanBeLookedAt):
         series have no MASE scale (the mean absolute seasonal difference up to their first cutoff is 0); they count in
         every column but ``mase``. Of a series with no more rows than a season, the scale is the mean change from row to
         row, and the notes say so.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, compare
+        >>> from tsforce.datasets import load
+        >>> both = [Baseline("naive"), Baseline("seasonal_naive")]
+        >>> result = compare(both, load("airpassengers"), horizon=3, n_windows=4)
+        >>> result.scores(by="cutoff")[["model", "mae"]].round(1).tail(2).to_numpy().tolist()
+        [['seasonal_naive', 55.3], ['seasonal_naive', 36.3]]
         """
         if by is not None:
             check_choice("by", by, ("unique_id", "cutoff", "target"))
@@ -241,6 +261,15 @@ class BacktestResult(CanBeLookedAt):
 
         Columns: model, level, coverage, first_third, second_third, last_third (coverage in thirds of the horizon),
         width, msis, as in `scores`.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, compare
+        >>> from tsforce.datasets import load
+        >>> both = [Baseline("naive"), Baseline("seasonal_naive")]
+        >>> result = compare(both, load("airpassengers"), horizon=3, n_windows=4, level=80)
+        >>> result.intervals()[["model", "level", "coverage"]].round(2).to_numpy().tolist()
+        [['naive', 80.0, 0.83], ['seasonal_naive', 80.0, 0.75]]
         """
         rows = [row for name in self._models for row in interval_rows(name, self._terms(name))]
         if not rows:
@@ -337,6 +366,16 @@ class BacktestResult(CanBeLookedAt):
         ----------
         baselines : bool
             Whether to include reference methods.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, compare
+        >>> from tsforce.datasets import load
+        >>> both = [Baseline("naive"), Baseline("seasonal_naive")]
+        >>> result = compare(both, load("airpassengers"), horizon=3, n_windows=4)
+        >>> table = result.exposure(baselines=True)
+        >>> table[["model", "horizon", "rmse_closed", "rmse_one_step"]].head(3).round(2).to_numpy().tolist()
+        [['naive', 1, 1.78, 1.78], ['naive', 2, 2.43, 1.28], ['naive', 3, 2.33, 2.08]]
         """
         return self._measured.by_step(self._chosen(baselines))
 

@@ -88,6 +88,17 @@ class CanBeLookedAt:
             If the path does not end in .html, or there is no such folder or target.
         MissingExtraError
             If plotly is not installed.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from tsforce import Baseline, backtest
+        >>> from tsforce.datasets import load
+        >>> result = backtest(Baseline("seasonal_naive"), load("airpassengers"), horizon=12, n_windows=4)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result.report(Path(folder) / "passengers.html").name
+        'passengers.html'
         """
         targets = self._panel.columns.targets
         chosen = targets[0] if target is None else check_choice("target", target, targets)
@@ -128,6 +139,13 @@ class CanBeLookedAt:
         ------
         ArgumentError
             If the kind or the series is not known.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline, backtest
+        >>> from tsforce.datasets import load
+        >>> result = backtest(Baseline("seasonal_naive"), load("airpassengers"), horizon=12, n_windows=3)
+        >>> figure = result.plot("windows", last=48)
         """
         from tsforce.plotting import plot_backtest, plot_coverage, plot_exposure, plot_horizon, plot_pit
 

@@ -58,6 +58,28 @@ class Forecaster(InNotebooks, HasReport, CanBeSaved, CanExport, ErrorPaths, Sees
     ----------
     train_end_ : DataFrame
         The id column and ``cutoff``: stamp of the last row each series was learnt from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsforce import Baseline, Forecaster, compare
+    >>> from tsforce.datasets import load
+    >>> from tsforce.forecasting.parts import begin_fit, end_fit, horizon_of, season_length_for
+    >>> class MeanOfLast(Forecaster):
+    ...     def __init__(self, horizon=None, *, count=12, alias=None):
+    ...         self.horizon, self.count, self.alias = horizon, count, alias
+    ...     def fit(self, df, y=None, *, mode=None):
+    ...         begin_fit(self, y)
+    ...         self._panel_ = self.read(df)
+    ...         end_fit(self, self._panel_, season_length_for(self, self._panel_))
+    ...         return self
+    ...     def predict(self, horizon=None, *, future_df=None, history=None):
+    ...         panel = self._panel_ if history is None else self.read(history)
+    ...         each = [rows[-self.count :].mean() for rows in np.split(panel.values[:, 0], panel.indptr[1:-1])]
+    ...         return self.write(panel, np.tile(each, (horizon_of(self, horizon), 1)).T)
+    >>> result = compare([MeanOfLast(), Baseline("seasonal_naive")], load("airpassengers"), horizon=12, n_windows=4)
+    >>> result.scores()[["model", "mase"]].round(2).to_numpy().tolist()
+    [['MeanOfLast', 1.91], ['seasonal_naive', 1.27]]
     """
 
     horizon: int | None = None
@@ -112,6 +134,14 @@ class Forecaster(InNotebooks, HasReport, CanBeSaved, CanExport, ErrorPaths, Sees
         -----
         IntervalWarning
             If past errors are too few for a level: its bounds are NaN.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline
+        >>> from tsforce.datasets import load
+        >>> model = Baseline("drift", horizon=2).fit(load("airpassengers"))
+        >>> model.predict(level=80).columns.tolist()
+        ['unique_id', 'ds', 'horizon', 'drift', 'drift-lo-80', 'drift-hi-80']
         """
         raise NotImplementedError
 
@@ -140,6 +170,16 @@ class Forecaster(InNotebooks, HasReport, CanBeSaved, CanExport, ErrorPaths, Sees
         Notes
         -----
         This is the slow twin of every override: a loop over ``predict(history=rows up to the cutoff)``.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline
+        >>> from tsforce.datasets import load
+        >>> df = load("airpassengers")
+        >>> model = Baseline("naive", horizon=2).fit(df)
+        >>> found = model.predict_at(df, ["1959-12-01", "1960-06-01"])
+        >>> found["cutoff"].dt.year.tolist(), found["horizon"].tolist(), found["naive"].tolist()
+        ([1959, 1959, 1960, 1960], [1, 2, 1, 2], [405.0, 405.0, 535.0, 535.0])
         """
         check_fitted(self)
         levels = check_levels(level)

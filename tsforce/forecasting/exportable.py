@@ -73,6 +73,18 @@ class CanExport:
         -----
         ExportWarning
             If there is no C compiler to compare with.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from tsforce import NARXForecaster
+        >>> from tsforce.datasets import load
+        >>> model = NARXForecaster(12, lags=12).fit(load("airpassengers"), mode="open_loop")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = model.export(Path(folder) / "passengers.c")
+        >>> [file.name for file in written]
+        ['passengers.c', 'passengers.h']
         """
         files: list[Path] = from_above("export")(
             self, path, format, unique_id=unique_id, dtype=dtype, fmi=fmi, sample_time=sample_time, horizon=horizon

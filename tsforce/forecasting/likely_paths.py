@@ -74,8 +74,8 @@ class HasLikelyPaths:
         >>> from tsforce.models import Quantised
         >>> df = pd.DataFrame({"ds": range(60), "y": [1.0, 2.0, 4.0] * 20})
         >>> model = NARXForecaster(
-        ...     3, [1], model="mlp", head=Quantised(n_bins=3), window_scaling=None, max_steps=100, mode="open_loop",
-        ...     training=Training(validation=False, learning_rate=0.02),
+        ...     3, [1], model="mlp", head=Quantised(n_bins=3), window_scaling=None, max_steps=40, mode="open_loop",
+        ...     training=Training(validation=False, learning_rate=0.05),
         ... ).fit(df)
         >>> model.most_likely_paths(1)["NARXForecaster"].round(6).tolist()
         [1.0, 2.0, 4.0]

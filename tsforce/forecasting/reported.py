@@ -57,6 +57,17 @@ class HasReport:
             If the path does not end in .html or there is no such folder, or this forecaster keeps no rows to show.
         MissingExtraError
             If plotly is not installed.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from tsforce import Baseline
+        >>> from tsforce.datasets import load
+        >>> model = Baseline("seasonal_naive", horizon=12).fit(load("airpassengers"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.report(Path(folder) / "passengers.html", title="Next year").name
+        'passengers.html'
         """
         self._check_rows("report")
         written: Path = from_above("report_forecast")(
@@ -97,6 +108,13 @@ class HasReport:
             scikit-learn's, before `fit`.
         ArgumentError
             If there is no such series, or more than can be drawn; or this forecaster keeps no rows to show.
+
+        Examples
+        --------
+        >>> from tsforce import Baseline
+        >>> from tsforce.datasets import load
+        >>> model = Baseline("seasonal_naive", horizon=12).fit(load("airpassengers"))
+        >>> figure = model.plot(last=36)
         """
         from tsforce.plotting import plot_forecast
 

@@ -49,6 +49,18 @@ class CanBeSaved:
             If the model holds something that cannot be saved: says what, and where.
         MissingExtraError
             If the model is made of scikit-learn regressors and skops is not installed.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import tsforce
+        >>> from tsforce.datasets import load
+        >>> model = tsforce.Baseline("seasonal_naive", horizon=2).fit(load("airpassengers"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "passengers.tsforce")
+        ...     tsforce.load(Path(folder) / "passengers.tsforce").predict()["seasonal_naive"].tolist()
+        [417.0, 391.0]
         """
         check_is_fitted(self)
         nothing: frozenset[str] = frozenset()

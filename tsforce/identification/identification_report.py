@@ -281,7 +281,16 @@ def identification_report(
 
     Examples
     --------
-    See `IdentificationReport`.
+    >>> import numpy as np
+    >>> from tsforce import NARXRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> u, y = rng.normal(size=(400, 1)), np.zeros(400)
+    >>> for t in range(1, 400):
+    ...     y[t] = 0.5 * y[t - 1] + u[t - 1, 0] + 0.1 * rng.normal()
+    >>> model = NARXRegressor(1, 1, input_delay=1, mode="open_loop").fit(u[:200], y[:200])
+    >>> report = identification_report(model, u[200:], y[200:], name="ARX")
+    >>> report.tests[["test", "passed"]].values.tolist()
+    [['own past', True], ['input', True], ['later input', True]]
     """
     for method in ("predict", "one_step"):
         if not callable(getattr(model, method, None)):

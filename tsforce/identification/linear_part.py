@@ -36,6 +36,18 @@ class LinearPart(NamedTuple):
         By the inputs 0 .. q - 1 rows before.
     inputs : (m,) float64
     outputs : (C,) float64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsforce import NARXRegressor
+    >>> u = np.random.default_rng(0).normal(size=(300, 1))
+    >>> y = np.zeros(300)
+    >>> for t in range(1, 300):
+    ...     y[t] = 0.5 * y[t - 1] + u[t - 1, 0]
+    >>> part = NARXRegressor(output_lags=1, input_lags=1, input_delay=1, mode="open_loop").fit(u, y).linear_part()
+    >>> part.a.round(6).ravel().tolist(), part.b.round(6).ravel().tolist()
+    ([0.5], [0.0, 1.0])
     """
 
     a: FloatArray

@@ -44,6 +44,20 @@ class StepResponse:
     Notes
     -----
     Of a model that is not linear this is the response to a step of this size from these inputs, and no other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsforce import NARXRegressor
+    >>> from tsforce.sysid import step_response
+    >>> u = np.random.default_rng(0).normal(size=(300, 1))
+    >>> y = np.zeros(300)
+    >>> for t in range(1, 300):
+    ...     y[t] = 0.5 * y[t - 1] + u[t - 1, 0]
+    >>> model = NARXRegressor(output_lags=1, input_lags=1, input_delay=1, mode="open_loop").fit(u, y)
+    >>> found = step_response(model, 40, dt=0.1)
+    >>> found.figures[["gain", "rise_time", "overshoot", "settling_time"]].round(2).to_numpy().tolist()
+    [[2.0, 0.32, 0.0, 0.6]]
     """
 
     frame: pd.DataFrame
@@ -180,6 +194,13 @@ class FrequencyResponse:
     response : (F, C, m) complex128
         ``(I - sum_l a_l z^-l)^-1 sum_k b_k z^-k`` at ``z = exp(2 pi i f dt)``.
     dt : float
+
+    Examples
+    --------
+    >>> from tsforce.sysid import frequency_response
+    >>> found = frequency_response(([0.5], [0.0, 1.0]), [0.0, 0.5])  # y[t] = .5 y[t-1] + u[t-1]
+    >>> found.frame[["frequency", "magnitude", "phase"]].round(3).to_numpy().tolist()
+    [[0.0, 2.0, 0.0], [0.5, 0.667, -180.0]]
     """
 
     frame: pd.DataFrame
@@ -304,6 +325,15 @@ class Stability:
     gain : (C, m) float64
         What a lasting change of an input by 1 comes to; inf or -inf where it is integrated.
     dt : float
+
+    Examples
+    --------
+    >>> from tsforce.sysid import stability
+    >>> found = stability(([1.5, -0.7], [0.0, 1.0]), dt=0.1)  # y[t] = 1.5 y[t-1] - .7 y[t-2] + u[t-1]
+    >>> found.frame[["modulus", "time_constant", "frequency", "damping"]].round(3).to_numpy().tolist()
+    [[0.837, 0.561, 0.731, 0.362]]
+    >>> found.gain.round(3).tolist()
+    [[5.0]]
     """
 
     frame: pd.DataFrame

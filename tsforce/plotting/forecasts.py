@@ -115,6 +115,16 @@ def plot_forecast(
         If a series or a column is not there, more are asked for than can be drawn, or one has several cutoffs.
     ArgumentTypeError
         If one is no pandas DataFrame.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline
+    >>> from tsforce.datasets import load
+    >>> from tsforce.plotting import plot_forecast
+    >>> df = load("airpassengers")
+    >>> figure = plot_forecast(df, Baseline("seasonal_naive", horizon=12).fit(df).predict(), last=36)
+    >>> len(figure.axes[0].lines[0].get_xdata())
+    36
     """
     check_frame("history", history, time_col, target_col)
     check_frame("forecast", forecast, id_col, time_col)
@@ -183,6 +193,15 @@ def plot_backtest(
         If the series or a column is not there.
     ArgumentTypeError
         If it is no pandas DataFrame.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, backtest
+    >>> from tsforce.datasets import load
+    >>> from tsforce.plotting import plot_backtest
+    >>> result = backtest(Baseline("seasonal_naive"), load("airpassengers"), horizon=12, n_windows=3)
+    >>> figure = plot_backtest(result.frame)  # also: result.plot("windows"), with the worst series first
+    >>> figure.savefig("windows.png")  # doctest: +SKIP
     """
     check_frame("frame", frame, id_col, time_col, "cutoff", target_col)
     known = list(frame[id_col].unique())
@@ -230,6 +249,14 @@ def plot_choice(frame: Any, *, reference: str = "seasonal_naive", ax: Any = None
     ------
     ArgumentError, ArgumentTypeError
         If it is no such frame.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsforce.plotting import plot_choice
+    >>> names = ["linear", "ets", "seasonal_naive"]
+    >>> tried = pd.DataFrame({"candidate": names, "error": [0.8, 0.9, 1.0], "weight": [0.6, 0.4, 0.0]})
+    >>> figure = plot_choice(tried)  # also: AutoNARX(...).fit(df).plot()
     """
     check_frame("frame", frame, "candidate", "error", "weight")
     rows = frame[frame["error"].notna() | (frame["weight"] > 0)].sort_values("error", ascending=False)
@@ -262,6 +289,17 @@ def plot_horizon(frame: Any, *, metric: str = "mase", ax: Any = None) -> Any:
     ------
     ArgumentError
         If the frame is neither, or the metric is not known.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, compare
+    >>> from tsforce.datasets import load
+    >>> from tsforce.plotting import plot_horizon
+    >>> both = [Baseline("naive"), Baseline("seasonal_naive")]
+    >>> result = compare(both, load("airpassengers"), horizon=12, n_windows=4)
+    >>> figure = plot_horizon(result.by_horizon(), metric="mae")
+    >>> [line.get_label() for line in figure.axes[0].lines]
+    ['naive', 'seasonal_naive']
     """
     check_choice("metric", metric, _METRICS)
     check_frame("frame", frame)
@@ -312,6 +350,17 @@ def plot_exposure(exposure: Any, response: Any, *, ax: Any = None) -> Any:
     ------
     ArgumentError
         If one is no such frame, or `ax` are not two.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, backtest
+    >>> from tsforce.datasets import load
+    >>> from tsforce.plotting import plot_exposure
+    >>> result = backtest(Baseline("naive"), load("airpassengers"), horizon=6, n_windows=2)
+    >>> response = result.forcing_response((1, 0), baselines=True)
+    >>> figure = plot_exposure(result.exposure(baselines=True), response)  # also: result.plot("exposure")
+    >>> len(figure.axes)
+    2
     """
     check_frame("exposure", exposure, "model", "horizon", "rmse_closed", "rmse_one_step", "rmse_naive")
     check_frame("response", response, "model", "forcing_ratio", "rmse")
@@ -341,6 +390,14 @@ def plot_modes(horizons: Any, *, ax: Any = None) -> Any:
     horizons : DataFrame
         mode, seed, horizon, rmse_closed, rmse_one_step, as in ``ModeComparison.horizons``; seeds are averaged.
     ax : matplotlib Axes, optional
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsforce.plotting import plot_modes
+    >>> errors = pd.DataFrame({"mode": ["open_loop"] * 2 + ["closed_loop"] * 2, "seed": 0, "horizon": [1, 2, 1, 2]})
+    >>> errors = errors.assign(rmse_closed=[1.0, 1.9, 1.1, 1.4], rmse_one_step=[1.0, 1.0, 1.1, 1.1])
+    >>> figure = plot_modes(errors)  # also: compare_modes(...).plot()
     """
     ax = new_axes(ax, figsize=(7, 4.5))
     mean = horizons.groupby(["mode", "horizon"], sort=False)[["rmse_closed", "rmse_one_step"]].mean().reset_index()
@@ -368,6 +425,16 @@ def plot_history(frame: Any, *, ax: Any = None) -> Any:
     frame : DataFrame
         As in ``history_.frame``.
     ax : matplotlib Axes, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from tsforce import NARXForecaster
+    >>> from tsforce.plotting import plot_history
+    >>> df = pd.DataFrame({"ds": range(60), "y": np.sin(np.arange(60.0))})
+    >>> model = NARXForecaster(5, 3, max_steps=4).fit(df, mode="closed_loop")
+    >>> figure = plot_history(model.history_.frame)  # also: model.history_.plot()
     """
     own = ax is None
     ax = new_axes(ax, figsize=(7, 4.5))

@@ -30,6 +30,13 @@ def plot_simulation(frame: Any, *, name: str = "simulated", output: str = "y", s
     ------
     ArgumentError
         If the frame lacks a column or has no row, or `ax` are not two.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsforce.plotting import plot_simulation
+    >>> rows = pd.DataFrame({"row": range(4), "measured": [0.0, 1.0, 1.5, 1.7], "simulated": [0.0, 1.0, 1.4, 1.8]})
+    >>> figure = plot_simulation(rows, output="level", skip=1)  # also: identification_report(...).plot()
     """
     check_frame("frame", frame, "row", "measured", "simulated")
     _check_rows(frame)
@@ -66,6 +73,16 @@ def plot_residuals(frame: Any, *, level: float, title: str | None = None, ax: An
     ------
     ArgumentError
         If the frame lacks a column or has no row, or holds several outputs, or `ax` are too few or too many.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsforce.plotting import plot_residuals
+    >>> found = pd.DataFrame({"output": "y", "input": [None, None, "u", "u"], "lag": [1, 2, 0, 1]})
+    >>> found = found.assign(correlation=[0.3, 0.02, 0.01, -0.04], bound=0.1)
+    >>> figure = plot_residuals(found, level=0.99)  # also: identification_report(...).plot("residuals")
+    >>> len(figure.axes)
+    2
     """
     check_frame("frame", frame, "output", "input", "lag", "correlation", "bound")
     _check_rows(frame)
@@ -117,6 +134,13 @@ def plot_step_response(frame: Any, *, ax: Any = None) -> Any:
     ------
     ArgumentError
         If the frame lacks a column or has no row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsforce.plotting import plot_step_response
+    >>> rises = pd.DataFrame({"output": "y", "input": "u", "time": [0, 1, 2, 3], "response": [0.0, 1.0, 1.5, 1.75]})
+    >>> figure = plot_step_response(rises)  # also: step_response(model, n_steps).plot()
     """
     check_frame("frame", frame, "output", "input", "time", "response")
     _check_rows(frame)
@@ -144,6 +168,14 @@ def plot_bode(frame: Any, *, ax: Any = None) -> Any:
     ------
     ArgumentError
         If the frame lacks a column or has no row above frequency 0, or `ax` are not two.
+
+    Examples
+    --------
+    >>> from tsforce.plotting import plot_bode
+    >>> from tsforce.sysid import frequency_response
+    >>> figure = plot_bode(frequency_response(([0.5], [0.0, 1.0])).frame)  # also: frequency_response(...).plot()
+    >>> len(figure.axes)
+    2
     """
     check_frame("frame", frame, "output", "input", "frequency", "magnitude_db", "phase")
     frame = frame[frame["frequency"] > 0]

@@ -28,6 +28,14 @@ def plot_coverage(frame: Any, *, ax: Any = None) -> Any:
     ------
     ArgumentError, ArgumentTypeError
         If it is no such frame.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline, backtest
+    >>> from tsforce.datasets import load
+    >>> from tsforce.plotting import plot_coverage
+    >>> result = backtest(Baseline("seasonal_naive"), load("airpassengers"), horizon=6, n_windows=3, level=80)
+    >>> figure = plot_coverage(result.by_horizon())  # also: result.plot("coverage")
     """
     check_frame("frame", frame, "model", "horizon")
     levels = [float(found[1]) for name in frame.columns if (found := _COVERAGE.fullmatch(str(name)))]
@@ -66,6 +74,13 @@ def plot_pit(frame: Any, *, ax: Any = None) -> Any:
     ------
     ArgumentError, ArgumentTypeError
         If it is no such frame, or there are not as many axes as models.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsforce.plotting import plot_pit
+    >>> bins = pd.DataFrame({"model": "ets", "low": [0.0, 0.5], "high": [0.5, 1.0], "share": [0.4, 0.6], "n": 90})
+    >>> figure = plot_pit(bins)  # also: result.plot("pit")
     """
     check_frame("frame", frame, "model", "low", "high", "share", "n")
     models = list(dict.fromkeys(frame["model"]))
@@ -126,6 +141,15 @@ def plot_paths(
     ------
     ArgumentError, ArgumentTypeError
         If a frame is no such frame, or there is no such series.
+
+    Examples
+    --------
+    >>> from tsforce import Baseline
+    >>> from tsforce.datasets import load
+    >>> from tsforce.plotting import plot_paths
+    >>> df = load("airpassengers")
+    >>> paths = Baseline("seasonal_naive", horizon=12).fit(df).sample_paths(50)
+    >>> figure = plot_paths(df, paths, last=36, n_shown=10)
     """
     check_frame("history", history, time_col, target_col)
     check_frame("paths", paths, id_col, time_col, "horizon", "path")

@@ -32,6 +32,15 @@ class Family:
     A subclass says how its step model starts (`build`); the class attributes say how it is trained by default, one
     model per series (`local`) or one for all (`pooled`), whether its state takes in the context before the cutoff
     (`takes_in_context`), and whether what it starts from is the whole of its fit in open loop (`closed_form`).
+
+    Examples
+    --------
+    >>> from tsforce import NARXForecaster
+    >>> from tsforce.models import GRU, MLP, Family, Linear
+    >>> [isinstance(family, Family) for family in (Linear(), MLP((16,)), GRU(8))]
+    [True, True, True]
+    >>> NARXForecaster(12, model=MLP((16,), "tanh")).model == MLP((16,), "tanh")
+    True
     """
 
     name: ClassVar[str] = ""
