@@ -13,6 +13,7 @@
     ├── NumericalError         (ArithmeticError)   a fit met numbers it cannot compute with
     ├── PersistenceError       (ValueError)        a model that cannot be saved, or a file that is no saved model
     ├── PartitionError         (RuntimeError)      some partitions of the data failed; the others are done
+    ├── ProcessError           (RuntimeError)      another process that shares a fit has ended, or has other data
     ├── ExportError            (RuntimeError)      an exported model does not say what the model itself does
     ├── MissingExtraError      (ImportError)       an optional dependency is not installed
     └── DatasetNotFoundError   (FileNotFoundError) a data set's files are not where they were looked for
@@ -63,6 +64,7 @@ __all__ = [
     "PartitionError",
     "PartitionWarning",
     "PersistenceError",
+    "ProcessError",
     "SeriesTooShortError",
     "TsforceError",
     "TsforceWarning",
@@ -152,6 +154,10 @@ class PartitionError(TsforceError, RuntimeError):
 
     def __reduce__(self) -> tuple[type, tuple[str, dict[int, TsforceError]]]:
         return type(self), (str(self), self.failed)
+
+
+class ProcessError(TsforceError, RuntimeError):
+    """Another process that shares a fit has ended, does not answer, or was given something else to learn from."""
 
 
 class MissingExtraError(TsforceError, ImportError):

@@ -396,6 +396,9 @@ class Curriculum(Forcing):
             truth = torch.arange(1, horizon + 1, device=known.device) <= torch.floor(ratios * horizon)
             return (truth[..., None] & known).to(torch.get_default_dtype())
         place = (1, moment.epoch) if self.sharing == "epoch" else (0, moment.step)
-        shape = (windows if self.sharing == "window" else 1, horizon if self.time == "step" else 1)
-        drawn = uniform(moment.keys.to(known.device), place, *shape) < ratios
+        steps = horizon if self.time == "step" else 1
+        if self.sharing == "window":
+            drawn = moment.uniform(place, windows, steps, like=known) < ratios
+        else:
+            drawn = uniform(moment.keys.to(known.device), place, 1, steps) < ratios
         return (drawn[..., None] & known).to(torch.get_default_dtype())

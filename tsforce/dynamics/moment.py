@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from tsforce.dynamics.draws import normal, uniform
 
 __all__ = ["Moment"]
 
@@ -30,6 +33,8 @@ class Moment:
     gains : (K, G) float64, optional
         How much an error in what was fed grew over one step, at most, in each batch that was measured so far; see
         ``feedback_gain``.
+    first : int
+        Place in the batch of the first window that is rolled out here: above 0 where others roll out those before.
 
     Examples
     --------
@@ -46,3 +51,12 @@ class Moment:
     keys: Tensor
     closed_loop: Tensor | None = None
     gains: Tensor | None = None
+    first: int = 0
+
+    def uniform(self, places: Iterable[int], windows: int, *shape: int, like: Tensor) -> Tensor:
+        """Return draws in [0, 1) for windows of a batch, from `first` on, (G, windows, *shape), where `like` is."""
+        return uniform(self.keys.to(like.device), places, self.first + windows, *shape)[:, self.first :]
+
+    def normal(self, places: Iterable[int], windows: int, *shape: int, like: Tensor) -> Tensor:
+        """Return standard normal draws, as `uniform`."""
+        return normal(self.keys.to(like.device), places, self.first + windows, *shape)[:, self.first :]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tsforce.dynamics.draws import normal, uniform
+from tsforce.dynamics.draws import uniform
 from tsforce.dynamics.forcing import Forcing, Moment, OpenLoop, check_gradient, check_length, scheduled
 from tsforce.dynamics.schedules import Schedule, check_whole, is_number
 from tsforce.errors import ArgumentError, check_choice
@@ -73,7 +73,7 @@ class TeacherForcingRatio(Forcing):
         """Return 0 or 1, as tossed."""
         moment = needed(self, moment)
         _, windows, horizon, _ = known.shape
-        tosses = uniform(moment.keys.to(known.device), (0, moment.step), windows, horizon if self.time == "step" else 1)
+        tosses = moment.uniform((0, moment.step), windows, horizon if self.time == "step" else 1, like=known)
         return ((tosses < self.truth)[..., None] & known).to(torch.get_default_dtype())
 
 
@@ -246,7 +246,7 @@ class InputNoise(OpenLoop):
         moment = needed(self, moment)
         if self.kind == "random_walk":
             return None
-        return self.sigma * normal(moment.keys.to(future.device), (6, moment.step), *future.shape[1:])
+        return self.sigma * moment.normal((6, moment.step), *future.shape[1:], like=future)
 
     def lag_noise(self, past: Tensor, lags: int, step: int, moment: Moment | None) -> Tensor | None:
         """Return a walk for each window and channel, keyed by group and both steps; None for white noise."""
@@ -254,7 +254,7 @@ class InputNoise(OpenLoop):
             return None
         moment = needed(self, moment)
         _, windows, _, channels = past.shape
-        steps = normal(moment.keys.to(past.device), (10, moment.step, step), windows, lags, channels)
+        steps = moment.normal((10, moment.step, step), windows, lags, channels, like=past)
         walk = self.sigma / math.sqrt(max(1, lags)) * steps.cumsum(dim=2)
         return walk.flatten(start_dim=2).to(past.dtype)
 

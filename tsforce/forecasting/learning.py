@@ -22,6 +22,7 @@ from tsforce.errors import (
     ContextWarning,
     DivergenceWarning,
     OffsetWarning,
+    ProcessError,
     ValidationWarning,
     abbreviate,
     check_choice,
@@ -34,11 +35,13 @@ from tsforce.forecasting.history_frame import ProgressLine, TrainingHistory
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import Training, training_of
 from tsforce.persistence.checkpoints import Checkpoint
+from tsforce.persistence.describing import digest
 from tsforce.training.fit import LINEAR, PRESETS, SOLVERS, Fitted, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import HEAD_LOSSES, LOSSES
 from tsforce.training.missing import seasonal_fill
 from tsforce.training.problem import Problem
+from tsforce.training.processes import TORCHRUN, Processes, own_device
 from tsforce.training.solvers import levenberg_marquardt
 from tsforce.training.solvers.levenberg_marquardt import INITIAL_OUTPUTS
 
@@ -88,13 +91,15 @@ def resolve(estimator: Any, kind: Any, mode: Any, n_validation: Callable[[Any], 
         With the argument's name and what is accepted.
     """
     trained_mode = check_mode(estimator.mode if mode is None else mode)
+    options = _options(estimator, training_of(estimator.training), n_validation)
+    device = check_device(estimator.device)
     return Asked(
         kind=kind,
         # A policy that has a name goes by it.
         mode=next((name for name, forcing in PRESETS.items() if forcing == trained_mode), trained_mode),
         ridge=check_number("ridge", estimator.ridge, auto=True),
-        options=_options(estimator, training_of(estimator.training), n_validation),
-        device=check_device(estimator.device),
+        options=options,
+        device=device if options.processes is None else own_device(device),
     )
 
 
@@ -114,6 +119,7 @@ def _options(estimator: Any, training: Training, n_validation: Callable[[Any], i
         penalty=check_number("penalty", training.penalty, auto=False),
         initial_outputs=check_choice("initial_outputs", training.initial_outputs, INITIAL_OUTPUTS),
         initial_weight=check_number("initial_weight", training.initial_weight, auto=False, above_zero=True),
+        processes=None if training.processes is None else check_choice("processes", training.processes, (TORCHRUN,)),
     )
 
 
@@ -235,7 +241,9 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool, checkpoin
                 f"device={str(problem.device)!r}: a scikit-learn regressor runs on the CPU; leave it out."
             )
         kind = RegressorModel(problem.layout, kind, asked.options.random_state)
-    history = History("", on_record=ProgressLine(name) if verbose else None)
+    if asked.options.processes is not None:
+        problem = _shared_out(problem, replace(asked, kind=kind))
+    history = History("", on_record=ProgressLine(name) if verbose and problem.processes.first else None)
     fitted = fit_model(problem, kind, asked.mode, asked.ridge, asked.options, history, checkpoint)
     if verbose:
         history.on_record = None
@@ -244,6 +252,26 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool, checkpoin
     if history.n_diverged:
         warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)
     return fitted
+
+
+def _shared_out(problem: Problem, asked: Asked) -> Problem:
+    """Return a problem whose work the processes share that were all given the same.
+
+    Raises
+    ------
+    ProcessError
+        If they were not.
+    """
+    processes = Processes.started()
+    same = replace(problem, device=torch.device("cpu"))
+    seen = processes.told(digest([same, asked.kind, asked.mode, asked.ridge, asked.options]))
+    others = [rank for rank, one in enumerate(seen) if one != seen[0]]
+    if others:
+        raise ProcessError(
+            f"processes={TORCHRUN!r}: process {', '.join(map(str, others[:5]))} was given other rows or other settings than process "
+            f"0; all make the same call on the same frame, and tsforce shares out the work."
+        )
+    return replace(problem, processes=processes)
 
 
 def _tell_of_offsets(problem: Problem, fitted: Fitted) -> None:

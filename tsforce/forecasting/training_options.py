@@ -90,6 +90,9 @@ class Training(_KnownNames):
         1981; errors in variables). Prediction is as ever.
     initial_weight : float
         Of these errors, in weights of the others: the variance of the noise on later outputs over that on initial ones.
+    processes : None or "torchrun"
+        Share the work of training with the other processes of ``torch.distributed``, all of which make the same call on
+        the same rows: started by ``torchrun``, or joined before by the script. None: each process trains by itself.
 
     Examples
     --------
@@ -109,6 +112,7 @@ class Training(_KnownNames):
     penalty: float = 0.0
     initial_outputs: str = "measured"
     initial_weight: float = 1.0
+    processes: str | None = None
 
     def __repr__(self) -> str:
         told = {f.name: getattr(self, f.name) for f in fields(self) if repr(getattr(self, f.name)) != repr(f.default)}

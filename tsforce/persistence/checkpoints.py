@@ -22,7 +22,7 @@ _MADE_FROM = "made_from.json"
 # Keeping where something is may take this share of its time.
 _SHARE = 0.02
 # What the same numbers do not come from.
-_NO_MATTER = frozenset({"verbose", "alias"})
+_NO_MATTER = frozenset({"verbose", "alias", "processes"})
 
 
 class _Pace:

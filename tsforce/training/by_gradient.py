@@ -21,8 +21,9 @@ from tsforce.scoring.metrics import error_scale, has_scale
 from tsforce.training.history import History
 from tsforce.training.judging import Judge, no_better
 from tsforce.training.problem import Learnt, Problem
+from tsforce.training.processes import ALONE
 from tsforce.training.solvers import gradient, levenberg_marquardt, moments
-from tsforce.training.solvers.keeping import Keeper, put_back
+from tsforce.training.solvers.keeping import Keeper, OneWriter, put_back
 from tsforce.training.solvers.looks import Lesson, Trained, Watch
 from tsforce.training.solvers.maps import fit_maps
 from tsforce.training.solvers.ridge import choose_ridge
@@ -135,12 +136,16 @@ def fit_by_gradient(
     """
     by_moments = all(isinstance(part.settings, moments.Settings) for part in phases)
     size = moments.at_once(problem.layout) if by_moments else _CHUNK
+    size = min(size, -(-problem.panel.n_series // problem.processes.count))
     if not problem.pooled and problem.panel.n_series > size:
         return _in_chunks(
             problem, ridge, build, phases, size,
             n_validation=n_validation, n_more=n_more, n_trials=n_trials, may_stay=may_stay, choose_again=choose_again,
             random_state=random_state, history=history, start_of=start_of, checkpoint=checkpoint,
         )  # fmt: skip
+    if not problem.processes.alone:
+        problem = _shared(problem, phases, history)
+        checkpoint = checkpoint and OneWriter(checkpoint, problem.processes)
     structure, start = start_of, None
     start_of = start_of or warm_start
     ids = ["all"] if problem.pooled else [str(name) for name in problem.panel.id_list]
@@ -202,26 +207,40 @@ def _in_chunks(
     checkpoint: Keeper | None,
     **settings: Any,
 ) -> GradientFit:
-    """Return the models of many series, fitted chunk by chunk: they are independent."""
-    parts, histories = [], []
-    for start in range(0, problem.panel.n_series, size):
+    """Return the models of many series, fitted chunk by chunk, by whichever process: they are independent."""
+    processes = problem.processes
+    own: dict[int, tuple[nn.Module, list[Any], dict[str, Any]]] = {}
+    for start in range(0, problem.panel.n_series, size)[processes.rank :: processes.count]:
         chosen = problem.every[start : start + size]
-        own = History(history.solver, on_record=history.on_record)
-        settings["checkpoint"] = checkpoint and checkpoint.within(str(start))
-        parts.append(fit_by_gradient(problem.take(chosen), ridge[chosen], build, phases, history=own, **settings))
-        histories.append((own, len(chosen)))
-    history.extend_with_mean(histories)
-    model = parts[0].model
+        told = History(history.solver, on_record=history.on_record)
+        settings["checkpoint"] = checkpoint and checkpoint.within(str(start) if processes.alone else f"{start}-{size}")
+        part = replace(problem.take(chosen), processes=ALONE)
+        fit = fit_by_gradient(part, ridge[chosen], build, phases, history=told, **settings)
+        model = fit.model if processes.alone else fit.model.cpu()
+        own[start] = model, [fit.steps, fit.start_error, fit.best_error, fit.n_judged], told.state()
+    found = {start: part for told in processes.told(own) for start, part in told.items()}
+    parts = [found[start] for start in sorted(found)]
+    history.extend_with_mean([(History.of(state), arrays[0].shape[1]) for _, arrays, state in parts])
+    if not processes.alone:
+        history.notes.append(f"{processes.count} processes shared the series.")
+    models = [model.to(problem.device) for model, _, _ in parts]
+    model = models[0]
     if isinstance(model, Polynomial):
-        model = model.join([cast(Polynomial, p.model) for p in parts])
+        model = model.join([cast(Polynomial, one) for one in models])
     else:
-        for tensor, *pieces in zip(_tensors(model), *(_tensors(p.model) for p in parts), strict=True):
+        for tensor, *pieces in zip(_tensors(model), *map(_tensors, models), strict=True):
             tensor.data = torch.cat([piece.detach() for piece in pieces])
-    arrays = {
-        name: np.concatenate([getattr(p, name) for p in parts], axis=-1)
-        for name in ("steps", "start_error", "best_error", "n_judged")
-    }
-    return GradientFit(model, problem.learn(problem.panel.lengths), **arrays)
+    arrays = [np.concatenate(pieces, axis=-1) for pieces in zip(*(arrays for _, arrays, _ in parts), strict=True)]
+    return GradientFit(model, problem.learn(problem.panel.lengths), *arrays)
+
+
+def _shared(problem: Problem, phases: list[Phase], history: History) -> Problem:
+    """Return the problem of one training that processes share, where its solver has parts to share; told in history."""
+    if all(isinstance(part.settings, gradient.Settings) for part in phases):
+        history.notes.append(f"{problem.processes.count} processes shared the windows of each step.")
+        return problem
+    history.notes.append("nothing was shared between processes: each did all of it (AdamW alone has parts to share).")
+    return replace(problem, processes=ALONE)
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:
@@ -338,7 +357,8 @@ def _train(
         scale = error_scale(panel.values, panel.indptr, problem.season_length, learnt.stops)
         scale = np.where(has_scale(scale), scale, 1.0)
     name = phase.name or type(phase.forcing).__name__
-    lesson = Lesson(_cutoffs(problem, learnt), problem.horizon, phase.forcing, keys, name, scale)
+    cutoffs = _cutoffs(problem, learnt)
+    lesson = Lesson(cutoffs, problem.horizon, phase.forcing, keys, name, scale, problem.processes)
     if isinstance(phase.settings, levenberg_marquardt.Settings):
         return levenberg_marquardt.train(model, lesson, watch, phase.settings)
     if isinstance(phase.settings, moments.Settings):

@@ -20,6 +20,7 @@ from tsforce.training.by_rounds import RoundFit, fit_by_rounds
 from tsforce.training.history import History, Record
 from tsforce.training.losses import THRESHOLD
 from tsforce.training.problem import Learnt, Problem
+from tsforce.training.processes import ALONE
 from tsforce.training.solvers import gradient, levenberg_marquardt, moments, relabel
 from tsforce.training.solvers.direct import direct_maps, direct_regressors
 from tsforce.training.solvers.keeping import Keeper
@@ -79,6 +80,8 @@ class Options:
         "measured", or "free" for phases in which a model is fed its own outputs.
     initial_weight : float
         Of free initial outputs.
+    processes : str or None
+        Who shares the work: `processes.TORCHRUN`, or nobody.
     """
 
     solver: str = "auto"
@@ -94,6 +97,7 @@ class Options:
     initial_outputs: str = "measured"
     initial_weight: float = 1.0
     huber_threshold: float = THRESHOLD
+    processes: str | None = None
 
     @property
     def huber(self) -> float | None:
@@ -225,10 +229,15 @@ def fit_model(
     if problem.direct:
         return _direct(problem, kind, mode, ridge, options, history)
     if not isinstance(kind, Family):
+        problem = replace(problem, processes=ALONE)
         return _by_rounds(problem, kind, mode, options, history)
     forcing = PRESETS.get(mode) if isinstance(mode, str) else mode
     if forcing is not None:
         _check_policy(kind, options, forcing)
+        if problem.pooled and not problem.processes.alone:
+            gradient.OFFER.without(
+                "discriminator", where="on several processes", instead="Training(processes=None), or another policy"
+            ).check(forcing)
     plain = kind == LINEAR and problem.head is None and options.solver == "auto"
     if mode == "auto" and forcing is None and plain and problem.prior is not None:
         # Tried on windows inside the training rows of M3 and M4 groups: of what a prior holds already, own outputs mend

@@ -82,16 +82,26 @@ class Judge:
 
     def _errors(self, model: Any, forcing: Forcing) -> FloatArray:
         """Return the errors of forecasts under a policy, (W, H, C), original units; NaN where there is no truth."""
-        truth = self.validation.truth
-        numbers = self._drawn() if isinstance(model, Headed) else None
+        index = self.validation.index
+        own = self.problem.processes.share(len(index))
+        truth = self.validation.truth[own]
+        numbers = self._drawn()[own] if isinstance(model, Headed) else None
         yhat, _ = forecast_windows(
-            self.learnt.store, model, self.learnt.guard, self.validation.index, self.validation.horizon,
-            groups=self.problem.groups, forcing=forcing, shocks=numbers,
+            self.learnt.store, model, self.learnt.guard, WindowIndex(index.series[own], index.rows[own]),
+            self.validation.horizon, groups=self.problem.groups, forcing=forcing, shocks=numbers,
         )  # fmt: skip
         if numbers is None:
-            return np.abs(yhat - truth)
+            return self._of_all(np.abs(yhat - truth), len(index))
         paths = yhat.reshape(*numbers.shape[:4])
-        return np.moveaxis(crps(np.moveaxis(truth, 2, 0), np.moveaxis(paths, 3, 0)), 0, 2)
+        scores = np.moveaxis(crps(np.moveaxis(truth, 2, 0), np.moveaxis(paths, 3, 0)), 0, 2)
+        return self._of_all(scores, len(index))
+
+    def _of_all(self, errors: FloatArray, n: int) -> FloatArray:
+        """Return the errors of n windows from those that each process has judged."""
+        if self.problem.processes.alone:
+            return errors
+        whole: FloatArray = self.problem.processes.joined(torch.from_numpy(np.ascontiguousarray(errors)), n).numpy()
+        return whole
 
     def _drawn(self) -> FloatArray:
         """Return uniform numbers for paths of every window, (W, P, H, C, 2), the same for a series among any others."""
@@ -110,10 +120,13 @@ class Judge:
         truth, index = self.validation.truth, self.validation.index
         window, step = np.nonzero(~np.isnan(truth).all(axis=2))
         single = WindowIndex(index.series[window], index.rows[window] + step)
+        own = self.problem.processes.share(len(single))
+        found, _ = forecast_windows(
+            self.learnt.store, model, self.learnt.guard, WindowIndex(single.series[own], single.rows[own]), 1,
+            groups=self.problem.groups,
+        )  # fmt: skip
         yhat = np.full(truth.shape, np.nan)
-        yhat[window, step] = forecast_windows(
-            self.learnt.store, model, self.learnt.guard, single, 1, groups=self.problem.groups
-        )[0][:, 0]
+        yhat[window, step] = self._of_all(found[:, 0], len(single))
         return np.abs(yhat - truth)
 
     def _is_stateless(self, model: Any) -> bool:

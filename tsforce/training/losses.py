@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -18,6 +20,8 @@ LOSSES = ("mae", "mse", "huber", "smape")
 HEAD_LOSSES = ("nll", "crps")
 # Huber's k, in robust scales.
 THRESHOLD = 2.0
+# From a tensor of some windows to that of the batch which they are of.
+Batch = Callable[[Tensor], Tensor]
 # Of normally distributed residuals, whose median size is this part of their standard deviation.
 _MEDIAN_SIZE = 0.6744897501960817
 
@@ -48,7 +52,11 @@ def _median(size: FloatArray) -> float:
     return float(ordered[half] if len(size) % 2 else 0.5 * (ordered[:half].max() + ordered[half]))
 
 
-def _elementwise(name: str, y: Tensor, yhat: Tensor, known: Tensor, threshold: float) -> Tensor:
+def _itself(windows: Tensor) -> Tensor:
+    return windows
+
+
+def _elementwise(name: str, y: Tensor, yhat: Tensor, known: Tensor, threshold: float, batch: Batch) -> Tensor:
     gap = yhat - y
     if name == "mae":
         return gap.abs()
@@ -56,7 +64,7 @@ def _elementwise(name: str, y: Tensor, yhat: Tensor, known: Tensor, threshold: f
         return gap**2
     if name == "huber":
         size = gap.abs()
-        limit = threshold * _batch_scales(size.detach(), known)
+        limit = threshold * _batch_scales(batch(size.detach()), batch(known))
         return torch.where(size <= limit, 0.5 * gap**2, limit * (size - 0.5 * limit))
     # smape-like: the denominator carries no gradient, or large forecasts would be rewarded for their size.
     return gap.abs() / (y.abs() + yhat.detach().abs() + 1e-8)
@@ -74,7 +82,16 @@ def _batch_scales(size: Tensor, known: Tensor) -> Tensor:
     return torch.where(scale > 0, scale, mean)[:, :, None]
 
 
-def multi_step_loss(name: str, y: Tensor, yhat: Tensor, weight: Tensor, threshold: float = THRESHOLD) -> Tensor:
+def multi_step_loss(
+    name: str,
+    y: Tensor,
+    yhat: Tensor,
+    weight: Tensor,
+    threshold: float = THRESHOLD,
+    *,
+    total: Tensor | None = None,
+    batch: Batch = _itself,
+) -> Tensor:
     """Return the weighted mean loss of each group, ``sum w l / sum w``, (G,); 0 where no weight is given.
 
     Parameters
@@ -87,6 +104,10 @@ def multi_step_loss(name: str, y: Tensor, yhat: Tensor, weight: Tensor, threshol
     threshold : float
         Of "huber" (Huber 1964), in robust scales: 1.4826 times the median absolute error of each group and target over
         all that is given here, which is taken as it is and carries no gradient.
+    total : (G,), optional
+        As in `weighted_mean`.
+    batch : function
+        From a tensor of these windows to that of the whole batch, of which they are a part.
 
     Examples
     --------
@@ -94,11 +115,15 @@ def multi_step_loss(name: str, y: Tensor, yhat: Tensor, weight: Tensor, threshol
     >>> multi_step_loss("mae", y, y + 3, torch.tensor([1.0, 0.0]).view(1, 1, 2, 1)).item()
     3.0
     """
-    return weighted_mean(_elementwise(name, y, yhat, weight > 0, threshold), weight)
+    return weighted_mean(_elementwise(name, y, yhat, weight > 0, threshold, batch), weight, total)
 
 
-def weighted_mean(terms: Tensor, weight: Tensor) -> Tensor:
-    """Return ``sum w l / sum w`` of each group, (G,), of terms and weights (G, B, H, C); 0 where no weight is given."""
+def weighted_mean(terms: Tensor, weight: Tensor, total: Tensor | None = None) -> Tensor:
+    """Return ``sum w l / sum w`` of each group, (G,), of terms and weights (G, B, H, C); 0 where no weight is given.
+
+    Of windows that are a part of a batch, `total` (G,) is its sum of weights: the means of all parts add up to that of
+    the batch.
+    """
     terms = torch.where(weight > 0, terms, 0.0) * weight
-    total = weight.sum(dim=(1, 2, 3))
+    total = weight.sum(dim=(1, 2, 3)) if total is None else total
     return terms.sum(dim=(1, 2, 3)) / total.clamp(min=1e-300 if total.dtype == torch.float64 else 1e-30)

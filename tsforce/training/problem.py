@@ -17,6 +17,7 @@ from tsforce.dynamics.heads.base import Head
 from tsforce.dynamics.lags import LagLayout
 from tsforce.scoring.metrics import error_scale, has_scale, mean_in_scales, sum_by
 from tsforce.training.guard import GUARD, Guard
+from tsforce.training.processes import ALONE, Processes
 from tsforce.training.solvers.priors import Prior
 
 __all__ = ["STRATEGIES", "Learnt", "Problem", "Validation"]
@@ -213,6 +214,8 @@ class Problem:
         Law that the model answers with; None: a point.
     n_together : int or None
         Series that settings are chosen for together, of which these are some; None: these are all.
+    processes : Processes
+        That share the work of training by gradient.
     """
 
     panel: Panel
@@ -234,6 +237,7 @@ class Problem:
     base_ridge: FloatArray | None = None
     head: Head | None = None
     n_together: int | None = None
+    processes: Processes = ALONE
 
     @property
     def direct(self) -> bool:

@@ -140,6 +140,8 @@ class _Windows(NamedTuple):
     known : (G, B, h, C) bool
         Where there is.
     inputs : (past_exog, future_exog, static, calendar), optional
+    first : int
+        Place in the batch of the first of them: they are the part of it that this process learns from.
     """
 
     series: IntArray
@@ -150,6 +152,7 @@ class _Windows(NamedTuple):
     future: Tensor
     known: Tensor
     inputs: Inputs | None
+    first: int
 
 
 class _Descent:
@@ -169,6 +172,8 @@ class _Descent:
         self.model, self.lesson, self.settings = model, lesson, settings
         self.step_model = cast(StepModel, model)
         self.parameters = list(model.parameters())
+        # Another kind of machine rounds otherwise.
+        lesson.processes.copy_first([p.data for p in self.parameters])
         for p in self.parameters:
             p.requires_grad_()
         self.device, self.dtype = self.parameters[0].device, self.parameters[0].dtype
@@ -201,14 +206,17 @@ class _Descent:
         every = self.lesson.forcing.measures_every
         if every is not None and step % every == 0:
             looks.gains.append(self._gain(windows))
-        loss = self._loss(windows, looks.moment(step))
-        self._descend(step, loss)
-        self.losses.append(finite_mean(loss.detach().double().cpu().numpy()))
+        loss = self._descend(step, self._loss(windows, replace(looks.moment(step), first=windows.first)))
+        self.losses.append(finite_mean(loss.double().cpu().numpy()))
 
     def _draw(self, moment: Moment) -> _Windows:
         """Return the windows of a step."""
         cutoffs = self.lesson.cutoffs
         u = uniform(self.keys, (2, moment.step), self.settings.batch_size)
+        share = self.lesson.processes.share(u.shape[1])
+        # Without a window of its own a process rolls out one that counts for nothing: the others wait for its sums.
+        idle = share.start == share.stop
+        u = u[:, :1] if idle else u[:, share]
         number = (u * self.totals).long().clamp(max=self.totals - 1).cpu().numpy()
         series, rows = (
             np.stack(side) for side in zip(*(cutoffs.numbered(g, own) for g, own in enumerate(number)), strict=True)
@@ -218,19 +226,20 @@ class _Descent:
         assert batch.future is not None
         assert batch.future_mask is not None
         seen = torch.from_numpy(cutoffs.may_be_learnt(series, rows, steps)).to(self.device)
-        known = batch.future_mask & seen[..., None]
+        known = batch.future_mask & seen[..., None] & (not idle)
         past, future = batch.past.to(self.dtype), torch.where(known, batch.future, 0.0).to(self.dtype)
-        return _Windows(series, rows, steps, batch, past, future, known, as_dtype(batch.inputs, self.dtype))
+        inputs = as_dtype(batch.inputs, self.dtype)
+        return _Windows(series, rows, steps, batch, past, future, known, inputs, 0 if idle else share.start)
 
     def _gain(self, windows: _Windows) -> Tensor:
         """Return the gain of the feedback of each group, (G,)."""
-        _, _, _, _, past, future, known, inputs = windows
-        return feedback_gain(self.step_model, past, future, known, inputs).cpu()
+        gain = feedback_gain(self.step_model, windows.past, windows.future, windows.known, windows.inputs).cpu()
+        return self.lesson.processes.largest(gain)
 
     def _loss(self, windows: _Windows, moment: Moment) -> Tensor:
-        """Return the loss of each group, (G,)."""
+        """Return what these windows add to the loss of each group, (G,)."""
         forcing, horizon = self.lesson.forcing, self.lesson.horizon
-        series, rows, steps, batch, past, future, known, inputs = windows
+        series, rows, steps, batch, past, future, known, inputs, _ = windows
         counts = known.to(past.dtype)
         weights = forcing.weights(horizon, moment)
         if weights is not None:
@@ -238,7 +247,7 @@ class _Descent:
         if isinstance(self.model, Headed):
             yhat, terms = self._of_head(self.model, windows, moment)
             extra = None if self.professor is None else self.professor.term(self.step_model, past, yhat, known, inputs)
-            loss = weighted_mean(terms, counts)
+            loss = weighted_mean(terms, counts, self._total(counts))
             return loss if extra is None else loss + loss.detach().abs() * extra
         yhat, fed = self.roll(
             self.step_model, past, steps, forcing, future=future, future_mask=known, moment=moment, inputs=inputs
@@ -250,9 +259,19 @@ class _Descent:
             unit = torch.from_numpy(self.lesson.scale[series]).to(self.device)[:, :, None]
             yhat = store.to_levels(yhat.double(), batch, rows, None if fed is None else fed.double()) / unit
             future = torch.where(known, store.levels(series, rows + steps, steps)[0], 0.0) / unit
-        loss = multi_step_loss(self.settings.loss, future, yhat, counts.to(yhat), self.settings.huber_threshold)
+        counts = counts.to(yhat)
+        loss = multi_step_loss(
+            self.settings.loss, future, yhat, counts, self.settings.huber_threshold, total=self._total(counts),
+            batch=partial(self.lesson.processes.joined, n=self.settings.batch_size, dim=1),
+        )  # fmt: skip
         # In units of the loss, so that its weight means the same on any scale.
         return loss if extra is None else loss + loss.detach() * extra
+
+    def _total(self, counts: Tensor) -> Tensor:
+        """Return what all windows of the batch weigh, those of other processes too, (G,)."""
+        total = counts.sum(dim=(1, 2, 3))
+        self.lesson.processes.add_up([total])
+        return total
 
     def _of_head(self, model: Headed, windows: _Windows, moment: Moment) -> tuple[Tensor, Tensor]:
         """Return the points of a model with a head, and the loss of its laws, (G, B, h, C) each.
@@ -264,7 +283,7 @@ class _Descent:
         likelihood knows no such mean: given a draw, what was observed after another past is not what is to be expected
         (Huszar 2015, "How (not) to train your generative model").
         """
-        _, _, steps, batch, past, y, known, inputs = windows
+        _, _, steps, batch, past, y, known, inputs, _ = windows
         head, forcing = model.head, self.lesson.forcing
         roll = partial(
             rollout, model, past, steps, forcing, future=y, future_mask=known, moment=moment, inputs=inputs
@@ -272,8 +291,8 @@ class _Descent:
         unit = unit_of(self.lesson.cutoffs.store, batch).to(past.dtype) if head.of_counts else None
         table = model.table[:, None, None]
         if self.settings.loss == "crps" and forcing != OpenLoop():
-            shape = (2, past.shape[1], steps, past.shape[3], 2)
-            numbers = uniform(self.keys, (12, moment.step), *shape, dtype=past.dtype)
+            shape = (2, moment.first + past.shape[1], steps, past.shape[3], 2)
+            numbers = uniform(self.keys, (12, moment.step), *shape, dtype=past.dtype)[:, :, moment.first :]
             one, two = (roll(pick=model.draws(numbers[:, i], unit), laws=not head.smooth)[0] for i in (0, 1))
             if not head.smooth:
                 return one[..., 0], head.crps(one, y, table, unit, two)
@@ -283,11 +302,19 @@ class _Descent:
             return laws[..., 0], head.crps(laws, y, table, unit)
         return laws[..., 0], head.nll(laws, y, table, unit)
 
-    def _descend(self, step: int, loss: Tensor) -> None:
-        """Move the weights of active groups down the loss (G,), and their average after them."""
+    def _descend(self, step: int, part: Tensor) -> Tensor:
+        """Move the weights of active groups down the loss, and their average after them; return it, (G,).
+
+        Parameters
+        ----------
+        part : (G,)
+            What this process's windows add to it.
+        """
         self.optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
-        self.active, fresh = _clip(self.parameters, loss.detach(), self.active, self.settings.clip)
+        part.sum().backward()
+        loss = part.detach().clone()
+        self.lesson.processes.add_up([loss, *(p.grad for p in self.parameters if p.grad is not None)])
+        self.active, fresh = _clip(self.parameters, loss, self.active, self.settings.clip)
         self.diverged |= fresh
         if bool(fresh.any()):
             _copy([p.data for p in self.parameters], self.average, fresh)
@@ -302,6 +329,7 @@ class _Descent:
         with torch.no_grad():
             for a, p in zip(self.average, self.parameters, strict=True):
                 a.lerp_(torch.where(_wide(self.active, p), p, a), 1 - decay)
+        return loss
 
     # ---- looks
 

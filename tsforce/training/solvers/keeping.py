@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from tsforce.errors import PersistenceError
+from tsforce.training.processes import Processes
 
-__all__ = ["Keeper", "State", "moments_of", "put_back", "put_moments_back"]
+__all__ = ["Keeper", "OneWriter", "State", "moments_of", "put_back", "put_moments_back"]
 
 # Plain values, arrays and tensors by name.
 State = dict[str, Any]
@@ -37,6 +38,38 @@ class Keeper(Protocol):
     def keep(self, state: State) -> None:
         """Keep a state in place of the one before."""
         ...
+
+
+class OneWriter:
+    """A place that the first of several processes keeps, and that all read from.
+
+    Parameters
+    ----------
+    place : Keeper
+    processes : Processes
+    """
+
+    def __init__(self, place: Keeper, processes: Processes) -> None:
+        self.place, self.processes = place, processes
+
+    @property
+    def due(self) -> bool:
+        """As the place itself says; never to the others."""
+        return self.processes.first and self.place.due
+
+    def within(self, name: str) -> OneWriter:
+        """Return the place of that name within this one."""
+        return OneWriter(self.place.within(name), self.processes)
+
+    def read(self) -> State | None:
+        """Return what the first process reads."""
+        found: State | None = self.processes.of_first(self.place.read() if self.processes.first else None)
+        return found
+
+    def keep(self, state: State) -> None:
+        """Keep a state if this is the first process."""
+        if self.processes.first:
+            self.place.keep(state)
 
 
 def put_back(into: Iterable[Tensor], kept: Sequence[Tensor]) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from tsforce.data.panel import IntArray
 from tsforce.dynamics.forcing import Forcing, Moment
 from tsforce.training.history import History, Record
+from tsforce.training.processes import ALONE, Processes
 from tsforce.training.solvers.keeping import Keeper, State
 from tsforce.training.solvers.usable_windows import Cutoffs
 
@@ -78,6 +79,8 @@ class Lesson:
         Name of `forcing` in the history.
     scale : (S, C) float64, optional
         Of each series and target, for ``loss_space="level"``; above 0.
+    processes : Processes
+        That each learn from their part of every batch.
     """
 
     cutoffs: Cutoffs
@@ -86,6 +89,7 @@ class Lesson:
     keys: Tensor
     mode: str
     scale: FloatArray | None = None
+    processes: Processes = ALONE
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +231,8 @@ class Looks:
             learner.advance(step, self)
             step += 1
             self._stop(learner, step)
-            late = limit is not None and self.seconds > limit
+            # The clock of one counts for all, or some would wait for others that have stopped.
+            late = limit is not None and self.lesson.processes.of_first(self.seconds > limit)
             settled = learner.over(step, self)
             last = step == self.pace.max_steps or late or settled or not bool(learner.active.any())
             if step < self.pace.max_steps and (late or settled):
