@@ -27,7 +27,7 @@ IDS = ["forecaster", "regressor"]
 OTHERS = {
     "solver": "adamw", "learning_rate": 0.05, "batch_size": 4, "time_limit": 9.0, "validation": False,
     "loss_space": "level", "penalty": 0.1, "initial_outputs": "free", "initial_weight": 2.0,
-    "huber_threshold": 3.0,
+    "huber_threshold": 3.0, "processes": "torchrun",
 }  # fmt: skip
 QUICK = {"mode": "closed_loop", "max_steps": 8}
 

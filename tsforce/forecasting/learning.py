@@ -268,8 +268,8 @@ def _shared_out(problem: Problem, asked: Asked) -> Problem:
     others = [rank for rank, one in enumerate(seen) if one != seen[0]]
     if others:
         raise ProcessError(
-            f"processes={TORCHRUN!r}: process {', '.join(map(str, others[:5]))} was given other rows or other settings than process "
-            f"0; all make the same call on the same frame, and tsforce shares out the work."
+            f"processes={TORCHRUN!r}: process {', '.join(map(str, others[:5]))} was given other rows or other settings "
+            f"than process 0; all make the same call on the same frame, and tsforce shares out the work."
         )
     return replace(problem, processes=processes)
 

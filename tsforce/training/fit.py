@@ -235,9 +235,7 @@ def fit_model(
     if forcing is not None:
         _check_policy(kind, options, forcing)
         if problem.pooled and not problem.processes.alone:
-            gradient.OFFER.without(
-                "discriminator", where="on several processes", instead="Training(processes=None), or another policy"
-            ).check(forcing)
+            gradient.SHARED.check(forcing)
     plain = kind == LINEAR and problem.head is None and options.solver == "auto"
     if mode == "auto" and forcing is None and plain and problem.prior is not None:
         # Tried on windows inside the training rows of M3 and M4 groups: of what a prior holds already, own outputs mend

@@ -34,9 +34,13 @@ from tsforce.training.solvers.keeping import State, moments_of, put_back, put_mo
 from tsforce.training.solvers.looks import Lesson, Looks, Trained, Watch, finite_mean
 from tsforce.training.solvers.professor import Professor
 
-__all__ = ["OFFER", "Settings", "train"]
+__all__ = ["OFFER", "SHARED", "Settings", "train"]
 
 OFFER = Offer("AdamW", frozenset(CAPABILITIES), "a policy of tsforce.forcing")
+# A discriminator would have to see all windows of a batch.
+SHARED = OFFER.without(
+    "discriminator", where="on several processes", instead="Training(processes=None), or another policy"
+)
 
 
 @dataclass(frozen=True)
