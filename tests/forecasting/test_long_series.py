@@ -67,7 +67,9 @@ def test_a_calendar_that_is_given_is_kept():
 
 def test_budgets_bear_other_numbers_of_rows():
     assert [c.family for c in tried(hours(), budget="balanced")].count("mlp") == 2
-    assert {c.family for c in tried(hours(20, 3100))} == {"linear"}
+    found = {c.family: c.why_not for c in tried(hours(20, 3100))}
+    assert found == {"linear": "", "trees": found["mlp"], "mlp": found["mlp"]}
+    assert "20 series have 62000 rows together, more than the 60000 that budget='fast' bears" in found["mlp"]
 
 
 def test_many_series_by_the_hour_have_maps_that_read_the_hours_of_the_week():

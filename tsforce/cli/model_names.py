@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from tsforce import Forecaster
     from tsforce.datasets import Competition
 
-__all__ = ["ALIASES", "DEFAULT", "SETTABLE", "entries", "flags", "make", "model_names", "usual_names"]
+__all__ = ["ALIASES", "DEFAULT", "OF_AUTO", "SETTABLE", "entries", "flags", "make", "model_names", "usual_names"]
 
 ALIASES = {"linear": "linear-local"}
 #: The model that nobody named: ``AutoNARX`` with its own defaults, whatever they are; and what is taken in its place
 #: where something is said about the model that only ``NARXForecaster`` has: that one with its own defaults.
 DEFAULT, SETTABLE = "auto", "narx"
+#: Arguments that only ``AutoNARX`` has.
+OF_AUTO = ("budget", "time_limit", "candidates")
 _MODELS: dict[str, dict[str, Any]] = {
     SETTABLE: {},
     "linear-local": {"model": "linear", "scope": "local"},
@@ -114,7 +116,7 @@ def make(name: str, shared: dict[str, Any], own: dict[str, Any]) -> Forecaster:
                 f"--model auto chooses {flags(chosen)} by itself. Leave it out, or name a model, such as --model narx."
             )
         return AutoNARX(**shared, **own, alias=known)
-    own = {name: value for name, value in own.items() if name not in ("budget", "time_limit")}
+    own = {name: value for name, value in own.items() if name not in OF_AUTO}
     if known in _MODELS:
         return NARXForecaster(**shared, **own, alias=known, **_MODELS[known])
     return Baseline(known, **shared)

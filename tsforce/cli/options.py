@@ -197,6 +197,12 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds for --model auto, about."
             ),
+            click.option(
+                "--candidates",
+                multiple=True,
+                callback=split,
+                help="Families that --model auto tries: theta, linear, mlp, lightgbm, ...; auto for its own besides.",
+            ),
             click.option("--seed", type=click.IntRange(min=0), help="Of everything that is drawn.  [default: 0]"),
             threads_option,
         ),
@@ -225,7 +231,7 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
     ArgumentError
         If a name is not known, or an option is given that none of the models can use.
     """
-    from tsforce.cli.model_names import DEFAULT, SETTABLE, flags, make
+    from tsforce.cli.model_names import DEFAULT, OF_AUTO, SETTABLE, flags, make
     from tsforce.data.calendar import CALENDAR
     from tsforce.forecasting.arguments import MODES
 
@@ -249,12 +255,16 @@ def forecasters(names: tuple[str, ...], horizon: int, options: dict[str, Any]) -
         "random_state": options["seed"],
         "budget": options["budget"],
         "time_limit": options["time_limit"],
+        "candidates": list(options["candidates"]),
     }
     own = {name: value for name, value in own.items() if value is not None and value not in ((), [])}
     if not names:
         names = (SETTABLE if any(name in own for name in _OF_NARX) else DEFAULT,)
+    of_auto = [name for name in OF_AUTO if name in own]
+    if of_auto and DEFAULT not in names:
+        raise ArgumentError(f"{flags(of_auto)}: only --model auto has it. Leave it out, or add --model auto.")
     made = [make(name, {"horizon": horizon, **shared}, own) for name in names]
-    idle = [name for name in own if name not in ("short_series", "random_state", "budget", "time_limit")]
+    idle = [name for name in own if name not in ("short_series", "random_state", *OF_AUTO)]
     if idle and all(model.is_baseline for model in made):
         raise ArgumentError(
             f"{', '.join(model.name for model in made)}: a reference method has no use for {flags(idle)}. Leave it "

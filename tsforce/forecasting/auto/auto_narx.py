@@ -22,8 +22,9 @@ from tsforce.errors import (
     warn,
 )
 from tsforce.forecasting.arguments import check_count, check_number
+from tsforce.forecasting.auto.asked_for import asked_candidates, own_forecasters
 from tsforce.forecasting.auto.candidate import Candidate, Wanted
-from tsforce.forecasting.auto.candidates import BUDGETS, candidates_for, seasons_for
+from tsforce.forecasting.auto.candidates import BUDGETS, candidates_by_name, candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, Reasons, leaderboard, reasons_for
@@ -86,6 +87,11 @@ class AutoNARX(MovesWeights):
         among them, whatever the budget as long as rows allow.
     time_limit : float, optional
         Seconds on the clock for the whole fit, about; what is left untried then says so in ``leaderboard_``.
+    candidates : list or dict, optional
+        What is tried in place of what the budget bears: names of candidates or families as in ``leaderboard_``,
+        "lightgbm", "trees", "direct" (a map for each step) and "gru" too, forecasters of one's own (cloned, never
+        changed; a dict names them), and "auto" for what the budget bears. Naive forecasts are tried in any case, and
+        stand in where nothing else has one.
     past_exog, future_exog, static, calendar : sequence of str
         As in ``NARXForecaster``; reference methods read none. Without `calendar`, hours and days of few long series
         are still tried with what goes with their frequency.
@@ -140,6 +146,7 @@ class AutoNARX(MovesWeights):
         freq: Any = "infer",
         budget: str = "balanced",
         time_limit: float | None = None,
+        candidates: Any = None,
         past_exog: Any = (),
         future_exog: Any = (),
         static: Any = (),
@@ -157,6 +164,7 @@ class AutoNARX(MovesWeights):
         self.freq = freq
         self.budget = budget
         self.time_limit = time_limit
+        self.candidates = candidates
         self.past_exog = past_exog
         self.future_exog = future_exog
         self.static = static
@@ -205,6 +213,7 @@ class AutoNARX(MovesWeights):
         limit = self.time_limit
         if limit is not None:
             limit = check_number("time_limit", limit, auto=False, above_zero=True)
+        asked = own_forecasters(self)
         clock = Clock(limit, self.name, verbose=self.verbose)
         panel = self.read(df)
         check_complete(self, panel)
@@ -212,7 +221,8 @@ class AutoNARX(MovesWeights):
         sample = even_draw(panel.n_series, _MOST_SERIES[self.budget])
         alone = len(sample) == panel.n_series
         windows = TrialWindows.of(panel if alone else panel.take(sample), horizon, seasons[0])
-        candidates = candidates_for(panel, windows.learnt.lengths, self._wanted(horizon, seasons))
+        about = panel, windows.learnt.lengths, self._wanted(horizon, seasons)
+        candidates = asked_candidates(asked, candidates_for(*about), candidates_by_name(*about))
         if mode is not None:
             candidates = [candidate.trained(mode) for candidate in candidates]
             self.mode_ = mode
@@ -260,6 +270,9 @@ class AutoNARX(MovesWeights):
         untried: dict[Candidate, str] = {}
         try:
             for number, candidate in enumerate(candidates):
+                if candidate.why_not:
+                    untried[candidate] = candidate.why_not
+                    continue
                 if candidate.work > 0 and not clock.allows(candidate.work):
                     untried[candidate] = "no time was left"
                     continue

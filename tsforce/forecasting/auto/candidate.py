@@ -29,6 +29,10 @@ class Candidate:
         Seconds on one core that a trial takes, about; 0 of what is tried in any case.
     from_some : bool
         Whether the series on trial are enough to learn from, where a panel has more: few weights for all series.
+    why_not : str
+        Why it is not tried unless it is named; empty: it is.
+    stands_in : bool
+        Whether it is heard only where no other candidate has a forecast: what errors are measured by, and nobody named.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Candidate:
     mode: str | None
     work: float
     from_some: bool = False
+    why_not: str = ""
+    stands_in: bool = False
 
     def trained(self, mode: Any) -> Candidate:
         """Return the candidate that is trained in another mode; a reference method is what it was."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from tsforce.data.frequency import season_length_of
 from tsforce.data.panel import IntArray, Panel
 from tsforce.data.transforms import Difference, Log, Transform
-from tsforce.errors import ArgumentError, check_choice
+from tsforce.dynamics.models.families import GRU, MLP
+from tsforce.errors import ArgumentError, MissingExtraError, check_choice
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.auto.candidate import Candidate, Wanted, in_words
 from tsforce.forecasting.auto.long_series import long_series_candidates
@@ -18,8 +20,9 @@ from tsforce.forecasting.auto.seasons import find_longer_season, find_season
 from tsforce.forecasting.automatic import is_positive
 from tsforce.forecasting.baselines import Baseline
 from tsforce.forecasting.narx import NARXForecaster
+from tsforce.forecasting.training_options import Training
 
-__all__ = ["BUDGETS", "candidates_for", "seasons_for"]
+__all__ = ["BUDGETS", "candidates_by_name", "candidates_for", "seasons_for"]
 
 BUDGETS = ("fast", "balanced", "accurate")
 
@@ -44,7 +47,16 @@ _SMOOTHING = {
 }
 # Of a fit and per row: by robust and by plain least squares; of one map for all; of a network.
 _LOCAL = ((0.03, 9e-6), (0.03, 2e-6))
-_POOLED, _NETWORK = (0.1, 1.7e-5), (5.0, 1e-3)
+_POOLED, _TREES = (0.1, 1.7e-5), (0.5, 2e-4)
+# Of networks: of a step of the horizon in one training step, and what one weight adds to it in one window.
+_NETWORK = (8e-4, 1e-10)
+# Of a trial of a network at most, by budget: what takes more is tried where it is named.
+_MOST_WORK = {"fast": 0.0, "balanced": 100.0, "accurate": 1000.0}
+# Training steps of the perceptron and windows in each. All are taken: to choose their number on held-out windows takes
+# twice as many fits.
+_STEPS, _WINDOWS = 300, 256
+# Lags of a network at most.
+_MOST_LAGS = 256
 # What inputs, several targets or gaps add: to maps per series, and to one for all, which then is learnt by gradient.
 _MORE_TO_READ, _BY_GRADIENT = 0.1, 2.5
 
@@ -170,11 +182,81 @@ def _pooled(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candida
         yield Candidate("linear for all", "linear for all", model, "curriculum", work, from_some=True)
     if wanted.budget == "fast" or n_rows < _ROWS_FOR_NETWORKS:
         return
-    networks = ("mlp",) if wanted.budget == "balanced" else ("mlp", "gru")
-    for name in networks:
-        model = NARXForecaster(
-            wanted.horizon, model=name, season_length=wanted.seasons[0], short_series="drop", **wanted.shared,
-            **wanted.narx,
-        )  # fmt: skip
-        once, per_row = _NETWORK
-        yield Candidate(name, name, model, "curriculum", once + per_row * n_learnt)
+    for name in ("mlp",) if wanted.budget == "balanced" else ("mlp", "gru"):
+        yield _network(name, lengths, wanted)
+
+
+def _network(name: str, lengths: IntArray, wanted: Wanted) -> Candidate:
+    given: dict[str, Any] = {"model": name}
+    n_lags = max(wanted.seasons[0], min(4 * wanted.horizon, int(np.median(lengths)) // 4, _MOST_LAGS))
+    if name == "mlp":
+        given |= {"max_steps": _STEPS, "training": Training(batch_size=_WINDOWS, validation=False)}
+        hidden = MLP().hidden
+        n_rolled, n_weights = _STEPS * wanted.horizon, n_lags * hidden[0] + hidden[0] * hidden[1]
+    else:
+        # Through a context of two horizons too; twice, for the number of steps is chosen.
+        width, steps = GRU().width, GRU.pooled.steps
+        n_rolled, n_weights = 2 * steps * 3 * wanted.horizon, 3 * width * (n_lags + width)
+    model = NARXForecaster(
+        wanted.horizon, season_length=wanted.seasons[0], short_series="drop", **given, **wanted.shared, **wanted.narx
+    )
+    once, per_weight = _NETWORK
+    work = n_rolled * (once + _WINDOWS * n_weights * per_weight)
+    too_dear = work > _MOST_WORK[wanted.budget]
+    why_not = (
+        f"about {work:.0f} seconds for horizon {wanted.horizon} and {n_lags} lags; candidates=['auto', {name!r}] tries "
+        f"it all the same"
+    )
+    return Candidate(name, name, model, "curriculum", work, why_not=why_not if too_dear else "")
+
+
+def candidates_by_name(panel: Panel, lengths: IntArray, wanted: Wanted) -> dict[str, Callable[[], Candidate]]:
+    """Return what makes candidates of families that are tried where they are named, whatever the budget.
+
+    Parameters
+    ----------
+    panel, lengths, wanted
+        As of `candidates_for`.
+    """
+    regressors: dict[str, Callable[[int], Any]] = {"trees": _histogram_trees, "lightgbm": _lightgbm}
+    return {
+        **{name: partial(_network, name, lengths, wanted) for name in ("mlp", "gru")},
+        **{name: partial(_regressor, name, make, lengths, wanted) for name, make in regressors.items()},
+        "direct": partial(_direct, lengths, wanted),
+    }
+
+
+def _regressor(name: str, make: Callable[[int], Any], lengths: IntArray, wanted: Wanted) -> Candidate:
+    """Trees on the windows of all series."""
+    model = NARXForecaster(
+        wanted.horizon, model=make(wanted.narx["random_state"]), scope="global", season_length=wanted.seasons[0],
+        short_series="drop", **wanted.shared, **wanted.narx,
+    )  # fmt: skip
+    once, per_row = _TREES
+    return Candidate(name, name, model, "open_loop", once + per_row * int(lengths.sum()))
+
+
+def _histogram_trees(random_state: int) -> Any:
+    # Imported where it is used: it takes a second.
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(random_state=random_state)
+
+
+def _lightgbm(random_state: int) -> Any:
+    try:
+        from lightgbm import LGBMRegressor
+    except ImportError as error:
+        raise MissingExtraError("candidates: 'lightgbm' needs LightGBM: pip install 'tsforce[lightgbm]'.") from error
+    return LGBMRegressor(random_state=random_state, verbose=-1)
+
+
+def _direct(lengths: IntArray, wanted: Wanted) -> Candidate:
+    """A linear map of each series for every step."""
+    narx = {**wanted.narx, "static": ()}
+    model = NARXForecaster(
+        wanted.horizon, scope="local", strategy="direct", season_length=wanted.seasons[0], short_series="drop",
+        **wanted.shared, **narx,
+    )  # fmt: skip
+    once, per_row = _LOCAL[0]
+    return Candidate("direct", "direct", model, "open_loop", once + wanted.horizon * per_row * int(lengths.sum()))

@@ -10,6 +10,7 @@ Handbook of Economic Forecasting 1); the constants were chosen inside the traini
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,9 +52,11 @@ def weigh(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True) 
     if not each:
         # Who cannot fit a series will be missing there when it is forecast.
         fits, n_steps = np.repeat(fits.any(axis=1)[:, None], fits.shape[1], axis=1), 0 * n_steps
+    stands_in = np.array([trial.candidate.stands_in for trial in trials])
+    fits[stands_in] &= ~fits[~stands_in].any(axis=0)
     score = shrunk(relative_errors([windows.by_series(t.errors) for t in trials]), fits, n_steps)
-    families = [trial.candidate.family for trial in trials]
-    voice = np.array([families.count(family) ** -0.5 for family in families])
+    alike = Counter(trial.candidate.family for trial in trials if not trial.candidate.stands_in)
+    voice = np.array([max(1, alike[trial.candidate.family]) ** -0.5 for trial in trials])
     weight = np.where(np.isfinite(score), voice[:, None] * np.exp(-POWER * (score - score.min(axis=0))), 0.0)
     weight /= weight.sum(axis=0)
     weight[weight < _LEAST] = 0.0

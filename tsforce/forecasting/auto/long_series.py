@@ -97,22 +97,29 @@ def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> I
         yield Candidate(
             f"linear, levels, {many} lags, not smoothed", "linear", model, "open_loop", 0.1 + _LINEAR * n_rows * many
         )
-    if n_rows > _MOST_ROWS[wanted.budget] or panel.n_channels > 1:
+    if panel.n_channels > 1:
         return
+    why_not = ""
+    if n_rows > _MOST_ROWS[wanted.budget]:
+        why_not = (
+            f"{panel.n_series} series have {n_rows} rows together, more than the {_MOST_ROWS[wanted.budget]} that "
+            f"budget={wanted.budget!r} bears; candidates=['auto', 'trees', 'mlp'] tries them all the same"
+        )
     # Imported where it is used: it takes a second.
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     trees = HistGradientBoostingRegressor(random_state=0)
     model = NARXForecaster(wanted.horizon, model=trees, target_transforms=(), **shared)
     once, per_row = _TREES
-    yield Candidate(f"trees, levels, {said}", "trees", model, "open_loop", once + per_row * n_rows)
+    yield Candidate(f"trees, levels, {said}", "trees", model, "open_loop", once + per_row * n_rows, why_not=why_not)
     once, per_row = _NETWORK
     for chosen in transforms[::2] if wanted.budget != "fast" else transforms[:1]:
         model = NARXForecaster(
             wanted.horizon, model="mlp", target_transforms=chosen, window_scaling="standard", ridge=100.0,
             training=Training(validation=False, learning_rate=0.003), **shared,
         )  # fmt: skip
-        yield Candidate(f"mlp, {in_words(chosen)}, {said}", "mlp", model, "closed_loop", once + per_row * n_rows)
+        name, work = f"mlp, {in_words(chosen)}, {said}", once + per_row * n_rows
+        yield Candidate(name, "mlp", model, "closed_loop", work, why_not=why_not)
 
 
 def _lags_of(short: int, long: int) -> tuple[int, ...]:
