@@ -11,7 +11,6 @@ from tsforce.errors import ArgumentError, ArgumentTypeError, did_you_mean
 from tsforce.forecasting.auto.candidate import Candidate
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.baselines import Baseline
-from tsforce.forecasting.parts import INPUT_KINDS
 
 __all__ = ["BY_BUDGET", "asked_candidates", "own_forecasters"]
 
@@ -146,8 +145,8 @@ def asked_candidates(
             chosen |= mine
         else:
             raise ArgumentError(
-                f"candidates: {item!r} is no candidate for these rows; there are: {', '.join(map(repr, families))}, and "
-                f"the names in leaderboard_.{did_you_mean(item, names)}"
+                f"candidates: {item!r} is no candidate for these rows; there are: {', '.join(map(repr, families))}, "
+                f"and the names in leaderboard_.{did_you_mean(item, names)}"
             )
     for candidate in by_budget:
         if candidate.name in _REFERENCES and candidate.name not in chosen:
