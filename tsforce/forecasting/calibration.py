@@ -13,7 +13,14 @@ import numpy.typing as npt
 
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.errors import IntervalWarning, abbreviate, warn
-from tsforce.forecasting.past_errors import CommonErrors, followed, in_common_units, running_scale, wider_for_few
+from tsforce.forecasting.past_errors import (
+    CommonErrors,
+    beyond_chance,
+    followed,
+    in_common_units,
+    running_scale,
+    wider_for_few,
+)
 from tsforce.scoring.interval_scores import highest_level, independent_share, kth_of_sorted, rank_of
 from tsforce.scoring.metrics import error_scale
 
@@ -23,8 +30,6 @@ __all__ = ["Calibration", "both_scales", "respected"]
 _MANY = 200
 # Independent errors from which on both sides have their own.
 _BOTH_SIDES = 100
-# Standard errors, squared, within which a mean error counts for nothing: errors of cutoffs near each other are alike.
-_CHANCE = 6
 # Recent moves are at most so many times more, or less, than all so far (logarithm).
 _MOST_MOVED = 4.0
 # Where a bound comes from.
@@ -355,9 +360,7 @@ def _sizes(errors: FloatArray, count: Any, share: float, worth: FloatArray | Non
 
 def _middle(errors: FloatArray, known: float) -> float:
     """Return the mean error, as far as it is more than chance for so many independent ones."""
-    mean = float(errors.mean()) if len(errors) else 0.0
-    chance = _CHANCE * float(errors.var()) / known if mean else 0.0
-    return mean * max(0.0, 1 - chance / mean**2) if mean else 0.0
+    return float(beyond_chance(errors.mean(), errors.var(), known)) if len(errors) else 0.0
 
 
 def both_scales(panel: Panel, season: int) -> FloatArray:

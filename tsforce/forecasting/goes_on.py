@@ -221,10 +221,6 @@ class GoesOn(DrawsPaths):
         self._calibrations_ = calibrations
         return self._told(now, "fitted again", float("nan"), before)
 
-    def _kept_modes(self) -> list[str]:
-        kept = self.kept_mode_
-        return [kept] if isinstance(kept, str) else list(kept.values())
-
     # ---- least squares on moments
 
     def _grows(self, asked: Asked, panel: Panel) -> bool:

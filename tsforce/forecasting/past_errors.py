@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CommonErrors", "followed", "in_common_units", "running_scale", "wider_for_few"]
+__all__ = ["CommonErrors", "beyond_chance", "followed", "in_common_units", "running_scale", "wider_for_few"]
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +22,8 @@ _GUESSES, _FEW = np.array([0.3, 0.4]), 10
 _PRIOR = 4
 # How fast bounds follow later errors.
 _PACE = 0.07
+# Standard errors, squared, within which a mean error counts for nothing: errors near each other are alike.
+_CHANCE = 6
 _NEWTON_STEPS, _TINY = 12, 1e-9
 # Variance of the logarithm of a mean size of errors, times the number of independent ones: about twice that of normal
 # errors, so that a difference within it counts for nothing.
@@ -242,6 +244,21 @@ def _powers(size: Floats, told: Floats) -> Floats:
 def _log(values: Floats) -> Floats:
     """Return logarithms, NaN where there is none."""
     found: Floats = np.log(np.where(np.isfinite(values) & (values > 0), values, np.nan))
+    return found
+
+
+def beyond_chance(mean: ArrayLike, variance: ArrayLike, independent: ArrayLike) -> Floats:
+    """Return a mean error in so far as it is more than chance for so many independent ones, else 0.
+
+    Examples
+    --------
+    >>> beyond_chance([0.1, 1.0], 1.0, 60).round(9).tolist()
+    [0.0, 0.9]
+    """
+    square = np.asarray(mean, dtype=np.float64) ** 2
+    chance = _CHANCE * np.asarray(variance) / np.maximum(independent, 1)
+    kept = np.divide(chance, square, out=np.ones(np.broadcast(square, chance).shape), where=square > 0)
+    found: Floats = mean * np.maximum(0.0, 1 - kept)
     return found
 
 

@@ -14,6 +14,7 @@ from tsforce.dynamics.lags import known_inputs, lag_vector
 from tsforce.dynamics.models.base import WarmsUp
 from tsforce.dynamics.models.linear import Linear
 from tsforce.dynamics.rollout import rollout
+from tsforce.forecasting.past_errors import beyond_chance
 from tsforce.forecasting.rolling import Rolling
 from tsforce.training.closed_loop import as_dtype, chunks, dtype_of
 
@@ -34,7 +35,7 @@ class Residuals:
     Attributes
     ----------
     values : (N, C) float64
-        Model units, in order of time; their mean over each series is 0.
+        Model units, in order of time; their mean over each series is 0, but for what is more than chance.
     first, count : (S,) int64
         Where the errors that each fitted series draws from begin, and how many they are.
     """
@@ -106,7 +107,10 @@ def one_step_residuals(rolling: Rolling, panel: Panel, horizon: int, ridge: Floa
     count = np.bincount(series, minlength=panel.n_series)
     first = np.concatenate([[0], np.cumsum(count)])[:-1]
     for channel in errors.T:
-        channel -= (np.bincount(series, channel, panel.n_series) / np.maximum(count, 1))[series]
+        mean, square = (
+            np.bincount(series, part, panel.n_series) / np.maximum(count, 1) for part in (channel, channel**2)
+        )
+        channel -= (mean - beyond_chance(mean, square - mean**2, count))[series]
     few = count < (_FEW if rolling.pooled else 1)
     return Residuals(errors, np.where(few, 0, first), np.where(few, len(errors), count))
 

@@ -11,9 +11,11 @@ import torch
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.data.path_frame import write_paths
 from tsforce.dynamics.draws import key_of, uniform
+from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.heads.headed import Headed
 from tsforce.dynamics.models.corrected import Corrected
 from tsforce.dynamics.models.each_step import EachStep
+from tsforce.dynamics.models.linear import Linear
 from tsforce.errors import ArgumentError
 from tsforce.forecasting.arguments import check_count
 from tsforce.forecasting.error_paths import paths_at_once
@@ -28,6 +30,8 @@ __all__ = ["DrawsPaths"]
 
 # Bytes of shocks and outputs that are drawn at once, and paths of a series.
 _CHUNK_BYTES, _PATHS = 32 * 2**20, 5000
+# What a fit that was fed observed rows alone was called.
+_LEARNT_FROM_TRUTH = frozenset({"open_loop", OpenLoop.__name__})
 # From the id of a series to what its paths are drawn with.
 Drawn = Callable[[Any], FloatArray]
 
@@ -36,6 +40,7 @@ class DrawsPaths(SideBySide):
     """What forecasters have that roll one step model out: sample paths."""
 
     _rolling_: Rolling
+    kept_mode_: Any
 
     def sample_paths(
         self,
@@ -49,7 +54,9 @@ class DrawsPaths(SideBySide):
     ) -> Any:
         """Return draws of whole futures: closed-loop roll-outs in which each step is fed back with an error.
 
-        (Of a map for each step, as of ``strategy="direct"``, they are drawn as ``Forecaster.sample_paths`` says.)
+        (Of a map for each step, as of ``strategy="direct"``, and of a network or regressor that learnt from its own
+        outputs, they are drawn as ``Forecaster.sample_paths`` says: what such a model does with an error that it is fed
+        was never learnt.)
 
         An error is drawn from the one-step errors of the training rows in model units, of the series' own where there
         are enough; those of several targets are drawn together. What is fed back is the output with its error; the
@@ -87,9 +94,10 @@ class DrawsPaths(SideBySide):
 
         Notes
         -----
-        Errors are of the last 2000 training rows of each series, as they are, outliers too, less their mean. Those of a
-        linear map per series are widened for the parameters that were fitted to them. The parameters themselves are
-        taken as they were learnt. Series are drawn independently of each other.
+        Errors are of the last 2000 training rows of each series, as they are, outliers too; their mean is kept in so
+        far as it is more than chance, as where a map of all series errs on one side of some. Those of a linear map
+        per series are widened for the parameters that were fitted to them. The parameters themselves are taken as they
+        were learnt. Series are drawn independently of each other.
 
         Examples
         --------
@@ -104,7 +112,7 @@ class DrawsPaths(SideBySide):
         count = check_count("n_paths", n_paths)
         random_state = check_count("random_state", random_state, least=0)
         block = None if block_length is None else check_count("block_length", block_length)
-        if self._has_maps_of_steps():
+        if self._errs_in_the_past():
             return super().sample_paths(
                 count, horizon=horizon, future_df=future_df, history=history, random_state=random_state,
                 block_length=block,
@@ -149,15 +157,26 @@ class DrawsPaths(SideBySide):
 
         return errors if len(residuals.values) else None
 
-    def _has_maps_of_steps(self) -> bool:
-        """Return whether each step has a map of its own, whose errors are not those of one that is fed back."""
-        return isinstance(self._rolling_.model, EachStep | Corrected)
+    def _errs_in_the_past(self) -> bool:
+        """Return whether errors at past cutoffs are drawn, since what one does to later steps was not learnt.
+
+        Each step has a map of its own, or the model was fed its own outputs, which have none, and is no linear map,
+        which answers to an error as to anything else.
+        """
+        model = self._rolling_.model
+        if isinstance(model, Headed | Linear):
+            return False
+        return isinstance(model, EachStep | Corrected) or not _LEARNT_FROM_TRUTH.issuperset(self._kept_modes())
+
+    def _kept_modes(self) -> list[str]:
+        kept = self.kept_mode_
+        return [kept] if isinstance(kept, str) else list(kept.values())
 
     def _paths_at(
         self, panel: Panel, index: WindowIndex, yhat: FloatArray, n_paths: int, random_state: int, rows: Panel | None
     ) -> Iterator[tuple[slice, FloatArray]]:
         steps = yhat.shape[1]
-        drawn = None if self._has_maps_of_steps() else self._drawn(steps, n_paths, random_state, None)
+        drawn = None if self._errs_in_the_past() else self._drawn(steps, n_paths, random_state, None)
         if drawn is None:
             yield from super()._paths_at(panel, index, yhat, n_paths, random_state, rows)
             return
