@@ -63,6 +63,18 @@ def test_what_is_said_five_times_is_heard_hardly_more_than_what_is_said_once():
     np.testing.assert_allclose(found[:5, 0], found[0, 0])
 
 
+def test_the_fewer_windows_there_are_the_nearer_weights_stay():
+    rng = np.random.default_rng(4)
+    errors = rng.normal(size=(3, 100)) * [[1.0], [1.5], [2.0]] + 0.5 * rng.normal(size=100)
+    near = np.array([0.2, 0.3, 0.5])
+    weight, truth = np.repeat(near[:, None], 2, axis=1), np.zeros(100)
+    # Held twice as much at 300 windows as where there are many, four times at 100.
+    expected = stacked_weights(errors, near, 4 * HELD)
+    found = heard_together(weight, trials_of(*-errors), windows_of(truth))
+    np.testing.assert_allclose(found, np.repeat(expected[:, None], 2, axis=1), atol=1e-9)
+    assert np.abs(expected - near).max() > 0.05
+
+
 def test_series_judged_by_squares_have_no_say_and_keep_their_weights():
     rng = np.random.default_rng(4)
     truth, one, other = rng.normal(size=(3, 400))

@@ -21,7 +21,7 @@ from tsforce.scoring.metrics import has_scale
 __all__ = ["heard_together", "stacked_weights"]
 
 # How much weights hold against errors, in mean squared errors of a candidate; and the windows at which twice as much.
-_HELD, _FEW = 0.1, 100.0
+_HELD, _FEW = 0.1, 300.0
 # Rounds of reweighting, and where Huber's loss has its corner, in mean absolute errors.
 _ROUNDS, _CORNER = 12, 1.0
 # Scales beyond which an error counts as that many.
