@@ -322,6 +322,27 @@ def test_scores_by_cutoff_and_by_horizon_pool_the_same_errors(df):
     assert by_horizon["n_windows"].tolist() == [9] * H
 
 
+class GivesUp(Spy):
+    """Forecasts two steps, and says nothing of the others."""
+
+    def predict(self, horizon=None, *, history=None):
+        panel = self.panel_ if history is None else self.read(history)
+        yhat = np.full((panel.n_series, horizon_of(self, horizon)), self.mean_)
+        yhat[:, 2:] = np.nan
+        return self.write(panel, yhat)
+
+
+def test_a_model_that_is_missing_at_some_steps_has_no_score(df):
+    """What gives up where it is hard is not the best."""
+    said = compare({"whole": Spy(), "gives_up": GivesUp()}, df, n_windows=2)
+    scores = said.scores().set_index("model")[["smape", "mase", "mae", "rmse"]]
+    assert scores.loc["gives_up"].isna().all()
+    assert scores.loc["whole"].notna().all()
+    steps = said.by_horizon().set_index(["model", "horizon"])["mae"]
+    assert steps["gives_up"].isna().tolist() == [False, False, True, True, True]
+    np.testing.assert_array_equal(steps["gives_up"][:2], steps["whole"][:2])
+
+
 def test_a_series_without_a_scale_is_left_out_of_mase_and_counted(df):
     flat = df.assign(y=np.where((df["unique_id"] == "s1") & (df["ds"] <= 60), 4.0, df["y"]))
     bt = backtest(Baseline("naive", season_length=7), flat, horizon=3)
