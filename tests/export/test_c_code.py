@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.tree import DecisionTreeRegressor
 
 import tsforce
 from tests.export.families import FAMILIES
@@ -283,7 +284,11 @@ def test_code_that_says_something_else_is_not_written(found, instead, says, tmp_
 REFUSED = {
     "several series": (lambda: fitted(), {}, ["3 series", "unique_id='s0'"]),
     "unknown series": (lambda: fitted(), {"unique_id": "tea"}, ["'tea'", "'s0'"]),
-    "strategy": (lambda: fitted(strategy="direct"), {"unique_id": "s1"}, ["strategy='direct'", "strategy='recursive'"]),
+    "strategy": (
+        lambda: fitted(strategy="direct", model=DecisionTreeRegressor(max_depth=2)),
+        {"unique_id": "s1"},
+        ["strategy='direct'", "strategy='recursive'"],
+    ),
     "corrections": (lambda: fitted(strategy="rectify"), {"unique_id": "s1"}, ["strategy='rectify'"]),
     "own name": (lambda: fitted(), {"unique_id": "s1", "path": "push.c"}, ["'push'", "'model'"]),
     "name": (lambda: fitted(), {"unique_id": "s1", "path": "2024.c"}, ["'2024'", "'model.c'"]),

@@ -145,11 +145,26 @@ def test_a_graph_of_all_steps_has_a_map_for_each(strategy, model, reads, tmp_pat
     assert max(found) < 1e-13
 
 
+@needs_compiler
+@pytest.mark.parametrize(
+    ("strategy", "reads"),
+    [
+        pytest.param(s, r, marks=() if (s, r) == ("dirrec", "inputs") else pytest.mark.slow)
+        for s in ("direct", "dirrec")
+        for r in READS
+    ],
+)
+def test_linear_maps_for_each_step_take_turns_in_c(strategy, reads, tmp_path):
+    model = of_each_step(strategy, "ridge" if strategy == "dirrec" else "linear", reads)
+    run, loop = run_of(model, tmp_path, None)
+    # Fifty steps, which begin again with the first map every four.
+    assert c_replay.compared("the code", run, loop, 1e-12) < 1e-13
+
+
 def test_a_map_for_each_step_is_no_step_of_a_loop(tmp_path):
-    model = of_each_step("direct", "linear", "lags")
-    for name in ("model.c", "model.onnx"):
-        with pytest.raises(ArgumentError, match=r"strategy='direct' has .*horizon=4, or fit with strategy='recursive'"):
-            model.export(tmp_path / name)
+    for model, name in (("linear", "model.onnx"), ("tree", "model.c"), ("tree", "model.fmu")):
+        with pytest.raises(ArgumentError, match=r"strategy='direct' has .*horizon=4\. Do that, or .*'recursive'"):
+            of_each_step("direct", model, "lags").export(tmp_path / name)
 
 
 def test_an_expanding_mean_takes_any_number_of_rows(tmp_path):

@@ -73,7 +73,13 @@ static void cell(NAME *m, const real *x, const real *w, const real *b, const rea
 
 
 def state_fields(loop: Loop) -> list[str]:
-    """Return the fields of a recurrent state."""
+    """Return the fields of what a map keeps from one step to the next."""
+    if isinstance(loop.map, EachStep):
+        size = _Kept(loop.map).size
+        return [
+            f"NAME_real kept[{max(size, 1)}]; /* what the maps of all steps read at the first one */",
+            "int turn; /* the map of the next step */",
+        ]
     if not loop.recurrent:
         return []
     parts = 2 if loop.model.cell.kind == "lstm" else 1
@@ -84,7 +90,7 @@ def map_source(loop: Loop, real: Real) -> list[str]:
     """Return constants and functions of a step model; the last one is ``map``."""
     model = loop.map
     if isinstance(model, EachStep):
-        raise of_each_step(model)
+        return _each_step(model, real)
     if isinstance(model, Converted):
         raise not_in_c(model)
     if isinstance(model, (Linear, Polynomial)):
@@ -138,6 +144,68 @@ def _closed_form(model: Linear | Polynomial, real: Real) -> list[str]:
         f"            if (TERM[k * {degree} + i] < D) term[k] *= x[TERM[k * {degree} + i]];",
         "    }",
         *_SKIP.format(x="term", n=terms).strip("\n").splitlines(),
+    ]
+    return [*constants, *_ADD.splitlines(), *_function(*body)]
+
+
+class _Kept:
+    """What maps of each step read of a lag vector at the first step, and where it stands.
+
+    Attributes
+    ----------
+    lags, newest, own : int
+        Columns of lags that the first map reads; up to and with the last lag; before those that are each step's own.
+    between : int
+        Columns of what is fed on the way.
+    size : int
+    """
+
+    def __init__(self, model: EachStep) -> None:
+        layout, channels = model.layout, len(model.layout.channels)
+        self.lags = len(model.models[0].layout.lags) * channels
+        self.newest = len(layout.lags) * channels
+        self.own = layout.n_target_columns + len(layout.blocks["past_exog"])
+        self.between = (len(model.models) - 1) * channels * model.reads_between
+        self.size = self.lags + self.between + self.own - self.newest
+
+
+def _each_step(model: EachStep, real: Real) -> list[str]:
+    """Return the constants and the function of linear maps, one for each step."""
+    maps, kept = model.models, _Kept(model)
+    if not all(isinstance(one, Linear) for one in maps):
+        raise of_each_step(model)
+    channels = len(model.layout.channels)
+    weights = [_of(one.weight)[:, :channels] for one in maps]
+    rows = [0, *(len(weight) for weight in weights[:-1])]
+    constants = [
+        f"enum {{ H = {len(maps)}, LAGS = {kept.lags}, BESIDE = {kept.own - kept.newest}, "
+        f"KEPT = {kept.lags + kept.between} }};",
+        *real.array("WEIGHT", np.concatenate(weights)),
+        *real.array("BIAS", np.stack([_of(one.bias)[:channels] for one in maps])),
+        *integers("FIRST", np.cumsum(rows)),
+    ]
+    body = [
+        "    const real *w = WEIGHT + FIRST[m->turn] * C;",
+        "    int c, i, n = LAGS;",
+        "    (void)group;",
+        "    if (m->turn == 0) {",
+        "        for (i = 0; i < LAGS; i++) m->kept[i] = x[i];",
+        f"        for (i = 0; i < BESIDE; i++) m->kept[KEPT + i] = x[{kept.newest} + i];",
+        "    }",
+    ]
+    if model.reads_between:
+        last = f"x[{kept.newest} - C + c]"
+        body += [
+            "    for (c = 0; c < C && m->turn > 0; c++)",
+            f"        m->kept[LAGS + (m->turn - 1) * C + c] = {last};",
+            "    n += m->turn * C;",
+        ]
+    body += [
+        "    for (c = 0; c < C; c++) z[c] = BIAS[m->turn * C + c];",
+        "    add(m->kept, n, w, C, C, z);",
+        "    add(m->kept + KEPT, BESIDE, w + n * C, C, C, z);",
+        f"    add(x + {kept.own}, D - {kept.own}, w + (n + BESIDE) * C, C, C, z);",
+        "    m->turn = (m->turn + 1) % H;",
     ]
     return [*constants, *_ADD.splitlines(), *_function(*body)]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tsforce.dynamics.models.each_step import EachStep
 from tsforce.errors import ArgumentError
 from tsforce.export.c_features import before_lines, feature_fields, feature_lines, feature_source, remember_source
 from tsforce.export.c_guard import begin_lines, guard_fields, guard_source, hold_lines, limit_lines
@@ -311,6 +312,8 @@ def _begin(loop: Loop) -> list[str]:
     if loop.recurrent:
         parts = 2 if loop.model.cell.kind == "lstm" else 1
         body.append(f"    for (i = 0; i < {parts} * R; i++) m->state[i] = @0;")
+    if isinstance(loop.map, EachStep):
+        body.append("    m->turn = 0;")
     if loop.warm_up:
         body.append("    for (i = WARM; i > 0; i--) { real x[D]; lag_vector(m, i, x); take_in(m, x); }")
     return ["/* A roll-out begins. */", "static void begin(NAME *m)", "{", *body, "}"]

@@ -30,7 +30,7 @@ def write_onnx(loop: Loop, path: Path, dtype: str, horizon: int | None) -> list[
     Raises
     ------
     ArgumentError
-        If there are fewer rows than a context shows, or a step depends on its number.
+        If there are fewer rows than a context shows, or each step has a map of its own.
     ExportError, MissingExtraError
     """
     if len(loop.start.y) < loop.n_rows:
@@ -44,11 +44,6 @@ def write_onnx(loop: Loop, path: Path, dtype: str, horizon: int | None) -> list[
     else:
         if isinstance(loop.map, EachStep):
             raise of_each_step(loop.map)
-        if loop.columns.past_exog:
-            raise ArgumentError(
-                f"past_exog={list(loop.columns.past_exog)!r} is read as it was at the cutoff, so that a step depends "
-                f"on its number: export all steps in one graph, horizon={loop.horizon}."
-            )
         start, step = _begin(loop, dtype), _step(loop, dtype)
         models = {path: step, path.with_name(f"{path.stem}_begin.onnx"): start}
         run = _run_steps(loop, start, step, dtype)
@@ -105,6 +100,8 @@ def _state_shapes(loop: Loop) -> dict[str, tuple[int, ...]]:
         if name in ("h", "c"):
             shapes[name] = (loop.model.cell.width,)
     shapes["first"] = (1, 1)
+    if loop.columns.past_exog:
+        shapes |= {"past_known": (unrolled.past_rows, len(loop.columns.past_exog)), "number": (1, 1)}
     if unrolled.tame and "low" in state:
         shapes["held"] = (1, 1)
     return shapes
@@ -116,7 +113,10 @@ def _begin(loop: Loop, dtype: str) -> Any:
     y, future, past = _inputs(loop, graph, 0)
     state = unrolled.begin(y, future, past)
     one = graph("Unsqueeze", graph.repeated([1.0], y), np.array([2]))
-    state |= {"first": one, "held": graph("Mul", one, 0.0)}
+    none = graph("Mul", one, 0.0)
+    state |= {"first": one, "held": none}
+    if past is not None:
+        state |= {"past_known": graph.cut(past, -unrolled.past_rows, 2**31), "number": none}
     outputs: Outputs = {name: (state[name], shape) for name, shape in _state_shapes(loop).items()}
     return _with_start(graph.finished(outputs, "begin", "what a roll-out after the last row of y goes on from"), loop)
 
@@ -178,7 +178,7 @@ def _run_steps(loop: Loop, start: Any, step: Any, dtype: str) -> Callable[..., F
         given = _whole_rows(loop, rows)
         if given is None:
             return loop.forecast(rows or loop.start, future)
-        both = {"y": given.y[None].astype(dtype), "future": given.future[None].astype(dtype)}
+        both = {name: part[None].astype(dtype) for name, part in given._asdict().items()}
         state = dict(zip(names, begins(both), strict=True))
         known, n = np.concatenate([given.future, future]), len(given.future)
         out = []

@@ -47,6 +47,8 @@ class Unrolled:
         self.kept: dict[str, list[str]] = {}
         # Rows that a step reads, with those of windows that need not be full.
         self.reach = loop.layout.context
+        # Rows of past inputs that a step of any number reads.
+        self.past_rows = max((lag for _, lags in loop.layout.past_exog for lag in lags), default=1) or 1
         self.guarded = bool(np.isfinite(loop.guard.factor))
         # A map that cannot run away is held only where its first step is far from all it has seen.
         self.tame = self.guarded and loop.cannot_run_away
@@ -226,7 +228,10 @@ class Unrolled:
     def map_input(
         self, state: State, n: int, step: int, future: str | None, past: str | None, like: str, rows: int | None = None
     ) -> str:
-        """Return what the map reads, (B, D), from `n` fed rows; inputs have `rows` rows before the first step."""
+        """Return what the map reads, (B, D), from `n` fed rows; inputs have `rows` rows before the first step.
+
+        Of a step of any number, past inputs are those of the state.
+        """
         g, layout, loop, fed = self.graph, self.loop.layout, self.loop, state["lags"]
         back = min(step, 0)
         parts = []
@@ -240,13 +245,15 @@ class Unrolled:
             for one in self.features
         ]
         n_past = len(loop.columns.past_exog)
-        rows = loop.n_rows if rows is None else rows
-        for source, block, first, last in (
-            (past, layout.past_exog, 0, rows - 1),
-            (future, layout.future_exog, n_past, 2**31),
+        rows = past_rows = loop.n_rows if rows is None else rows
+        if "past_known" in state:
+            past, past_rows = state["past_known"], self.past_rows
+        for source, block, first, there, last in (
+            (past, layout.past_exog, 0, past_rows, past_rows - 1),
+            (future, layout.future_exog, n_past, rows, 2**31),
         ):
             places = [
-                (min(rows + step - lag, last), column)
+                (min(there + step - lag, last), column)
                 for column, (_, lags) in enumerate(block)
                 for lag in reversed(lags)
             ]
@@ -263,7 +270,9 @@ class Unrolled:
             own = g.pick(future, [rows + step])
             parts.append(g.flat(g.cut(own, first, 2**31, axis=2), len(layout.blocks["calendar"])))
         if layout.known_until:
-            parts.append(g.repeated(np.eye(layout.n_step_groups)[self._group(step)], like))
+            fixed = "number" not in state
+            own = np.eye(layout.n_step_groups)[self._group(step)]
+            parts.append(g.repeated(own, like) if fixed else self._groups(state))
         return parts[0] if len(parts) == 1 else g("Concat", *parts, axis=1)
 
     def _inputs(self, source: str, places: list[tuple[int, int]], centre: Any, spread: Any) -> str:
@@ -277,13 +286,21 @@ class Unrolled:
     def _group(self, step: int) -> int:
         return sum(end < step + 1 for end in self.loop.layout.known_until)
 
+    def _groups(self, state: State) -> str:
+        """Return which group the step of the state's number is of, ones and zeros (B, groups)."""
+        g, ends = self.graph, np.array(self.loop.layout.known_until, dtype=float)
+        flags = g("GreaterOrEqual", g.flat(state["number"], 1), ends[None])
+        over = g("Cast", flags, to=g.onnx.helper.np_dtype_to_tensor_dtype(g.dtype))
+        one = g("Add", g("Mul", g.cut(over, 0, 1), 0.0), 1.0)
+        return g("Sub", g("Concat", one, over, axis=1), g("Concat", over, g("Sub", one, 1.0), axis=1))
+
     def predict_next(self, state: State, x: str, step: int | None) -> tuple[str, State]:
         """Return the output (B, 1, C) of a step in original units, and what the next one goes on from.
 
         A step of None is one of any number: the first one if ``state["first"]`` is above 0.
         """
         g, loop = self.graph, self.loop
-        z, inner = self._map(x, state, step or 0)
+        z, inner = self._map(x, state, step)
         state = state | inner
         z = g("Reshape", z, np.array([-1, 1, self.channels]))
         far = g("Mul", g("Add", state["size"], 1.0), 1e30)
@@ -309,6 +326,11 @@ class Unrolled:
             value = self._either(state, value, limited) if step is None and loop.has_paths else limited
         if step is None and "first" in state:
             state["first"] = g("Mul", state["first"], 0.0)
+        if "past_known" in state:
+            # What is known up to a cutoff stays as it was there.
+            rest = [g.cut(state["past_known"], 1, 2**31)] if self.past_rows > 1 else []
+            state["past_known"] = g("Concat", *rest, g.cut(state["past_known"], -1, 2**31), axis=1)
+            state["number"] = g("Add", state["number"], 1.0)
         return value, state
 
     def _held(self, z: str, state: State, step: int | None) -> tuple[str, State]:
@@ -339,8 +361,10 @@ class Unrolled:
 
     # ---- maps
 
-    def _map(self, x: str, state: State, step: int) -> tuple[str, State]:
+    def _map(self, x: str, state: State, step: int | None) -> tuple[str, State]:
         g, model, layout = self.graph, self.loop.map, self.loop.layout
+        if step is None:
+            return self._answer_of_any(x, state)
         if not isinstance(model, EachStep):
             return self._answer(model, x, state, self._group(step))
         number = step % len(model.models)
@@ -354,6 +378,15 @@ class Unrolled:
         parts = [name for part in self.kept.values() for name in part]
         parts += [g.cut(x, own, 2**31)] if len(layout.columns) > own else []
         return self._answer(model.models[number], g("Concat", *parts, axis=1), state, 0)
+
+    def _answer_of_any(self, x: str, state: State) -> tuple[str, State]:
+        """Return the answer of a step of any number: that of its group of steps."""
+        g, answer = self.graph, self._answer(self.loop.map, x, state, 0)
+        for group in range(1, self.loop.layout.n_step_groups):
+            other, inner = self._answer(self.loop.map, x, state, group)
+            own = g.cut(self._groups(state), group, group + 1)
+            answer = g("Where", g("Greater", own, 0.0), other, answer[0]), inner
+        return answer
 
     def _answer(self, model: Any, x: str, state: State, group: int) -> tuple[str, State]:
         g, own = self.graph, slice(group * self.channels, (group + 1) * self.channels)

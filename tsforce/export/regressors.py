@@ -136,9 +136,9 @@ def not_in_c(model: Converted) -> ArgumentError:
 
 
 def of_each_step(model: EachStep) -> ArgumentError:
-    """Return the error that a map for each step is no step of a loop."""
+    """Return the error that maps of each step are no step of a loop, but where they are linear, in C."""
     strategy, horizon = "dirrec" if model.reads_between else "direct", len(model.models)
     return ArgumentError(
-        f"strategy={strategy!r} has a map for each step, and no step of a closed loop: export all steps in one graph, "
-        f"'model.onnx' with horizon={horizon}, or fit with strategy='recursive'."
+        f"strategy={strategy!r} has a map for each step: linear ones are exported to C and as an FMU, and all in one "
+        f"graph of all steps, 'model.onnx' with horizon={horizon}. Do that, or fit with strategy='recursive'."
     )
