@@ -14,6 +14,7 @@ from tsforce.cli.tables import (
     blamed_on,
     check_targets,
     draw,
+    in_terminal,
     notice,
     read,
     shown_warnings,
@@ -123,7 +124,7 @@ def backtest(
                 raise ArgumentError(lacking)
             result = compare(
                 models, panel, n_windows=n_windows, step_size=step_size, refit=refit or None, train_size=train_size,
-                level=level, n_paths=n_paths,
+                level=level, n_paths=n_paths, verbose=in_terminal(),
             )  # fmt: skip
         notice(f"{file}: {describe(panel)}")
         steps, by_step = result.exposure(), result.by_horizon()

@@ -13,7 +13,7 @@ from tsforce.cli.bench_auto import auto
 from tsforce.cli.bench_chaos import chaos
 from tsforce.cli.bench_modes import modes
 from tsforce.cli.bench_options import data_option, names, names_option, out_option, seeds_option, threads_option
-from tsforce.cli.bench_running import Progress, command_line, exit_with
+from tsforce.cli.bench_running import command_line, exit_with
 from tsforce.cli.bench_sysid import sysid
 from tsforce.cli.options import levels
 
@@ -109,6 +109,7 @@ def _run(
     from tsforce.data.datasets import COMPETITIONS
     from tsforce.datasets import load_competition
     from tsforce.forecasting.intervals import check_levels
+    from tsforce.progress import Progress
     from tsforce.report import leaderboard, show
 
     asked = check_levels(level)
@@ -117,14 +118,13 @@ def _run(
     chosen = entries(names(models, usual_names()), names(modes, ()), loaded)
     words = [competition, group, *(["level", *(f"{one:g}" for one in asked.levels)] if asked else [])]
     folder = out or Path("build") / "bench" / "-".join(words)
-    with Progress() as progress:
+    with Progress("bench", every=True) as progress:
         frame = run(
             loaded,
             chosen,
             folder,
             range(seeds),
-            on_start=progress.start,
-            on_row=progress.advance,
+            on_start=progress.show,
             command=command_line(),
             level=asked,
         )

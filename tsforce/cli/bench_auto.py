@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tsforce.cli.bench_options import chosen, data_option, names_option, out_option, threads_option
-from tsforce.cli.bench_running import Progress, command_line, exit_with
+from tsforce.cli.bench_running import command_line, exit_with
 
 __all__ = ["auto"]
 
@@ -27,6 +27,7 @@ def auto(sets: str | None, budgets: str, data: Path | None, threads: int, out: P
     from tsforce.data.datasets import COMPETITIONS, find_competition
     from tsforce.datasets import load_competition
     from tsforce.forecasting.auto.candidates import BUDGETS
+    from tsforce.progress import Progress
     from tsforce.report import leaderboard, show
 
     every = [f"{name}-{group}" for name, groups in COMPETITIONS.items() for group in groups]
@@ -39,7 +40,7 @@ def auto(sets: str | None, budgets: str, data: Path | None, threads: int, out: P
     tried = chosen("--budgets", budgets, BUDGETS)
     set_threads(threads)
     frames = []
-    with Progress() as progress:
+    with Progress("bench", every=True) as progress:
         for one in chosen("--sets", sets, every, here):
             competition, group = one.split("-")
             loaded = load_competition(competition, group, data if competition == "m4" else None)
@@ -50,7 +51,7 @@ def auto(sets: str | None, budgets: str, data: Path | None, threads: int, out: P
                 for budget in tried
             ]
             frame = run(
-                loaded, entries, out / one, (0,), on_start=progress.start, on_row=progress.advance,
+                loaded, entries, out / one, (0,), on_start=progress.show,
                 command=command_line(), one_step=False,
             )  # fmt: skip
             frames.append(frame)

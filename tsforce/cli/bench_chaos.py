@@ -15,7 +15,7 @@ from tsforce.cli.bench_options import (
     threads_option,
     time_limit_option,
 )
-from tsforce.cli.bench_running import Progress, command_line, exit_with
+from tsforce.cli.bench_running import command_line, exit_with
 
 __all__ = ["chaos"]
 
@@ -64,6 +64,7 @@ def chaos(
         write_chaos_summary,
     )
     from tsforce.datasets import CHAOS_SYSTEMS
+    from tsforce.progress import Progress
     from tsforce.report import show
 
     every = [name for name in CHAOS_SYSTEMS if name != "mackeyglass-dde"]
@@ -75,7 +76,7 @@ def chaos(
     for system in named:
         task = ChaosTask.simulate(system, size=size, observe=observe, noise=noise)
         click.echo(_checked(task))
-        with Progress() as progress:
+        with Progress("bench", every=True) as progress:
             rows = run_chaos(
                 task,
                 chaos_models(system, (*_ALWAYS, *wanted), observe=observe, noise=noise),
@@ -83,8 +84,7 @@ def chaos(
                 out,
                 range(seeds),
                 time_limit=time_limit,
-                on_start=progress.start,
-                on_row=progress.advance,
+                on_start=progress.show,
                 command=command_line(),
             )
         show(_table(task, summarise_chaos(rows, out), threads))

@@ -1,4 +1,4 @@
-"""What the benches of the command line share while they run: progress on stderr, and how they end."""
+"""What the benches of the command line share: what was typed, and how they end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["Progress", "command_line", "exit_with"]
+__all__ = ["command_line", "exit_with"]
 
 
 def command_line() -> str:
@@ -26,41 +26,3 @@ def exit_with(*frames: Any) -> None:
     if failed:
         known = all(status.split(": ")[1] in tsforce.errors.__all__ for status in failed)
         raise click.exceptions.Exit(2 if known else 1)
-
-
-class Progress:
-    """Shows on stderr which model is running: a bar in a terminal, one line per model elsewhere."""
-
-    def __enter__(self) -> Progress:
-        from rich import progress
-        from rich.console import Console
-
-        console = Console(stderr=True)
-        self._bar: progress.Progress | None = None
-        if console.is_terminal:
-            columns = (
-                progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(),
-                progress.TimeElapsedColumn(),
-            )  # fmt: skip
-            # Drawing costs CPU seconds of the same process that is being measured; twice a second is next to nothing.
-            self._bar = progress.Progress(*columns, console=console, refresh_per_second=2, transient=True)
-            self._task = self._bar.add_task("starting", total=None)
-            self._bar.start()
-        return self
-
-    def start(self, label: str, number: int, total: int) -> None:
-        """Show which row is being made."""
-        if self._bar is None:
-            click.echo(f"[{number}/{total}] {label}", err=True)
-        else:
-            self._bar.update(self._task, description=label, total=total)
-
-    def advance(self, row: dict[str, Any]) -> None:
-        """Count a row that is there."""
-        del row
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def __exit__(self, *raised: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()

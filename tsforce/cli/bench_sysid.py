@@ -16,7 +16,7 @@ from tsforce.cli.bench_options import (
     threads_option,
     time_limit_option,
 )
-from tsforce.cli.bench_running import Progress, command_line, exit_with
+from tsforce.cli.bench_running import command_line, exit_with
 
 __all__ = ["sysid"]
 
@@ -68,6 +68,7 @@ def sysid(
         write_sysid_summary,
     )
     from tsforce.datasets import SYSID_SETS
+    from tsforce.progress import Progress
     from tsforce.report import show
 
     named = chosen("--sets", sets, SYSID_SETS)
@@ -82,7 +83,7 @@ def sysid(
         for n in SYSID_SETS[name].starts:
             task = SysidTask.load(name, n, data, **special)
             task = task.held_out() if held_out else task
-            with Progress() as progress:
+            with Progress("bench", every=True) as progress:
                 rows = run_sysid(
                     task,
                     sysid_models(name, n, (*floors, *wanted)),
@@ -90,8 +91,7 @@ def sysid(
                     out,
                     range(seeds),
                     time_limit=time_limit,
-                    on_start=progress.start,
-                    on_row=progress.advance,
+                    on_start=progress.show,
                     command=command_line(),
                 )
             checks = check_floors(rows)

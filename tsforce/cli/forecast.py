@@ -10,7 +10,17 @@ import click
 from tsforce.cli.folders import first_file, forecast_folder
 from tsforce.cli.options import data_options, forecasters, levels, model_options, report_option
 from tsforce.cli.saved_models import check_saving, loaded, saved, with_options_of
-from tsforce.cli.tables import blamed_on, check_targets, draw, notice, read, shown_warnings, with_columns, write
+from tsforce.cli.tables import (
+    blamed_on,
+    check_targets,
+    draw,
+    notice,
+    progress_of,
+    read,
+    shown_warnings,
+    with_columns,
+    write,
+)
 from tsforce.errors import ArgumentError, abbreviate
 
 __all__ = ["describe", "forecast"]
@@ -155,7 +165,8 @@ def forecast(
             if load is not None:
                 known["history"] = panel
             else:
-                forecaster.fit(panel)
+                with progress_of(forecaster):
+                    forecaster.fit(panel)
             if n_paths is None:
                 ahead = forecaster.predict(horizon, **known, level=level)
             else:

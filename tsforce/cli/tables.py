@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ __all__ = [
     "blamed_on",
     "check_targets",
     "draw",
+    "in_terminal",
     "notice",
+    "progress_of",
     "read",
     "shown_warnings",
     "with_columns",
@@ -263,6 +266,23 @@ def draw(picture: Callable[[], Any], path: Path) -> None:
 def notice(text: str) -> None:
     """Say something on stderr, so that stdout holds results alone."""
     click.echo(text, err=True)
+
+
+def in_terminal() -> bool:
+    """Return whether somebody may be watching: stderr is a terminal."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def progress_of(model: Any) -> Iterator[None]:
+    """Let a model that can show its progress do so in a terminal; it is saved as if it had not."""
+    asked = {"verbose": True} if in_terminal() and "verbose" in model.get_params(deep=False) else {}
+    before = {name: model.get_params(deep=False)[name] for name in asked}
+    model.set_params(**asked)
+    try:
+        yield
+    finally:
+        model.set_params(**before)
 
 
 @contextmanager

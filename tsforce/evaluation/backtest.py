@@ -26,6 +26,7 @@ from tsforce.forecasting.intervals import Bounds, Intervals, bounds_at, check_le
 from tsforce.forecasting.parts import check_complete, check_fitted, horizon_of, score_season_length
 from tsforce.forecasting.side_by_side import forecasts_at
 from tsforce.persistence.checkpoints import Checkpoint
+from tsforce.progress import Progress
 
 __all__ = ["BacktestResult", "backtest"]
 
@@ -46,6 +47,7 @@ def backtest(
     level: Any = None,
     n_paths: int | None = None,
     checkpoint: Any = None,
+    verbose: bool = False,
 ) -> BacktestResult:
     """Return closed-loop forecasts of past windows beside the truth.
 
@@ -93,6 +95,8 @@ def backtest(
         Folder that keeps the forecasts of each clone when it has made them, with their bounds and scores of paths, and
         how far the fit of the next one has got. The same call goes on from there where its process was killed. Clones
         whose forecasts were there are fitted when ``exposure()`` and others ask for them.
+    verbose : bool
+        Show on stderr which clone is at work.
 
     Returns
     -------
@@ -146,7 +150,8 @@ def backtest(
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
     settings = {"refit": refit, "train_size": train_size, "level": levels, "n_paths": n_paths}
     place = place_of_backtest(checkpoint, {model.name: model}, panel, plan, steps, future, **settings)
-    judged = judge(model, panel, plan, steps, refit, train_size, future, levels, n_paths, place)
+    with Progress("backtest", shown=verbose) as progress:
+        judged = judge(model, panel, plan, steps, refit, train_size, future, levels, n_paths, place, progress=progress)
     return BacktestResult.build(panel, plan, steps, {model.name: judged}, judged.season_for(season_length))
 
 
@@ -171,6 +176,8 @@ def judge(
     levels: Intervals | None = None,
     n_paths: int | None = None,
     place: Checkpoint | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> Judged:
     """Return one model's forecasts of the planned windows, and the clones that made them.
 
@@ -188,6 +195,8 @@ def judge(
         Sample paths to judge, for each window.
     place : Checkpoint, optional
         Where forecasts are kept, but of a model that is used as it is.
+    progress : Progress, optional
+        Where each clone is told of.
     """
     every = _refit_every(refit, train_size)
     check_complete(model, panel)
@@ -219,6 +228,8 @@ def judge(
     seasons = []
     for k in range(len(parts)):
         mine, own_place = maker == k, place and place.within(f"clone-{k}")
+        if progress is not None:
+            progress.show(model.name, k + 1, len(parts))
         kept = own_place.read() if own_place is not None else None
         if kept is not None:
             for name, room in made.items():

@@ -13,6 +13,7 @@ from tsforce.evaluation.backtest_windows import plan_windows
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.intervals import check_levels
 from tsforce.forecasting.parts import horizon_of, own_horizon, read_for
+from tsforce.progress import Progress
 
 __all__ = ["common_horizon", "compare", "named_models"]
 
@@ -33,6 +34,7 @@ def compare(
     level: Any = None,
     n_paths: int | None = None,
     checkpoint: Any = None,
+    verbose: bool = False,
 ) -> BacktestResult:
     """Return the backtest of several forecasters on the same windows, one column each.
 
@@ -41,7 +43,7 @@ def compare(
     models : dict of name -> Forecaster, or list of Forecaster
         A dict's key wins over the forecaster's own name.
     df, horizon, n_windows, step_size, cutoffs, align, refit, train_size, future_vintages, season_length, level, \
-    n_paths, checkpoint
+    n_paths, checkpoint, verbose
         As in ``backtest``. Without `horizon`, the one the models agree on; without `season_length`, the first model's.
 
     Returns
@@ -70,12 +72,13 @@ def compare(
     future = None if future_vintages is None else read_vintages(panel, future_vintages, plan.index, steps)
     settings = {"refit": refit, "train_size": train_size, "level": levels, "n_paths": n_paths}
     place = place_of_backtest(checkpoint, dict(pairs), panel, plan, steps, future, **settings)
-    judged = {
-        name: judge(
-            model, panel, plan, steps, refit, train_size, future, levels, n_paths, place and place.within(f"model-{k}")
-        )
-        for k, (name, model) in enumerate(pairs)
-    }
+    judged = {}
+    with Progress("compare", shown=verbose) as progress:
+        for k, (name, model) in enumerate(pairs):
+            own = place and place.within(f"model-{k}")
+            judged[name] = judge(
+                model, panel, plan, steps, refit, train_size, future, levels, n_paths, own, progress=progress
+            )
     return BacktestResult.build(panel, plan, steps, judged, next(iter(judged.values())).season_for(season_length))
 
 

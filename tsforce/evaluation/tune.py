@@ -22,6 +22,7 @@ from tsforce.forecasting.checkpointing import place_for
 from tsforce.notebook import card, table
 from tsforce.persistence.checkpoints import Checkpoint
 from tsforce.persistence.describing import digest
+from tsforce.progress import Progress
 
 __all__ = ["Tuning", "tune"]
 
@@ -80,6 +81,7 @@ def tune(
     random_state: int = 0,
     metric: str = "mase",
     checkpoint: Any = None,
+    verbose: bool = False,
 ) -> Tuning:
     """Return the parameters of a forecaster, or of the best of several, with the lowest closed-loop error.
 
@@ -115,6 +117,8 @@ def tune(
         Folder that keeps the score of each candidate, and how far the fit of the next one has got. The same call goes
         on from there where its process was killed, and finds the same. So does one with another space, more trials or
         another limit: candidates whose score is there are not judged again.
+    verbose : bool
+        Show each candidate and its error on stderr.
 
     Returns
     -------
@@ -166,13 +170,15 @@ def tune(
     judge = _Judge(df, windows, metric, place)
     began = time.process_time()
     best, winner, found = np.inf, pairs[0], dict[str, Any]()
-    for number, (name, one) in enumerate(pairs):
-        start = time.process_time()
-        share = None if limit is None else (limit - (start - began)) / (len(pairs) - number)
-        deadline = math.inf if share is None else start + share
-        for params, error in _search(judge, name, one, spaces[name], n_trials, deadline, seed):
-            if error < best:
-                best, winner, found = error, (name, one), params
+    with Progress("tune", shown=verbose) as progress:
+        for number, (name, one) in enumerate(pairs):
+            start = time.process_time()
+            share = None if limit is None else (limit - (start - began)) / (len(pairs) - number)
+            deadline = math.inf if share is None else start + share
+            for params, error in _search(judge, name, one, spaces[name], n_trials, deadline, seed):
+                if error < best:
+                    best, winner, found = error, (name, one), params
+                progress.show(f"{name}: {metric} {error:.4g}, best {best:.4g}", len(judge.rows))
     if not np.isfinite(best):
         raise judge.failures[-1]
     searched = dict.fromkeys(parameter for own in spaces.values() for parameter in own)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from tsforce.notebook import card, paragraphs, table
+from tsforce.progress import Progress
 from tsforce.training.history import History, Record
 
-__all__ = ["ProgressLine", "TrainingHistory"]
+__all__ = ["TrainingHistory", "shown_on"]
 
 _COLUMNS = list(Record.__annotations__)
 _RUNS = {
@@ -91,22 +92,19 @@ def _run_of(looks: Any, ends: dict[str, int]) -> dict[str, Any]:
     }
 
 
-class ProgressLine:
-    """Writes one line on stderr, over and over, with both validation errors and the gap."""
+def shown_on(progress: Progress) -> Callable[[Record], None]:
+    """Return what shows a record on a line of progress: both validation errors and the gap."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, record: Record) -> None:
-        """Show a record."""
+    def show(record: Record) -> None:
         errors = ""
         if record.closed_loop == record.closed_loop:
             gap = record.closed_loop / record.one_step if record.one_step else float("nan")
             errors = (
                 f"  validation: one-step {record.one_step:.4f}  closed-loop {record.closed_loop:.4f}  gap {gap:.2f}"
             )
-        sys.stderr.write(
-            f"\r{self.name} {record.run:<6} {record.mode:<11} step {record.step:>6}  loss {record.loss:.4f}{errors}  "
-            f"ratio {record.forcing_ratio:.2f}\x1b[K"
+        progress.show(
+            f"{record.run:<6} {record.mode:<11} step {record.step:>6}  loss {record.loss:.4f}{errors}  "
+            f"ratio {record.forcing_ratio:.2f}"
         )
-        sys.stderr.flush()
+
+    return show

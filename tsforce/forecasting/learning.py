@@ -31,11 +31,12 @@ from tsforce.errors import (
 from tsforce.forecasting.adapters import RegressorModel
 from tsforce.forecasting.arguments import check_count, check_device, check_mode, check_number
 from tsforce.forecasting.checkpointing import place_for
-from tsforce.forecasting.history_frame import ProgressLine, TrainingHistory
+from tsforce.forecasting.history_frame import TrainingHistory, shown_on
 from tsforce.forecasting.rolling import Rolling
 from tsforce.forecasting.training_options import Training, training_of
 from tsforce.persistence.checkpoints import Checkpoint
 from tsforce.persistence.describing import digest
+from tsforce.progress import Progress
 from tsforce.training.fit import LINEAR, PRESETS, SOLVERS, Fitted, Options, fit_model
 from tsforce.training.history import History
 from tsforce.training.losses import HEAD_LOSSES, LOSSES
@@ -243,11 +244,12 @@ def learn(problem: Problem, asked: Asked, *, name: str, verbose: bool, checkpoin
         kind = RegressorModel(problem.layout, kind, asked.options.random_state)
     if asked.options.processes is not None:
         problem = _shared_out(problem, replace(asked, kind=kind))
-    history = History("", on_record=ProgressLine(name) if verbose and problem.processes.first else None)
-    fitted = fit_model(problem, kind, asked.mode, asked.ridge, asked.options, history, checkpoint)
-    if verbose:
-        history.on_record = None
-        sys.stderr.write("".join(f"\n{note}" for note in history.notes) + "\n")
+    with Progress(name, shown=verbose and problem.processes.first) as progress:
+        history = History("", on_record=shown_on(progress) if progress.shown else None)
+        fitted = fit_model(problem, kind, asked.mode, asked.ridge, asked.options, history, checkpoint)
+    history.on_record = None
+    if progress.shown:
+        sys.stderr.write("".join(f"{note}\n" for note in history.notes))
     _tell_of_offsets(problem, fitted)
     if history.n_diverged:
         warn("; ".join(n for n in history.notes if "diverged" in n), DivergenceWarning)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from tsforce.data.panel import IntArray, ragged_rows
 from tsforce.forecasting.arima import arima_forecasts, fit_arima
+from tsforce.progress import Progress
 from tsforce.scoring.naive import naive2
 from tsforce.smoothing.ces import ces_forecasts, fit_ces
 from tsforce.smoothing.ets import ets_forecasts, fit_ets
@@ -75,13 +75,10 @@ def learn(
     firsts = range(0, max(n_series, 1), at_once)
     jobs = (delayed(_learn_some)(method, values, indptr[i : i + at_once + 1], season_length) for i in firsts)
     parts = []
-    for part in Parallel(n_jobs=n_jobs, return_as="generator")(jobs):
-        parts.append(part)
-        if verbose:
-            done = min(len(parts) * at_once, n_series)
-            end = "\n" if done == n_series else ""
-            sys.stderr.write(f"\r{method}: {done} of {n_series} series\x1b[K{end}")
-            sys.stderr.flush()
+    with Progress(method, shown=verbose) as progress:
+        for part in Parallel(n_jobs=n_jobs, return_as="generator")(jobs):
+            parts.append(part)
+            progress.show("series", min(len(parts) * at_once, n_series), n_series)
     return type(parts[0])(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 

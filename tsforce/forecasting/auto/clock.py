@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
+
+from tsforce.progress import Progress
 
 __all__ = ["Clock"]
 
@@ -28,7 +29,7 @@ class Clock:
 
     def __init__(self, limit: float | None, name: str, *, verbose: bool) -> None:
         self.limit = limit
-        self._name, self._verbose = name, verbose
+        self._progress = Progress(name, shown=verbose)
         self._begun = time.perf_counter()
         self._work = self._seconds = 0.0
         self._trials: list[float] = []
@@ -65,17 +66,13 @@ class Clock:
 
     def show(self, what: str, done: int, total: int, work: float = 0.0) -> None:
         """Write over the line of progress; `work` is what is left of it."""
-        if not self._verbose:
-            return
         ahead = self._guess(work) + self._learnt_again(self._guess(work)) if self._work else 0.0
         left = f", about {min(ahead, self.left):.0f} s left" if ahead else ""
-        sys.stderr.write(f"\r{self._name} {done}/{total} {what}{left}\x1b[K")
-        sys.stderr.flush()
+        self._progress.show(f"{what}{left}", done, total)
 
     def end(self) -> None:
         """End the line."""
-        if self._verbose:
-            sys.stderr.write("\n")
+        self._progress.close()
 
     def _guess(self, work: float) -> float:
         return work * (self._seconds + _PRIOR) / (self._work + _PRIOR)
