@@ -70,12 +70,12 @@ def test_m3_runs_from_packaged_data_and_prints_a_leaderboard_with_the_definition
     # The last row is the file; naive2 is there although nobody asked for it.
     assert lines[-1] == "rows: build/bench/m3-other/results.csv"
     assert [row["model"] for row in written("build/bench/m3-other")] == ["naive2", "naive", "linear-local"]
-    assert "[3/3] linear-local open_loop" in result.stderr
+    assert "bench 3/3 linear-local open_loop" in result.stderr
 
 
 def test_the_mode_that_nobody_named_is_auto(m4):
     result = invoke("bench", "m4", "--group", "weekly", "--data", m4, "--models", "linear")
-    assert "[2/2] linear-local auto seed 0" in result.stderr
+    assert "bench 2/2 linear-local auto seed 0" in result.stderr
 
 
 def test_the_leaderboard_is_sorted_by_owa():
