@@ -249,21 +249,39 @@ def test_work_is_about_the_seconds_that_a_trial_takes():
 def test_errors_are_shrunk_to_the_panels_the_more_the_fewer_steps_they_come_from():
     errors = np.array([[1.0, 1.0, 1.0], [0.25, 2.0, np.nan]])
     fits = np.ones((2, 3), dtype=bool)
-    none = shrunk(errors, fits, np.array([0, 0, 0]))
-    many = shrunk(errors, fits, np.array([10**9, 10**9, 0]))
-    half = shrunk(errors, fits, np.array([20, 20, 0]))
+    alike = np.full(3, 60)
+    none = shrunk(errors, fits, np.array([0, 0, 0]), alike)
+    many = shrunk(errors, fits, np.array([10**9, 10**9, 0]), alike)
+    half = shrunk(errors, fits, np.array([20, 20, 0]), alike)
     # On the panel the logarithm of the second's error is lower by half of log 4 - log 2.
     middle = np.log([0.625, 1.5, 1.0])
     panel = [np.mean(-middle), np.mean(np.log([0.25, 2.0]) - middle[:2])]
     np.testing.assert_allclose(none[1] - none[0], panel[1] - panel[0])
     np.testing.assert_allclose((many[1] - many[0])[:2], np.log([0.25, 2.0]), rtol=1e-6)
     np.testing.assert_allclose((half[1] - half[0])[:2], (np.log([0.25, 2.0]) + panel[1] - panel[0]) / 2)
-    assert np.isinf(shrunk(errors, np.array([[True] * 3, [True, False, True]]), np.zeros(3))[1, 1])
+    assert np.isinf(shrunk(errors, np.array([[True] * 3, [True, False, True]]), np.zeros(3), alike)[1, 1])
     # One series on which a candidate runs away does not decide for the others.
     wild = np.ones((2, 101))
     wild[1], wild[1, 0] = 0.9, 1e3
-    found = shrunk(wild, np.ones((2, 101), dtype=bool), np.zeros(101))
+    found = shrunk(wild, np.ones((2, 101), dtype=bool), np.zeros(101), np.full(101, 60))
     assert (found[1] < found[0]).all()
+
+
+def test_series_of_like_length_say_more_of_each_other_than_the_panel_does():
+    """The second candidate is worse on 30 short series and better on 10 long ones."""
+    lengths = np.array([20] * 30 + [200] * 9 + [21, 199])
+    errors = np.ones((2, 41))
+    errors[1] = np.where(lengths < 100, np.e, 1 / np.e)
+    errors[:, -2:] = np.nan
+    found = shrunk(errors, np.ones((2, 41), dtype=bool), np.zeros(41), lengths)
+    apart = (found[1] - found[0])[[0, 35]]
+    # Ten series of the panel's mean, (30 - 9) / 39, beside those of a length.
+    panel = (30 - 9) / 39
+    np.testing.assert_allclose(apart, [(30 + 10 * panel) / 40, (-9 + 10 * panel) / 19], rtol=1e-9)
+    # Who was not judged goes with those of nearly its length: exp(-(log(21 / 20) / .1)^2 / 2) of each.
+    near = np.exp(-0.5 * (np.round(np.log(np.array([21, 199]) / [20, 200]) / 0.02) * 0.2) ** 2)
+    total = np.array([30, -9]) * near + 10 * panel
+    np.testing.assert_allclose((found[1] - found[0])[-2:], total / (np.array([30, 9]) * near + 10), rtol=0.05)
 
 
 def test_errors_are_half_in_scales_and_half_in_percent_relative_to_the_first():
@@ -338,6 +356,7 @@ def test_who_is_better_on_trial_is_heard_more(df):
 def test_a_large_panel_is_tried_on_some_series_and_has_one_choice(monkeypatch):
     df = make_frame((60,) * 6, seed=2)
     monkeypatch.setitem(auto_narx._MOST_SERIES, "fast", 3)
+    monkeypatch.setitem(auto_narx._MOST_ROWS, "fast", 300)
     model = fast().fit(df)
     assert model.leaderboard_["n_series"].max() == 3
     # Few weights for all series need no more of them; one map per series is learnt from each.

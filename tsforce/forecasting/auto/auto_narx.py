@@ -25,7 +25,7 @@ from tsforce.forecasting.arguments import check_count, check_number
 from tsforce.forecasting.auto.asked_for import asked_candidates, own_forecasters
 from tsforce.forecasting.auto.candidate import Candidate, Wanted
 from tsforce.forecasting.auto.candidates import BUDGETS, candidates_by_name, candidates_for, seasons_for
-from tsforce.forecasting.auto.choice import heaviest, weigh, weighted_middle
+from tsforce.forecasting.auto.choice import heaviest, spread, weigh, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, Reasons, leaderboard, reasons_for
 from tsforce.forecasting.auto.moving_weights import MovesWeights
@@ -53,9 +53,11 @@ from tsforce.scoring.cutoffs import even_draw
 
 __all__ = ["AutoNARX"]
 
-# Series on trial at most; the choice then is the panel's.
+# Rows up to which all series are tried, and each has weights of its own; beyond, so many series at most, and all of a
+# length have the same.
+_MOST_ROWS = {"fast": 500_000, "balanced": 1_000_000, "accurate": 4_000_000}
 _MOST_SERIES = {"fast": 1500, "balanced": 5000, "accurate": 20000}
-# Candidates that are heard at most where the choice is the panel's: each is learnt from all series.
+# Candidates that are heard at most then: each is learnt from all series.
 _MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
 # Ranges of a series beyond what it has shown from which its forecast is called wild, as in the guard of roll-outs.
 _FAR_OUT = 10.0
@@ -218,8 +220,8 @@ class AutoNARX(MovesWeights):
         panel = self.read(df)
         check_complete(self, panel)
         seasons = seasons_for(panel, self.season_length)
-        sample = even_draw(panel.n_series, _MOST_SERIES[self.budget])
-        alone = len(sample) == panel.n_series
+        alone = len(panel.values) <= _MOST_ROWS[self.budget] or panel.n_series <= _MOST_SERIES[self.budget]
+        sample = even_draw(panel.n_series, panel.n_series if alone else _MOST_SERIES[self.budget])
         windows = TrialWindows.of(panel if alone else panel.take(sample), horizon, seasons[0])
         about = panel, windows.learnt.lengths, self._wanted(horizon, seasons)
         candidates = asked_candidates(asked, candidates_for(*about), candidates_by_name(*about))
@@ -235,7 +237,7 @@ class AutoNARX(MovesWeights):
         if windows.nearly_all:
             weight = heard_together(weight, trials, windows)
         if not alone:
-            weight = np.repeat(heaviest(weight[:, :1], _MOST_HEARD[self.budget]), panel.n_series, axis=1)
+            weight = spread(heaviest(weight, _MOST_HEARD[self.budget]), windows.panel.lengths, panel.lengths)
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
         still = is_constant(panel)
         weight[:, still], weight[0, still] = 0.0, 1.0

@@ -2,8 +2,8 @@
 
 The forecast is the weighted mean of the middle half of all candidates. A weight falls with a power of the candidate's
 error; candidates of one family are alike and share a voice that grows with the root of their number. A series' own
-errors say little where it has few windows: they are shrunk to those of the whole panel. (Whose errors go the same way:
-``together.py``.) Combining beats picking (Bates
+errors say little where it has few windows: they are shrunk to those of series of like length, and these to the whole
+panel's. (Whose errors go the same way: ``together.py``.) Combining beats picking (Bates
 & Granger 1969, The combination of forecasts, Operational Research Quarterly 20; Timmermann 2006, Forecast combinations,
 Handbook of Economic Forecasting 1); the constants were chosen inside the training rows of eleven panels (docs/auto.md).
 """
@@ -18,9 +18,9 @@ import numpy as np
 
 from tsforce.data.panel import FloatArray, IntArray
 from tsforce.forecasting.auto.trials import Trial, TrialWindows
-from tsforce.scoring.metrics import mean_of_known
+from tsforce.scoring.metrics import mean_of_known, sum_by
 
-__all__ = ["POWER", "heaviest", "relative_errors", "shrunk", "weigh", "weighted_middle"]
+__all__ = ["POWER", "heaviest", "relative_errors", "shrunk", "spread", "weigh", "weighted_middle"]
 
 # A weight is the error to the power of minus this.
 POWER = 3.0
@@ -28,6 +28,9 @@ POWER = 3.0
 _HALF = 20.0
 # Of all weight, what lies below and above the middle that is heard.
 _TAIL = 0.25
+# Lengths whose logarithms are so far apart count by exp(-1/2), in steps that are looked at as one; and series of like
+# length at which they count half, the panel the other half.
+_APART, _STEP, _ALIKE = 0.1, 0.02, 10.0
 # What counts as no error at all; and the logarithm of the largest relative error, also that of who was never judged.
 _NOTHING, _MOST = 1e-6, 2.0
 # Shares below this move nothing, and are not worth a fit.
@@ -45,7 +48,7 @@ def weigh(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True) 
         The first one is of a reference that forecasts every series.
     windows : TrialWindows
     each : bool
-        Whether a series' own errors have a say; else all have the panel's choice.
+        Whether a series' own errors have a say; else all of a length have the same weights.
     """
     fits: Any = np.stack([trial.fits for trial in trials])
     n_steps = windows.n_windows * windows.truth.shape[1]
@@ -54,7 +57,8 @@ def weigh(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True) 
         fits, n_steps = np.repeat(fits.any(axis=1)[:, None], fits.shape[1], axis=1), 0 * n_steps
     stands_in = np.array([trial.candidate.stands_in for trial in trials])
     fits[stands_in] &= ~fits[~stands_in].any(axis=0)
-    score = shrunk(relative_errors([windows.by_series(t.errors) for t in trials]), fits, n_steps)
+    errors = relative_errors([windows.by_series(t.errors) for t in trials])
+    score = shrunk(errors, fits, n_steps, windows.panel.lengths)
     alike = Counter(trial.candidate.family for trial in trials if not trial.candidate.stands_in)
     voice = np.array([max(1, alike[trial.candidate.family]) ** -0.5 for trial in trials])
     weight = np.where(np.isfinite(score), voice[:, None] * np.exp(-POWER * (score - score.min(axis=0))), 0.0)
@@ -65,17 +69,18 @@ def weigh(trials: Sequence[Trial], windows: TrialWindows, *, each: bool = True) 
 
 
 def heaviest(weight: FloatArray, most: int) -> FloatArray:
-    """Return weights, (M, S), of the `most` heaviest candidates alone; each series' add up to 1.
+    """Return weights, (M, S), of the `most` candidates that are heaviest on all series; each series' add up to 1.
 
     Examples
     --------
-    >>> heaviest(np.array([[0.1], [0.6], [0.3]]), 2).round(3).tolist()
-    [[0.0], [0.667], [0.333]]
+    >>> heaviest(np.array([[0.1, 0.2], [0.6, 0.6], [0.3, 0.2]]), 2).round(3).tolist()
+    [[0.0, 0.0], [0.667, 0.75], [0.333, 0.25]]
     """
-    rank = np.argsort(np.argsort(-weight, axis=0, kind="stable"), axis=0)
-    kept = np.where(rank < most, weight, 0.0)
-    found: FloatArray = kept / kept.sum(axis=0)
-    return found
+    panel = weight.mean(axis=1)
+    kept: Any = np.argsort(np.argsort(-panel, kind="stable")) < most
+    # A series that hears none of these hears what all hear.
+    found: FloatArray = np.where(weight[kept].sum(axis=0) > 0, weight, panel[:, None]) * kept[:, None]
+    return found / found.sum(axis=0)
 
 
 def weighted_middle(stack: FloatArray, weight: FloatArray) -> FloatArray:
@@ -131,8 +136,8 @@ def relative_errors(errors: Sequence[FloatArray]) -> FloatArray:
     return mean_of_known(stack / np.where(reference > 0, reference, 1.0), -1)
 
 
-def shrunk(errors: FloatArray, fits: Any, n_steps: IntArray) -> FloatArray:
-    """Return logarithms of errors of each series, shrunk to the panel's, (M, S); inf where a candidate cannot fit.
+def shrunk(errors: FloatArray, fits: Any, n_steps: IntArray, lengths: IntArray) -> FloatArray:
+    """Return logarithms of errors of each series, shrunk to others', (M, S); inf where a candidate cannot fit.
 
     Parameters
     ----------
@@ -141,15 +146,50 @@ def shrunk(errors: FloatArray, fits: Any, n_steps: IntArray) -> FloatArray:
     fits : (M, S) bool
     n_steps : (S,) int64
         Forecast steps that a series' errors come from.
+    lengths : (S,) int64
+        Rows of each series: others of like length say more.
     """
     known: Any = ~np.isnan(errors)
     middle = np.array(
         [np.median(own[seen]) if seen.any() else np.nan for own, seen in zip(errors.T, known.T, strict=True)]
     )
     own = np.log(np.maximum(errors, _NOTHING) / np.maximum(middle, _NOTHING))
-    # The panel's is a mean of logarithms: a median is not moved by the few series on which a candidate runs away.
-    panel = mean_of_known(np.clip(own, -_MOST, _MOST), 1)
-    panel = np.where(np.isnan(panel), _MOST, panel)
+    others = _of_like_length(np.clip(own, -_MOST, _MOST), lengths)
     share = np.where(np.isnan(middle), 0.0, n_steps / (n_steps + _HALF))
-    found: FloatArray = share * np.nan_to_num(own) + (1 - share) * panel[:, None]
+    found: FloatArray = share * np.nan_to_num(own) + (1 - share) * others
     return np.where(fits, found, np.inf)
+
+
+def _of_like_length(own: FloatArray, lengths: IntArray) -> FloatArray:
+    """Return the mean over series of logarithms of errors, (M, S), those of like length first.
+
+    A mean of logarithms, and a median, are not moved by the few series on which a candidate runs away.
+    """
+    known: Any = ~np.isnan(own)
+    panel = mean_of_known(own, 1)
+    panel = np.where(np.isnan(panel), _MOST, panel)[:, None]
+    places, which = np.unique(np.round(np.log(lengths) / _STEP), return_inverse=True)
+    near = np.exp(-0.5 * ((places[:, None] - places) * _STEP / _APART) ** 2)
+    total, count = (sum_by(which, part.T, len(places)).T @ near for part in (np.where(known, own, 0.0), known * 1.0))
+    found: FloatArray = ((total + _ALIKE * panel) / (count + _ALIKE))[:, which]
+    return found
+
+
+def spread(weight: FloatArray, lengths: IntArray, everywhere: IntArray) -> FloatArray:
+    """Return weights, (M, S), of some series for others: those of the one whose length is nearest.
+
+    Parameters
+    ----------
+    weight : (M, T) float64
+    lengths : (T,) int64
+    everywhere : (S,) int64
+        Lengths of the series that want weights.
+
+    Examples
+    --------
+    >>> spread(np.array([[0.1, 0.2], [0.9, 0.8]]), np.array([50, 10]), np.array([11, 300, 29]))[0].tolist()
+    [0.2, 0.1, 0.2]
+    """
+    order = np.argsort(lengths, kind="stable")
+    between = (lengths[order][1:] + lengths[order][:-1]) / 2
+    return weight[:, order[np.searchsorted(between, everywhere)]]

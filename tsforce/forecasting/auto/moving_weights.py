@@ -96,7 +96,7 @@ class MovesWeights(SideBySide):
             )
         errors = [windows.by_series(windows.errors_of(yhat))[:n_known] for yhat in stack]
         heard = before > 0
-        score = shrunk(relative_errors(errors), heard, n_new if alone else 0 * n_new)
+        score = shrunk(relative_errors(errors), heard, n_new if alone else 0 * n_new, now.panel.lengths[:n_known])
         family = dict(zip(self.leaderboard_["candidate"], self.leaderboard_["family"], strict=True))
         families = [family.get(name, name) for name in self.members_]
         voice = np.array([families.count(own) ** -0.5 for own in families])[:, None]
