@@ -79,8 +79,9 @@ def heaviest(weight: FloatArray, most: int) -> FloatArray:
     panel = weight.mean(axis=1)
     kept: Any = np.argsort(np.argsort(-panel, kind="stable")) < most
     # A series that hears none of these hears what all hear.
-    found: FloatArray = np.where(weight[kept].sum(axis=0) > 0, weight, panel[:, None]) * kept[:, None]
-    return found / found.sum(axis=0)
+    heard = np.where(weight[kept].sum(axis=0) > 0, weight, panel[:, None]) * kept[:, None]
+    found: FloatArray = heard / heard.sum(axis=0)
+    return found
 
 
 def weighted_middle(stack: FloatArray, weight: FloatArray) -> FloatArray:
@@ -192,4 +193,5 @@ def spread(weight: FloatArray, lengths: IntArray, everywhere: IntArray) -> Float
     """
     order = np.argsort(lengths, kind="stable")
     between = (lengths[order][1:] + lengths[order][:-1]) / 2
-    return weight[:, order[np.searchsorted(between, everywhere)]]
+    found: FloatArray = weight[:, order[np.searchsorted(between, everywhere)]]
+    return found
