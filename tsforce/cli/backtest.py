@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tsforce.cli.folders import backtest_folder, first_file
 from tsforce.cli.forecast import describe
 from tsforce.cli.options import data_options, forecasters, levels, model_options, report_option, split
 from tsforce.cli.tables import (
@@ -32,6 +33,7 @@ Examples:
       --model seasonal_naive,narx,mlp --forecasts forecasts.csv
   tsforce backtest load.parquet --horizon 24 --n-windows 30 --step-size 24 \\
       --lags 168 --calendar hour --refit --plot errors.png
+  tsforce backtest sales/ --horizon 28 --model narx,theta --out scores.csv
 """
 
 
@@ -95,11 +97,16 @@ def backtest(
     """Judge models by the past of FILE: forecasts of its last windows, knowing nothing after each window's start.
 
     FILE is csv or parquet in long form: one row per series and time. Inputs of --future-exog are read from it.
+
+    FILE may be a folder of Parquet files, more than memory holds: models then learn once, and --forecasts names a
+    folder too.
     """
     if plot_kind == "coverage" and level is None:
         raise ArgumentError("--plot-kind coverage shows intervals, and none are judged; add --level 80,95.")
-    check_targets([file], [out, forecasts, by_horizon], plot, report)
-    options = with_columns(file, options)
+    in_parts = file.is_dir()
+    if not in_parts:
+        check_targets([file], [out, forecasts, by_horizon], plot, report)
+    options = with_columns(first_file(file) if in_parts else file, options)
 
     from tsforce import compare
     from tsforce.dynamics.threads import set_threads
@@ -114,6 +121,20 @@ def backtest(
 
     models = forecasters(tuple(dict.fromkeys(model)), horizon, options)
     set_threads(options["threads"])
+    if in_parts:
+        given = {
+            "--refit": refit,
+            "--train-size": train_size,
+            "--level": level,
+            "--n-paths": n_paths,
+            "--by-horizon": by_horizon,
+            "--plot": plot,
+            "--report": report,
+            "--fill-gaps": options["fill_gaps"],
+            "--tz": options["tz"],
+        }
+        backtest_folder(file, models, {"n_windows": n_windows, "step_size": step_size}, out, forecasts, given)
+        return
     with shown_warnings():
         frame, has_lines = read(file, options)
         filled = options["fill_gaps"] is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tsforce.cli.folders import first_file, forecast_folder
+from tsforce.cli.folders import first_file, forecast_folder, future_rows
 from tsforce.cli.options import data_options, forecasters, levels, model_options, report_option
 from tsforce.cli.saved_models import check_saving, loaded, saved, with_options_of
 from tsforce.cli.tables import (
@@ -134,14 +134,14 @@ def forecast(
         (forecaster,) = forecasters(() if model is None else (model,), horizon, options).values()
     if in_parts:
         given = {
-            "--future": future,
             "--n-paths": n_paths,
             "--plot": plot,
             "--report": report,
             "--fill-gaps": options["fill_gaps"],
             "--tz": options["tz"],
         }
-        forecast_folder(file, forecaster, level, out, given)
+        ahead = None if future is None else future_rows(future, options)
+        forecast_folder(file, forecaster, level, ahead, out, given)
         return
     with shown_warnings():
         frame, has_lines = read(file, options)
