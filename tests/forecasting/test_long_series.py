@@ -72,6 +72,16 @@ def test_budgets_bear_other_numbers_of_rows():
     assert "20 series have 62000 rows together, more than the 60000 that budget='fast' bears" in found["mlp"]
 
 
+def test_a_network_for_each_series_is_as_dear_as_there_are_series_and_steps_whatever_the_rows():
+    short, long, two = (tried(hours(*size))[-1] for size in ((1, 3000), (1, 9000), (2, 3000)))
+    assert short.family == "mlp"
+    assert short.work == long.work == two.work / 2
+    found = {c.family: c.why_not for c in tried(hours(20, 2900))}
+    assert found["trees"] == ""
+    assert "about 58 seconds for 20 series and horizon 24, more than budget='fast' bears" in found["mlp"]
+    assert {c.why_not for c in tried(hours(20, 2900), budget="balanced")} == {""}
+
+
 def test_many_series_by_the_hour_have_maps_that_read_the_hours_of_the_week():
     for seasons in ((24, 168), (24,)):
         found = tried(hours(30, 1400), seasons)

@@ -33,8 +33,11 @@ _DAYS_A_WEEK = 7
 _MOST_IN_A_ROW, _MOST_STEPS = 60, 10
 # Rows of all series together beyond which networks and trees would take too long, by budget.
 _MOST_ROWS = {"fast": 60_000, "balanced": 400_000, "accurate": 2_000_000}
-# Seconds on one core, measured: of a linear map per row and column, of trees and of a network once and per row.
-_LINEAR, _TREES, _NETWORK = 1.5e-7, (0.5, 2e-4), (1.0, 4e-4)
+# Seconds on one core, measured: of a linear map per row and column, of trees once and per row; of a network, which
+# takes its steps whatever the rows, per series and step of the horizon.
+_LINEAR, _TREES, _NETWORK = 1.5e-7, (0.5, 2e-4), 0.12
+# Seconds of a network's trial at most, by budget.
+_MOST_OF_NETWORK = {"fast": 40.0, "balanced": 100.0, "accurate": 1000.0}
 
 
 def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
@@ -112,14 +115,18 @@ def long_series_candidates(panel: Panel, lengths: IntArray, wanted: Wanted) -> I
     model = NARXForecaster(wanted.horizon, model=trees, target_transforms=(), **shared)
     once, per_row = _TREES
     yield Candidate(f"trees, levels, {said}", "trees", model, "open_loop", once + per_row * n_rows, why_not=why_not)
-    once, per_row = _NETWORK
+    work = _NETWORK * panel.n_series * wanted.horizon
+    if not why_not and work > _MOST_OF_NETWORK[wanted.budget]:
+        why_not = (
+            f"about {work:.0f} seconds for {panel.n_series} series and horizon {wanted.horizon}, more than budget="
+            f"{wanted.budget!r} bears; candidates=['auto', 'mlp'] tries it all the same"
+        )
     for chosen in transforms[::2] if wanted.budget != "fast" else transforms[:1]:
         model = NARXForecaster(
             wanted.horizon, model="mlp", target_transforms=chosen, window_scaling="standard", ridge=100.0,
             training=Training(validation=False, learning_rate=0.003), **shared,
         )  # fmt: skip
-        name, work = f"mlp, {in_words(chosen)}, {said}", once + per_row * n_rows
-        yield Candidate(name, "mlp", model, "closed_loop", work, why_not=why_not)
+        yield Candidate(f"mlp, {in_words(chosen)}, {said}", "mlp", model, "closed_loop", work, why_not=why_not)
 
 
 def _lags_of(short: int, long: int) -> tuple[int, ...]:
