@@ -134,6 +134,38 @@ def test_the_perceptron_takes_a_settled_number_of_steps_and_holds_nothing_out(df
     assert member.history_.frame["step"].max() == 3
 
 
+def two_years(n_series, n_rows, season=26):
+    """Series with a strong season and a level that walks."""
+    rng = np.random.default_rng(0)
+    t = np.arange(n_rows)
+    wave = np.sin(2 * np.pi * t / season) + 0.6 * np.sin(4 * np.pi * t / season + 1)
+    parts = [100 + 30 * wave * rng.uniform(0.5, 1.5) + rng.normal(0, 2, n_rows).cumsum() for _ in range(n_series)]
+    return pd.concat([pd.DataFrame({"unique_id": f"s{i}", "ds": t, "y": y}) for i, y in enumerate(parts)])
+
+
+def test_a_season_that_is_seen_less_than_three_times_has_maps_of_seasonal_differences_for_all():
+    def found(n_rows):
+        panel = Baseline("naive").read(two_years(3, n_rows))
+        wanted = AutoNARX(H, budget="fast")._wanted(H, (26,))
+        every = candidates.candidates_for(panel, panel.lengths, wanted)
+        return [c.name for c in every if c.family == "seasonal differences"]
+
+    maps = ["linear for all, Difference(26), 4 lags", "linear for all, Log() Difference(26), 4 lags"]
+    assert found(37) == []
+    assert found(38) == found(77) == maps
+    assert found(78) == []
+
+
+def test_series_of_about_two_seasons_are_forecast_with_their_season():
+    df = two_years(8, 62)
+    df, truth = df[df["ds"] < 54], df.loc[df["ds"] >= 54, "y"].to_numpy()
+    model = AutoNARX(8, season_length=26, budget="fast").fit(df)
+    naive = Baseline("seasonal_naive", horizon=8, season_length=26).fit(df)
+    found, expected = (np.abs(numbers(one.predict()) - truth).mean() for one in (model, naive))
+    assert found < 0.6 * expected
+    assert model.leaderboard_.groupby("family")["weight"].sum()["seasonal differences"] > 0.3
+
+
 def test_lightgbm_that_is_not_installed_is_told_with_its_extra(df, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'tsforce\[lightgbm\]'"):

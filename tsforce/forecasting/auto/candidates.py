@@ -34,6 +34,8 @@ _SHORT = 0.1
 _UNLIKE = 1.3
 # Least lags in a row.
 _FEW = 4
+# Seasons from which on smoothing and maps of levels learn one.
+_SEASONS = 3
 # Rows of all series together from which a network has something to learn from.
 _ROWS_FOR_NETWORKS = 5000
 
@@ -180,10 +182,32 @@ def _pooled(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candida
         once, per_row = _POOLED
         work = once + per_row * n_learnt + _BY_GRADIENT * _reads_more(panel, wanted)
         yield Candidate("linear for all", "linear for all", model, "curriculum", work, from_some=True)
+    yield from _of_a_season_seen_once(panel, lengths, wanted)
     if wanted.budget == "fast" or n_rows < _ROWS_FOR_NETWORKS:
         return
     for name in ("mlp",) if wanted.budget == "balanced" else ("mlp", "gru"):
         yield _network(name, lengths, wanted)
+
+
+def _of_a_season_seen_once(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candidate]:
+    """One map of few lags of seasonal differences for all series, where rows on trial are less than three seasons.
+
+    There neither smoothing nor a map of levels can learn the season, and few rows are left of a series for a map of its
+    own.
+    """
+    season, rows = wanted.seasons[0], int(np.median(lengths))
+    if season == 1 or not season + 3 * _FEW <= rows < _SEASONS * season:
+        return
+    once, per_row = _POOLED
+    for log in ((), (Log(),)) if is_positive(panel) else ((),):
+        transforms = (*log, Difference(season))
+        model = NARXForecaster(
+            wanted.horizon, _FEW, scope="global", season_length=season, target_transforms=transforms,
+            short_series="drop", **wanted.shared, **wanted.narx,
+        )  # fmt: skip
+        name = f"linear for all, {in_words(transforms)}, {_FEW} lags"
+        work = once + per_row * int(lengths.sum())
+        yield Candidate(name, "seasonal differences", model, "open_loop", work, from_some=True)
 
 
 def _network(name: str, lengths: IntArray, wanted: Wanted) -> Candidate:
