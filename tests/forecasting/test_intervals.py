@@ -45,7 +45,7 @@ def errors_by_hand(y, step):
 @pytest.fixture
 def moves_alone(monkeypatch):
     """Sizes go with how much a series has moved so far, and with nothing else: bounds by hand."""
-    monkeypatch.setattr(past_errors, "_powers", lambda size, told: np.zeros(2))
+    monkeypatch.setattr(past_errors, "_powers", lambda size, told: np.zeros(told.shape[2]))
 
 
 def clones_err_alike(errors, each=1):
@@ -143,8 +143,9 @@ def test_a_series_that_errs_more_than_others_for_its_moves_has_wider_bounds():
     forecast = naive(horizon=6).fit(df).predict(level=80)
     width = (forecast["naive-hi-80"] - forecast["naive-lo-80"]).to_numpy().reshape(40, 6).mean(axis=1)
     width /= np.abs(np.diff(y)).mean(axis=1)
-    # 1.46 times as large errors, of which the power believed of 40 series is about .4.
-    assert 1.46 > width[20:].mean() / width[:20].mean() > 1.46**0.35
+    # 1.46 times as large errors, of which the power believed of 40 series is about .4; bends, which these series have
+    # more of, are guessed to say a little of the opposite.
+    assert 1.46 > width[20:].mean() / width[:20].mean() > 1.46**0.3
 
 
 @pytest.mark.usefixtures("moves_alone")

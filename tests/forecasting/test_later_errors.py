@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,6 +56,24 @@ def test_errors_at_later_rows_are_those_of_the_forecasts_made_there_whose_truth_
         for step in range(H):
             want = y[:, row + 1 + step] - y[:, row] if row + 1 + step < 49 else np.full(2, np.nan)
             np.testing.assert_allclose(errors[k, :, step, 0], want, atol=1e-12)
+
+
+def test_a_calibration_of_a_file_of_before_bounds_by_what_it_knows_and_goes_on():
+    y = walks(12, 70, seed=8)
+    model = naive().fit(frame_of(y, 0, 60))
+    model.predict(level=80)
+    kept = model._calibrations_[H]
+    model._calibrations_[H] = replace(kept, units=kept.units[:2], last_units=kept.last_units[:2], swings=None)
+    common = model._calibrations_[H]._common(False)
+    # What was not written tells nothing, but for what is guessed of it.
+    np.testing.assert_allclose(common.swing, 0.0, atol=1e-12)
+    assert np.isfinite(model.predict(level=80)["naive-hi-80"]).all()
+    model.update(frame_of(y, 60, 70))
+    after = model._calibrations_[H]
+    assert len(after.units) == len(kept.units)
+    assert np.isnan(after.swings[:-10]).all()
+    assert np.isfinite(after.swings[-10:]).all()
+    assert np.isfinite(model.predict(level=80)["naive-hi-80"]).all()
 
 
 def test_forecasts_at_later_rows_are_those_of_the_model_before_it_learnt_from_them():

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from tsforce.forecasting import past_errors
-from tsforce.forecasting.past_errors import in_common_units, running_scale
+from tsforce.forecasting.moves import N_TOLD, running_moves, swings_of, told_by
+from tsforce.forecasting.past_errors import in_common_units
 
 
-def common_of(errors, clone, worth, lately=0.0):
+def running_scale(values, indptr, season_length, recent=False):
+    return running_moves(values, indptr, season_length)[int(recent)]
+
+
+def common_of(errors, clone, worth):
     """Of cutoffs one row apart."""
     rows = np.where(clone >= 0, np.arange(len(errors))[:, None], -1)
-    return in_common_units(errors, clone, worth, rows, np.broadcast_to(lately, (*rows.shape, errors.shape[3])))
+    told = np.zeros((*rows.shape, errors.shape[3], N_TOLD))
+    return in_common_units(errors, clone, worth, rows, told, np.zeros_like(errors))
 
 
 def test_the_running_scale_is_the_mean_move_from_season_to_season_of_the_rows_so_far():
@@ -43,17 +50,58 @@ def test_recent_moves_halve_every_ten_rows_and_are_half_of_it():
     assert got == pytest.approx(0.5 * 20 / 49 + 0.5 * weight[-20:].sum() / weight.sum())
 
 
-@pytest.mark.parametrize("recent", [False, True])
-def test_no_bit_of_a_scale_depends_on_later_rows_or_on_other_series(recent):
+def test_no_bit_of_a_scale_depends_on_later_rows_or_on_other_series():
     rng = np.random.default_rng(0)
     y = rng.normal(size=(90, 1)).cumsum(axis=0)
-    want = running_scale(y, [0, 50, 90], season_length=3, recent=recent)
+    want = running_moves(y, [0, 50, 90], season_length=3)
     wrecked = y.copy()
     wrecked[30:50] *= -1e9
     wrecked[80:] = np.nan
-    got = running_scale(wrecked, [0, 50, 90], season_length=3, recent=recent)
-    np.testing.assert_array_equal(got[:30], want[:30])
-    np.testing.assert_array_equal(got[50:80], want[50:80])
+    got = running_moves(wrecked, [0, 50, 90], season_length=3)
+    np.testing.assert_array_equal(got[:, :30], want[:, :30])
+    np.testing.assert_array_equal(got[:, 50:80], want[:, 50:80])
+
+
+def test_moves_of_series_side_by_side_are_those_of_each_alone():
+    # Lengths from 1 to 40 rows, in no order, twice: many blocks and ends.
+    rng = np.random.default_rng(5)
+    lengths = rng.permutation(np.repeat(np.arange(1, 41), 2))
+    ends = np.concatenate([[0], lengths.cumsum()])
+    y = rng.normal(size=(ends[-1], 2)).cumsum(axis=0)
+    y[rng.random(len(y)) < 0.05] = np.nan
+    together = running_moves(y, ends, season_length=4)
+    for first, end in pairwise(ends):
+        np.testing.assert_array_equal(together[:, first:end], running_moves(y[first:end], [0, end - first], 4))
+
+
+def test_what_is_told_is_newest_moves_and_bends_over_moves():
+    y = np.array([0.0, 1.0, 2.0, 3.0, 7.0])
+    moves = running_moves(y[:, None], [0, 5], season_length=1)[:, -1, 0]
+    # Steps 1, 1, 1, 4 whose weights halve every 3 rows; bends 0, 0, 3.
+    weight = 0.5 ** (np.arange(4)[::-1] / 3)
+    assert moves[2:] == pytest.approx([7 / 4, (weight @ [1, 1, 1, 4]) / weight.sum(), 1.0])
+    told = told_by(moves[:, None], recent=False)[0]
+    assert told[1:] == pytest.approx(np.log([moves[3] / moves[2] + 0.05, moves[4] / moves[2] + 0.1]))
+    assert told[0] == pytest.approx(np.log((2 * moves[1] - moves[0]) / moves[0]))
+    # Files of before know nothing of the last two.
+    np.testing.assert_array_equal(told_by(moves[:2, None], recent=False)[0], [told[0], 0.0, 0.0])
+
+
+def test_errors_that_grow_with_how_far_forecasts_lead_away_are_told_by_it():
+    rng = np.random.default_rng(6)
+    far = rng.exponential(size=(40, 300, 1)) * 4
+    swings = swings_of(np.repeat(far, 3, axis=2).reshape(-1, 3, 1), np.zeros((12000, 1)), np.ones((12000, 1)))
+    swings = swings.reshape(40, 300, 3, 1)
+    np.testing.assert_allclose(swings[..., 0], np.log(np.repeat(far, 3, axis=2) + 0.5))
+    errors = rng.normal(size=(40, 300, 3, 1)) * np.exp(0.8 * swings)
+    clone, rows = (np.broadcast_to(one, (40, 300)) for one in (0, np.arange(40)[:, None]))
+    told = np.zeros((40, 300, 1, N_TOLD))
+    common = in_common_units(errors, clone, np.full((300, 3, 1), 40.0), rows, told, swings)
+    # Half what errors tell, and the guess is that they do not.
+    assert common.swing[0] == pytest.approx(300 / 310 * 0.8 / 2, abs=0.03)
+    size = common.expected(np.zeros((1, 1, N_TOLD)), np.array([np.log([0.5, 4.5, np.nan])]).reshape(1, 3, 1))
+    assert size[0, 1] / size[0, 0] == pytest.approx(9 ** common.swing[0])
+    assert size[0, 2] == 1.0
 
 
 def test_errors_of_clones_that_learnt_from_less_shrink_to_the_size_of_the_last_ones():
@@ -117,12 +165,16 @@ def test_only_errors_whose_truth_is_known_at_a_cutoff_tell_of_their_size_there()
 
 def test_powers_are_half_what_sizes_say_and_half_a_guess_and_none_where_there_is_nothing():
     rng = np.random.default_rng(4)
-    told = rng.normal(size=(60, 200, 2)) * 0.5
-    size = rng.exponential(size=(60, 200)) * np.exp(told @ [0.9, 0.1])
-    want = 200 / 210 * np.array([0.9 + 0.3, 0.1 + 0.4]) / 2
+    told = rng.normal(size=(60, 200, 5)) * 0.5
+    size = rng.exponential(size=(60, 200)) * np.exp(told @ [0.1, 0.9, 0.5, 0.0, 0.3])
+    want = 200 / 210 * np.array([0.1 + 0.4, 0.9, 0.5 + 0.1, 0.0 + 0.3, 0.3 + 0.1]) / 2
     assert past_errors._powers(size, told) == pytest.approx(want, abs=0.02)
-    # No power is negative.
-    opposite = rng.exponential(size=(60, 200)) * np.exp(told @ [-0.9, 0.0])
-    assert past_errors._powers(opposite, told)[0] == pytest.approx(200 / 210 * 0.3 / 2, abs=1e-12)
+    # No power is negative, and the others are as if what would have one were not there.
+    alike = told + np.where(np.arange(5) == 0, told[..., 1:2], 0.0)
+    both = rng.exponential(size=(60, 200)) * np.exp(alike @ [-0.8, 1.2, 0.0, 0.0, 0.0])
+    without = past_errors._powers(both, np.where(np.arange(5) == 0, 0.0, alike))
+    assert past_errors._powers(both, alike) == pytest.approx(without, abs=1e-6)
+    opposite = rng.exponential(size=(60, 200)) * np.exp(told @ [-0.9, 0.0, 0.0, 0.0, 0.0])
+    assert past_errors._powers(opposite, told)[0] == pytest.approx(200 / 210 * 0.4 / 2, abs=1e-12)
     for nothing in (np.full((3, 2), np.nan), np.zeros((3, 2))):
-        assert past_errors._powers(nothing, np.zeros((3, 2, 2))).tolist() == [0.0, 0.0]
+        assert past_errors._powers(nothing, np.zeros((3, 2, 5))).tolist() == [0.0] * 5

@@ -13,25 +13,23 @@ import numpy.typing as npt
 
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.errors import IntervalWarning, abbreviate, warn
+from tsforce.forecasting.moves import running_moves, swings_of, told_by
 from tsforce.forecasting.past_errors import (
     CommonErrors,
     beyond_chance,
     followed,
     in_common_units,
-    running_scale,
     wider_for_few,
 )
 from tsforce.scoring.interval_scores import highest_level, independent_share, kth_of_sorted, rank_of
 from tsforce.scoring.metrics import error_scale
 
-__all__ = ["Calibration", "both_scales", "respected"]
+__all__ = ["Calibration", "respected"]
 
 # Independent errors at a step from which on others add nothing to them.
 _MANY = 200
 # Independent errors from which on both sides have their own.
 _BOTH_SIDES = 100
-# Recent moves are at most so many times more, or less, than all so far (logarithm).
-_MOST_MOVED = 4.0
 # Where a bound comes from.
 _OWN, _AT_STEP, _AT_ALL, _NONE = range(4)
 SOURCES = (
@@ -68,10 +66,11 @@ class Calibration:
         The cutoffs' rows, -1 after the last.
     clone : (K, S) int64
         Which clone made them, -1 for none.
-    units : (2, K, S, C) float64, original units
-        The running scale at their cutoffs, of all rows and of recent ones.
-    last_units : (2, S, C) float64
-        That at the last row.
+    units : (5, K, S, C) float64, original units
+        ``moves.running_moves`` at their cutoffs: the running scales of all rows and of recent ones, and what tells more
+        (files of before have the first two).
+    last_units : (5, S, C) float64
+        Those at the last row.
     worth : (S, H, C) float64
         How many independent errors those before any update are worth: cutoffs overlap.
     scale : (S, C) float64, original units
@@ -88,6 +87,8 @@ class Calibration:
         all series at the same place.
     unfinished : (Q, S, H, C) float64, optional
         The last of these forecasts, whose truth is not all known.
+    swings : (K, S, H, C) float64, optional
+        ``moves.swings_of`` of the forecasts that erred; files of before have none.
     """
 
     position: dict[Any, int]
@@ -104,6 +105,7 @@ class Calibration:
     season_length: int
     later: int = 0
     unfinished: FloatArray | None = None
+    swings: FloatArray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # What follows from the errors is found again.
@@ -150,10 +152,12 @@ class Calibration:
             If there are too few errors for a level.
         """
         place = self._places(panel, index)
-        scales = both_scales(panel, self.season_length)[:, panel.indptr[index.series] + index.rows]
+        at = panel.indptr[index.series] + index.rows
+        scales = running_moves(panel.values, panel.indptr, self.season_length)[:, at]
         # A context is shorter than what its series has shown in training.
         short = (place >= 0) & (index.rows + 1 < self.lengths[place])
-        unit = self._unit(np.where(short[:, None], self.last_units[:, place], scales), recent)
+        scales = np.where(short[:, None], self.last_units[:, place], scales[: len(self.last_units)])
+        unit = self._unit(scales, swings_of(yhat, panel.values[at], scales[0]), recent)
         floor, counts = self.floor[place], self.counts[place]
         fresh = np.flatnonzero(place < 0)
         if len(fresh):
@@ -196,9 +200,12 @@ class Calibration:
     def _offsets(
         self, share: float, steps: int, place: IntArray, unit: FloatArray, whole_path: bool, recent: bool
     ) -> tuple[FloatArray, FloatArray, str]:
-        """Return what to add to forecasts for the lower and upper bound, (W, H, C) each, and where it is from."""
+        """Return what to add to forecasts for the lower and upper bound, (W, H, C) each, and where it is from.
+
+        `unit` is (W, H, C).
+        """
         low, high, source, unsigned = self._of_series(share, steps, whole_path, recent)
-        low, high = (side[place] * unit[:, None] for side in (low, high))
+        low, high = (side[place] * unit for side in (low, high))
         source, unsigned = source[place], unsigned[place]
         kinds = {}
         for number, name in enumerate(SOURCES):
@@ -230,7 +237,7 @@ class Calibration:
                 low, high, source = np.where(use, lower, low), np.where(use, upper, high), np.where(use, _OWN, source)
             unsigned = np.broadcast_to(found.unsigned[:steps], low.shape) & (source != _OWN) & (source != _NONE)
             if self.later:
-                newest = _over(self.errors[-self.later :], self._unit(self.units[:, -self.later :], recent))
+                newest = _over(self.errors[-self.later :], self._past_units(recent)[-self.later :])
                 low[:-1], high[:-1] = followed(low[:-1], high[:-1], newest[:, :, :steps], share, whole_path)
             self._found[key] = low, high, source, unsigned
         of_series: tuple[FloatArray, FloatArray, IntArray, BoolArray] = self._found[key]
@@ -240,16 +247,24 @@ class Calibration:
         """Return the errors over their size."""
         key = ("common", recent)
         if key not in self._found:
-            errors = _over(self.errors, self.units[int(recent)])
-            lately = _log_of_recent(self.units, recent)
-            self._found[key] = in_common_units(errors, self.clone, self._worth, self.rows, lately)
+            errors = _over(self.errors, self.units[int(recent)][:, :, None])
+            told = told_by(self.units, recent)
+            self._found[key] = in_common_units(errors, self.clone, self._worth, self.rows, told, self._swings())
         common: CommonErrors = self._found[key]
         return common
 
-    def _unit(self, scales: FloatArray, recent: bool) -> FloatArray:
-        """Return what errors after some rows are measured by, (..., C), from both running scales there, (2, ..., C)."""
-        unit: FloatArray = scales[int(recent)] * np.exp(self._common(recent).lately * _log_of_recent(scales, recent))
+    def _unit(self, moves: FloatArray, swings: FloatArray, recent: bool) -> FloatArray:
+        """Return what errors after some rows are measured by, (..., H, C), from the moves there, (5, ..., C)."""
+        size = self._common(recent).expected(told_by(moves, recent), swings)
+        unit: FloatArray = moves[int(recent)][..., None, :] * size
         return unit
+
+    def _past_units(self, recent: bool) -> FloatArray:
+        """Return what the errors are measured by, (K, S, H, C)."""
+        return self._unit(self.units, self._swings(), recent)
+
+    def _swings(self) -> FloatArray:
+        return np.full_like(self.errors, np.nan) if self.swings is None else self.swings
 
     def _own(self, share: float, recent: bool) -> tuple[FloatArray, FloatArray]:
         """Return bounds in units from each series' own errors, (S, H, C), NaN where they are not many."""
@@ -258,7 +273,7 @@ class Calibration:
         if many.any():
             key = ("own", recent)
             if key not in self._found:
-                own = np.sort(_over(self.errors, self._unit(self.units, recent))[:, many], axis=0)
+                own = np.sort(_over(self.errors, self._past_units(recent))[:, many], axis=0)
                 self._found[key] = own, (~np.isnan(own)).sum(axis=0)
             errors, count = self._found[key]
             low[many], high[many] = _signed(errors, count, share, self._worth[many])
@@ -327,22 +342,11 @@ class Calibration:
 
 
 def _over(errors: FloatArray, unit: FloatArray) -> FloatArray:
-    """Return errors (K, S, H, C) in units (K, S, C)."""
-    unit = unit[:, :, None]
+    """Return errors (K, S, H, C) in units (K, S, H or 1, C)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         # Of a series that has not moved yet, the errors tell nothing but that there was none.
         found = np.where(unit > 0, errors / unit, np.where(errors == 0, 0.0, np.nan))
     inside: FloatArray = np.where(np.isnan(errors), np.nan, found)
-    return inside
-
-
-def _log_of_recent(scales: FloatArray, recent: bool) -> FloatArray:
-    """Return the logarithm of recent moves over the running scale in use, from both scales, (2, ..., C); 0 for none."""
-    every, half = scales
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # One of the scales is half of recent moves and half of all.
-        found = np.log((2 * half - every) / scales[int(recent)])
-    inside: FloatArray = np.where(np.isnan(found), 0.0, np.clip(found, -_MOST_MOVED, _MOST_MOVED))
     return inside
 
 
@@ -361,11 +365,6 @@ def _sizes(errors: FloatArray, count: Any, share: float, worth: FloatArray | Non
 def _middle(errors: FloatArray, known: float) -> float:
     """Return the mean error, as far as it is more than chance for so many independent ones."""
     return float(beyond_chance(errors.mean(), errors.var(), known)) if len(errors) else 0.0
-
-
-def both_scales(panel: Panel, season: int) -> FloatArray:
-    """Return the running scales after each row, of all rows and of recent ones, (2, N, C)."""
-    return np.stack([running_scale(panel.values, panel.indptr, season, recent=recent) for recent in (False, True)])
 
 
 def respected(panel: Panel) -> tuple[FloatArray, BoolArray]:

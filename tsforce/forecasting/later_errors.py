@@ -9,7 +9,8 @@ import numpy as np
 
 from tsforce.data.later_rows import Grown
 from tsforce.data.panel import WindowIndex, ragged_rows
-from tsforce.forecasting.calibration import Calibration, both_scales, respected
+from tsforce.forecasting.calibration import Calibration, respected
+from tsforce.forecasting.moves import N_MOVES, running_moves, swings_of
 from tsforce.forecasting.past_forecasts import forecasts_of, laid_out, truth_after
 from tsforce.scoring.metrics import error_scale
 
@@ -53,7 +54,8 @@ def _after(model: Forecaster, before: Calibration, now: Grown, horizon: int) -> 
     # Those of earlier updates, with the truths that have come since.
     base = len(before.errors) - before.later
     place, series = np.nonzero(before.rows[base:] >= 0)
-    at, known = before.rows[base:][place, series], before.errors[base:][place, series]
+    at = before.rows[base:][place, series]
+    known, led = (part[base:][place, series] for part in (before.errors, before._swings()))
     there, pending = np.zeros(len(place), dtype=bool), np.empty((0, horizon, n_channels))
     if before.unfinished is not None:
         newest = place - before.later + len(before.unfinished)
@@ -65,11 +67,14 @@ def _after(model: Forecaster, before: Calibration, now: Grown, horizon: int) -> 
     back = panel.lengths[whole.series] - 2 - whole.rows
     stays = back < _MOST
     later = int(back[stays].max(initial=-1)) + 1
-    scales = both_scales(panel, before.season_length)
+    moves = running_moves(panel.values, panel.indptr, before.season_length)
+    now_at = panel.indptr[index.series] + index.rows
+    led = np.concatenate([led, swings_of(yhat, panel.values[now_at], moves[0, now_at])])[stays]
     kept = WindowIndex(whole.series[stays], whole.rows[stays])
-    found, cutoffs, clone, units = laid_out(
-        panel, kept, later - 1 - back[stays], np.concatenate([known, errors])[stays], _ITSELF, scales
+    found, swings, cutoffs, clone, units = laid_out(
+        panel, kept, later - 1 - back[stays], np.concatenate([known, errors])[stays], led, _ITSELF, moves
     )
+    earlier = np.pad(before.units[:, :base], [(0, N_MOVES - len(before.units)), *[(0, 0)] * 3], constant_values=np.nan)
     unfinished = np.full((min(later, horizon), n_series, horizon, n_channels), np.nan)
     ahead = np.full((len(whole), horizon, n_channels), np.nan)
     ahead[np.flatnonzero(there)], ahead[len(place) :] = pending, yhat
@@ -82,8 +87,8 @@ def _after(model: Forecaster, before: Calibration, now: Grown, horizon: int) -> 
         errors=np.concatenate([_grown(before.errors[:base], n_series, 1), found]),
         rows=np.concatenate([_grown(before.rows[:base], n_series, 1, -1), cutoffs]),
         clone=np.concatenate([_grown(before.clone[:base], n_series, 1, -1), clone]),
-        units=np.concatenate([_grown(before.units[:, :base], n_series, 2), units], axis=1),
-        last_units=scales[:, panel.indptr[1:] - 1],
+        units=np.concatenate([_grown(earlier, n_series, 2), units], axis=1),
+        last_units=moves[:, panel.indptr[1:] - 1],
         worth=_grown(before.worth, n_series, fill=0),
         scale=error_scale(panel.values, panel.indptr, before.season_length),
         floor=floor,
@@ -91,6 +96,7 @@ def _after(model: Forecaster, before: Calibration, now: Grown, horizon: int) -> 
         lengths=panel.lengths,
         later=later,
         unfinished=unfinished,
+        swings=np.concatenate([_grown(before._swings()[:base], n_series, 1), swings]),
     )
 
 

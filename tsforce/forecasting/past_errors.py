@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CommonErrors", "beyond_chance", "followed", "in_common_units", "running_scale", "wider_for_few"]
+__all__ = ["CommonErrors", "beyond_chance", "followed", "in_common_units", "wider_for_few"]
 
 Floats = NDArray[np.float64]
 
-# Weights of recent moves halve in so many rows, or a season if that is longer.
-_HALF_LIFE = 10
-# Powers of recent moves, and of a series' own past errors, that sizes of errors are guessed to go with. Half is the
-# guess however many series there are: what lasts for a while need not go on. Half is believed of so many series.
-_GUESSES, _FEW = np.array([0.3, 0.4]), 10
+# Powers that sizes of errors are guessed to go with: of a series' own past errors, of how far a forecast leads away, of
+# recent and newest moves, and of bends. Half is the guess however many series there are: what lasts for a while need
+# not go on. Half is believed of so many series.
+_GUESSES, _FEW = np.array([0.4, 0.0, 0.1, 0.3, 0.1]), 10
 # Past errors of a series count beside so many cutoffs of the common size.
 _PRIOR = 4
 # How fast bounds follow later errors.
@@ -30,60 +28,6 @@ _NEWTON_STEPS, _TINY = 12, 1e-9
 _LOG_VARIANCE = 1.2
 
 
-def running_scale(values: ArrayLike, indptr: ArrayLike, season_length: int, *, recent: bool = False) -> Floats:
-    """Return what the errors of a forecast after each row are measured by, from the rows up to it alone.
-
-    The mean |y_t - y_{t-m}| so far, of m = 1 before there is a season and where that is 0.
-
-    Parameters
-    ----------
-    values : array_like, (N, C), original units
-        Ragged flat panel; differences with a missing value (NaN) are left out.
-    indptr : array_like of int, (S + 1,)
-    season_length : int
-        m.
-    recent : bool
-        Whether half of it is a mean whose weights halve every 10 rows, or every season if that is longer.
-
-    Returns
-    -------
-    ndarray, (N, C), float64, original units
-        NaN where no difference is known; 0 while a series is constant.
-
-    Examples
-    --------
-    >>> running_scale([[1.0], [2.0], [4.0], [5.0]], [0, 4], season_length=1).ravel().tolist()
-    [nan, 1.0, 1.5, 1.3333333333333333]
-    """
-    y = np.asarray(values, dtype=np.float64)
-    scale = np.full(y.shape, np.nan)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        # Series by series: a sum through all of them would let the last rows of one into the digits of the next.
-        for first, end in pairwise(np.asarray(indptr).tolist()):
-            own = y[first:end]
-            steps = _mean_move(own, 1, recent, season_length)
-            seasons = _mean_move(own, season_length, recent, season_length) if season_length > 1 else steps
-            scale[first:end] = np.where(seasons > 0, seasons, steps)
-    return scale
-
-
-def _mean_move(y: Floats, apart: int, recent: bool, season_length: int) -> Floats:
-    mean = np.full(y.shape, np.nan)
-    moves = np.abs(y[apart:] - y[:-apart])
-    if not len(moves):
-        return mean
-    known = (~np.isnan(moves)).astype(np.float64)
-    moves = np.where(known > 0, moves, 0.0)
-    mean[apart:] = np.cumsum(moves, axis=0) / np.cumsum(known, axis=0)
-    if recent:
-        from scipy.signal import lfilter
-
-        kept = 0.5 ** (1 / max(_HALF_LIFE, season_length))
-        total, weight = (lfilter([1.0], [1.0, -kept], part, axis=0) for part in (moves, known))
-        mean[apart:] = 0.5 * (mean[apart:] + total / weight)
-    return mean
-
-
 class CommonErrors(NamedTuple):
     """Errors over what they are expected to be.
 
@@ -93,28 +37,49 @@ class CommonErrors(NamedTuple):
         Errors of about one size at every step, in every series and at every time. What a series' own errors tell of
         their size is known at the cutoff, as it is of a new forecast.
     spread : (S, H, C) float64
-        The size of a new error of each series at each step, in units of ``move ** (1 - lately) * recent ** lately``.
+        The size of a new error of each series at each step, over the running scale and `expected`.
     step_spread : (H, C) float64
         That of a series of which no errors are known.
-    lately : (C,) float64
-        In [0, 1], how much recent moves count.
+    powers : (T, C) float64
+        In [0, 1], how much counts what is told.
+    swing : (C,) float64
+        How much counts how far forecasts lead away.
+    usual : (H, C) float64
+        How far past forecasts did.
     """
 
     relative: Floats
     spread: Floats
     step_spread: Floats
-    lately: Floats
+    powers: Floats
+    swing: Floats
+    usual: Floats
+
+    def expected(self, told: Floats, swings: Floats) -> Floats:
+        """Return how much larger than usual errors are expected to be, (..., H, C).
+
+        Parameters
+        ----------
+        told : (..., C, T)
+        swings : (..., H, C)
+            Up to the step H of past forecasts, or fewer; NaN counts for nothing.
+        """
+        moved = (told * self.powers.T).sum(axis=-1)
+        led = self.swing * np.nan_to_num(swings - self.usual[: swings.shape[-2]])
+        size: Floats = np.exp(moved[..., None, :] + led)
+        return size
 
 
 def in_common_units(
-    errors: ArrayLike, clone: ArrayLike, worth: ArrayLike, rows: ArrayLike, recent: ArrayLike
+    errors: ArrayLike, clone: ArrayLike, worth: ArrayLike, rows: ArrayLike, told: ArrayLike, swings: ArrayLike
 ) -> CommonErrors:
     """Return errors over the size that is common to their step, times what was known of their series at the cutoff.
 
     Clones that learnt from fewer rows err more: their errors shrink (or grow) by the ratio of mean sizes to the last
     clone's, over the series known to both, as far as that is more than chance. A series errs more or less than others
-    throughout, and more after restless times: the expected size goes with powers of the mean size of its past errors,
-    and of its recent moves over all of them, which are half what the errors say and half a guess; near 0 of few series.
+    throughout, more after restless times, and more where the forecast leads far away: the expected size goes with
+    powers of the mean size of its past errors, of what is told and of the swing, which are half what the errors say and
+    half a guess; near 0 of few series.
 
     Parameters
     ----------
@@ -126,34 +91,42 @@ def in_common_units(
         How many independent errors those of each series and step are worth.
     rows : array_like of int, (K, S)
         The cutoffs, ascending; -1 for none.
-    recent : array_like, (K, S, C)
-        Logarithm of recent moves over all moves so far, at the cutoffs.
+    told : array_like, (K, S, C, T)
+        Logarithms, at the cutoffs: ``moves.told_by``.
+    swings : array_like, (K, S, H, C)
+        Of the forecasts: ``moves.swings_of``; NaN where there is none.
 
     Examples
     --------
     >>> errors = np.random.default_rng(0).normal(size=(40, 50, 2, 1)) * [[1.0], [3.0]]
     >>> clone, rows = (np.repeat(one, 50, axis=1) for one in (np.repeat([[0], [1]], 20, axis=0), np.c_[:40]))
-    >>> common = in_common_units(errors, clone, np.full((50, 2, 1), 40), rows, np.zeros((40, 50, 1)))
+    >>> told, swings = np.zeros((40, 50, 1, 3)), np.zeros((40, 50, 2, 1))
+    >>> common = in_common_units(errors, clone, np.full((50, 2, 1), 40), rows, told, swings)
     >>> common.spread.mean(axis=0).ravel().round(1).tolist()
     [0.8, 2.4]
     """
     z, by, m = np.array(errors, dtype=np.float64), np.asarray(clone), np.asarray(worth, dtype=np.float64)
-    at, moved = np.asarray(rows), np.asarray(recent, dtype=np.float64)
+    at, moved = np.asarray(rows), np.asarray(told, dtype=np.float64)
     with warnings.catch_warnings():
         # Means of nothing are NaN, and mean that nothing is known.
         warnings.simplefilter("ignore", RuntimeWarning)
         _as_the_last_clone(z, by, m)
         step_spread = _to_common_size(z)
-        level, lately = np.zeros(m.shape[::2]), np.zeros(m.shape[2])
+        away = np.where(np.isnan(z), np.nan, swings)
+        usual = np.nan_to_num(np.nanmean(away, axis=(0, 1)))
+        level, powers, swing = np.zeros(m.shape[::2]), np.zeros((moved.shape[3], m.shape[2])), np.zeros(m.shape[2])
+        lasted = np.zeros((*at.shape, m.shape[2]))
         for channel in range(m.shape[2]):
             one = z[..., channel]
             before, now = _own_size(np.abs(one), at)
-            told = np.stack([np.nan_to_num(moved[..., channel]), before], axis=-1)
-            lately[channel], lasts = powers = _powers(np.nanmean(np.abs(one), axis=2), told)
-            one /= np.exp(told @ powers)[:, :, None]
-            level[:, channel] = np.exp(lasts * now)
+            led = np.nan_to_num(np.nanmean(away[..., channel] - usual[:, channel], axis=2))
+            each = np.stack([before, led, *np.nan_to_num(moved[:, :, channel]).transpose(2, 0, 1)], axis=-1)
+            lasts, swing[channel], *powers[:, channel] = _powers(np.nanmean(np.abs(one), axis=2), each)
+            level[:, channel], lasted[..., channel] = np.exp(lasts * now), np.exp(lasts * before)
+        found = CommonErrors(z, z, step_spread, powers, swing, usual)
+        z /= found.expected(np.nan_to_num(moved), away) * lasted[:, :, None]
         step_spread = step_spread * _to_common_size(z)
-    return CommonErrors(z, step_spread * level[:, None], step_spread, lately)
+    return found._replace(spread=step_spread * level[:, None], step_spread=step_spread)
 
 
 def _as_the_last_clone(z: Floats, by: NDArray[np.int64], worth: Floats) -> None:
@@ -223,22 +196,37 @@ def _powers(size: Floats, told: Floats) -> Floats:
     """Return the powers, (P,) in [0, 1], of what is told, (K, S, P) logarithms, that sizes (K, S) go with.
 
     Half of them is a guess, half those of the highest likelihood if sizes were of an exponential distribution, which is
-    convex; of few series they are near 0: moves so far alone.
+    convex; of few series they are near 0: moves so far alone. What would have a negative power has none, and the others
+    are found without it.
     """
     known = np.isfinite(size)
     n_series = int(known.any(axis=0).sum())
     y, x = size[known], np.concatenate([np.ones((int(known.sum()), 1)), told[known]], axis=1)
     if not n_series or not y.mean() > 0:
         return np.zeros(told.shape[2])
-    found = np.zeros(x.shape[1])
+    found, used = np.zeros(x.shape[1]), np.arange(x.shape[1])
     found[0] = np.log(y.mean())
+    found[used] = _likeliest(y, x, found)
+    while (found[1:] < 0).any():
+        # One at a time: the others may be what they are for its sake.
+        lowest = 1 + int(found[1:].argmin())
+        found[lowest], used = 0.0, used[used != lowest]
+        found[used] = _likeliest(y, x[:, used], found[used])
+    powers: Floats = n_series / (n_series + _FEW) * (_GUESSES + np.minimum(found[1:], 1.0)) / 2
+    return powers
+
+
+def _likeliest(y: Floats, x: Floats, start: Floats) -> Floats:
+    """Return the weights by which the logarithms of exponential means are linear in x, by Newton's method."""
+    found = start.copy()
     for _ in range(_NEWTON_STEPS):
         over = y * np.exp(-x @ found)
         slope, bend = x.T @ (1 - over), (x * over[:, None]).T @ x
         step = np.linalg.solve(bend + _TINY * np.trace(bend) * np.eye(len(found)), slope)
         found -= step / max(1.0, np.abs(step).max())
-    powers: Floats = n_series / (n_series + _FEW) * (_GUESSES + np.clip(found[1:], 0.0, 1.0)) / 2
-    return powers
+        if np.abs(step).max() < _TINY:
+            break
+    return found
 
 
 def _log(values: Floats) -> Floats:

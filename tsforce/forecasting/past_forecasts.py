@@ -17,7 +17,8 @@ import numpy as np
 
 from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex, ragged_rows
 from tsforce.errors import TsforceError
-from tsforce.forecasting.calibration import Calibration, both_scales, respected
+from tsforce.forecasting.calibration import Calibration, respected
+from tsforce.forecasting.moves import N_MOVES, running_moves, swings_of
 from tsforce.scoring.cutoffs import few_rows, rows_to_learn
 from tsforce.scoring.interval_scores import independent_share
 from tsforce.scoring.metrics import error_scale
@@ -56,7 +57,8 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
     most = int(np.clip(most, _FEWEST_ORIGINS, _MOST_ORIGINS))
     stride = _through_the_season(np.maximum(-(-(panel.lengths - cuts[0]) // most), 1), season)
     judged: Forecaster | None = None
-    found: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
+    moves = running_moves(panel.values, panel.indptr, season)
+    found: list[tuple[Any, ...]] = []
     for number, (first, until) in enumerate(pairwise(cuts)):
         series = np.flatnonzero(until > first)
         # From the back, so that the last rows always count.
@@ -69,15 +71,16 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
             stays = number > 0 and np.median(cuts[number - 1]) >= MANY_ROWS
             judged = _clone(model, panel.head(first), judged if stays else None)
             index = WindowIndex(who, rows)
-            made = truth_after(panel, index, horizon) - forecasts_of(judged, panel, index, horizon)
-            found.append((who, rows, np.full_like(who, number), made))
+            yhat, at = forecasts_of(judged, panel, index, horizon), panel.indptr[who] + rows
+            made, led = truth_after(panel, index, horizon) - yhat, swings_of(yhat, panel.values[at], moves[0, at])
+            found.append((who, rows, np.full_like(who, number), made, led))
     series, rows, by = (np.concatenate([np.empty(0, dtype=np.int64), *(part[k] for part in found)]) for k in range(3))
     order = np.argsort(series, kind="stable")
     nth = np.empty_like(series)
     nth[order] = np.arange(len(series)) - np.searchsorted(series[order], series[order])
-    made = np.concatenate([np.empty((0, horizon, panel.n_channels)), *(part[3] for part in found)])
-    scales = both_scales(panel, season)
-    errors, cutoffs, clone, units = laid_out(panel, WindowIndex(series, rows), nth, made, by, scales)
+    none = np.empty((0, horizon, panel.n_channels))
+    made, led = (np.concatenate([none, *(part[k] for part in found)]) for k in (3, 4))
+    errors, swings, cutoffs, clone, units = laid_out(panel, WindowIndex(series, rows), nth, made, led, by, moves)
     count = (~np.isnan(errors)).sum(axis=0)
     worth = np.empty(count.shape)
     for apart in np.unique(stride):
@@ -86,15 +89,21 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
     floor, counts = respected(panel)
     return Calibration(
         {name: i for i, name in enumerate(panel.id_list)}, errors, cutoffs, clone, units,
-        scales[:, panel.indptr[1:] - 1], worth, error_scale(panel.values, panel.indptr, season), floor, counts,
-        panel.lengths, season,
+        moves[:, panel.indptr[1:] - 1], worth, error_scale(panel.values, panel.indptr, season), floor, counts,
+        panel.lengths, season, swings=swings,
     )  # fmt: skip
 
 
 def laid_out(
-    panel: Panel, index: WindowIndex, nth: IntArray, errors: FloatArray, clone: Any, scales: FloatArray
-) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
-    """Return errors (K, S, H, C), cutoffs and clones (K, S), and units (2, K, S, C), as a `Calibration` has them.
+    panel: Panel,
+    index: WindowIndex,
+    nth: IntArray,
+    errors: FloatArray,
+    swings: FloatArray,
+    clone: Any,
+    moves: FloatArray,
+) -> tuple[FloatArray, FloatArray, IntArray, IntArray, FloatArray]:
+    """Return errors and swings (K, S, H, C), cutoffs and clones (K, S), and units (5, K, S, C): of a `Calibration`.
 
     Parameters
     ----------
@@ -102,19 +111,20 @@ def laid_out(
     index : WindowIndex, W cutoffs
     nth : (W,) int64
         Place of each among the K of its series.
-    errors : (W, H, C)
+    errors, swings : (W, H, C)
     clone : int, or (W,) int64
         Which clone made them.
-    scales : (2, N, C)
-        From ``both_scales``.
+    moves : (5, N, C)
+        From ``running_moves``.
     """
     shape, where = (int(nth.max(initial=-1)) + 1, panel.n_series), (nth, index.series)
-    laid = np.full((*shape, *errors.shape[1:]), np.nan)
+    laid, led = (np.full((*shape, *errors.shape[1:]), np.nan) for _ in range(2))
     cutoffs, by = (np.full(shape, -1, dtype=np.int64) for _ in range(2))
-    units = np.full((2, *shape, panel.n_channels), np.nan)
+    units = np.full((N_MOVES, *shape, panel.n_channels), np.nan)
     laid[where], cutoffs[where], by[where] = np.where(np.isfinite(errors), errors, np.nan), index.rows, clone
-    units[:, nth, index.series] = scales[:, panel.indptr[index.series] + index.rows]
-    return laid, cutoffs, by, units
+    led[where] = swings
+    units[:, nth, index.series] = moves[:, panel.indptr[index.series] + index.rows]
+    return laid, led, cutoffs, by, units
 
 
 def _cuts(lengths: IntArray, horizon: int, season: int) -> list[IntArray]:
