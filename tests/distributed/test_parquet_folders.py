@@ -238,7 +238,7 @@ def test_what_is_no_folder_of_parquet_files_is_refused(make, error, words, tmp_p
 def test_what_looks_at_all_series_at_once_is_refused_or_chosen_in_each_partition():
     df = panel(2, 60)
     parts = [df[df["unique_id"] == name] for name in ("s0", "s1")]
-    for model in (NARXForecaster(H, 2, model="mlp", scope="global"), AutoNARX(H, budget="fast")):
+    for model in (NARXForecaster(H, 2, model="mlp", scope="global"), AutoNARX(H)):
         with pytest.raises(ArgumentError, match="choices='partition'"):
             model.fit(parts)
         assert not model.is_fitted

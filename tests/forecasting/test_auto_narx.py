@@ -21,7 +21,7 @@ from tsforce.errors import (
     InterruptionWarning,
     UnseenSeriesError,
 )
-from tsforce.forecasting.auto import auto_narx, trials
+from tsforce.forecasting.auto import auto_narx, on_trial, trials
 from tsforce.forecasting.auto.candidate import Candidate
 from tsforce.forecasting.auto.candidates import candidates_for, seasons_for
 from tsforce.forecasting.auto.choice import relative_errors, shrunk, weigh, weighted_middle
@@ -174,7 +174,7 @@ def test_a_candidate_that_fails_is_listed_with_the_reason(df, monkeypatch):
         own = candidates_for(panel, lengths, wanted)
         return [*own[:4], Candidate("failing", "failing", Failing("naive", horizon=H), None, 1.0)]
 
-    monkeypatch.setattr(auto_narx, "candidates_for", with_failing)
+    monkeypatch.setattr(on_trial, "candidates_for", with_failing)
     model = fast().fit(df)
     row = model.leaderboard_.set_index("candidate").loc["failing"]
     assert row["status"] == "this one never works"
@@ -192,7 +192,7 @@ def test_ctrl_c_while_candidates_are_on_trial_gives_the_best_so_far(df, monkeypa
             raise KeyboardInterrupt
         return run_trial(candidate, windows, horizon, place)
 
-    monkeypatch.setattr(auto_narx, "run_trial", interrupted)
+    monkeypatch.setattr(on_trial, "run_trial", interrupted)
     with pytest.warns(InterruptionWarning, match="after 5 of"):
         model = fast().fit(df)
     assert set(model.members_) <= set(calls[:5])
@@ -205,7 +205,7 @@ def test_a_time_limit_is_kept_and_what_was_not_tried_is_listed(df, monkeypatch):
         time.sleep(0.05 if candidate.work > 0 else 0.0)
         return run_trial(candidate, windows, horizon, place)
 
-    monkeypatch.setattr(auto_narx, "run_trial", slow)
+    monkeypatch.setattr(on_trial, "run_trial", slow)
     begun = time.perf_counter()
     model = fast(time_limit=0.6).fit(df)
     assert time.perf_counter() - begun < 0.6 * 1.2 + 0.5
@@ -342,7 +342,7 @@ def test_who_is_better_on_trial_is_heard_more(df):
     reader = fast()
     panel = reader.read(df)
     windows = TrialWindows.of(panel, H, 7)
-    tried = [run_trial(c, windows, H) for c in candidates_for(panel, panel.lengths, reader._wanted(H, (7,)))[:4]]
+    tried = [run_trial(c, windows, H) for c in candidates_for(panel, panel.lengths, reader._wanted((7,)))[:4]]
     weight = weigh(tried, windows).mean(axis=1)
     assert {t.candidate.name for t in tried} == {"naive", "seasonal_naive", "drift", "naive2"}
     assert weight.sum() == pytest.approx(1.0)
@@ -355,7 +355,7 @@ def test_who_is_better_on_trial_is_heard_more(df):
 @pytest.mark.slow
 def test_a_large_panel_is_tried_on_some_series_and_has_one_choice(monkeypatch):
     df = make_frame((60,) * 6, seed=2)
-    monkeypatch.setitem(auto_narx._MOST_SERIES, "fast", 3)
+    monkeypatch.setitem(on_trial.MOST_SERIES, "fast", 3)
     monkeypatch.setitem(auto_narx._MOST_ROWS, "fast", 300)
     model = fast().fit(df)
     assert model.leaderboard_["n_series"].max() == 3

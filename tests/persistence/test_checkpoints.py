@@ -289,7 +289,7 @@ def test_an_auto_narx_that_dies_again_and_again_is_the_same(monkeypatch, tmp_pat
 def test_candidates_that_were_tried_are_not_tried_again(monkeypatch, tmp_path):
     df = panel_of(2, 40)
     first = AutoNARX(4, season_length=6, budget="fast").fit(df, checkpoint=tmp_path)
-    monkeypatch.setattr("tsforce.forecasting.auto.auto_narx.run_trial", None)
+    monkeypatch.setattr("tsforce.forecasting.auto.on_trial.run_trial", None)
     again = AutoNARX(4, season_length=6, budget="fast").fit(df, checkpoint=tmp_path)
     pd.testing.assert_frame_equal(again.leaderboard_, first.leaderboard_, check_exact=True)
     pd.testing.assert_frame_equal(again.predict(), first.predict(), check_exact=True)

@@ -45,7 +45,8 @@ class FittedPartitions:
             )
 
     def __repr__(self) -> str:
-        return f"{self.model.name} of {counted(len(self), 'partition')} of {self.data!r}"
+        said = f", {self.settled.said}" if self.settled.said else ""
+        return f"{self.model.name} of {counted(len(self), 'partition')} of {self.data!r}{said}"
 
     def __len__(self) -> int:
         return len(self.data)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tsforce.distributed.survey import Survey, model_freq
+from tsforce.errors import ArgumentError
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import windows_held_out
 from tsforce.forecasting.base import Forecaster
@@ -12,7 +14,7 @@ from tsforce.forecasting.learning import Asked, resolve
 from tsforce.forecasting.narx import NARXForecaster
 from tsforce.training.problem import Problem
 
-__all__ = ["Settled", "problem_of"]
+__all__ = ["Settled", "looks_at_all", "problem_of", "with_freq"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,8 @@ class Settled:
 
     template: Forecaster
     mode: Any = None
+    #: What more there is to say of how it was chosen.
+    said = ""
 
     def fit(self, k: int, frame: Any) -> Forecaster:
         """Return the forecaster of the series of partition k."""
@@ -56,3 +60,19 @@ def problem_of(
     asked = resolve(model, check_model(model.model), mode, windows_held_out)
     panel, problem = model._build(frame, asked)
     return asked, panel, replace(problem, n_together=n_together or problem.n_together)
+
+
+def with_freq(model: Forecaster, found: Survey) -> Forecaster:
+    """Return a forecaster like a given one that goes by the clock of all series."""
+    template = model.clone_unfitted()
+    if model_freq(model) == "infer" and "freq" in template.get_params(deep=False):
+        template.set_params(freq=found.clock.freq)
+    return template
+
+
+def looks_at_all(name: str, why: str, instead: str) -> ArgumentError:
+    """Return the error of what cannot be learnt from partitions one at a time."""
+    return ArgumentError(
+        f"{name}: {why}, and partitions are seen one at a time. Use {instead}a choice in each partition by itself: "
+        f"fit(ParquetFolder('folder', choices='partition')), from tsforce.distributed."
+    )

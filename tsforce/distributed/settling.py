@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from tsforce.data.transforms import Difference
+from tsforce.distributed.combinations import settle_auto, settle_ensemble
 from tsforce.distributed.local_rounds import settle_local
 from tsforce.distributed.partitions import Partitions, failed_of
 from tsforce.distributed.pooled_rounds import settle_pooled
-from tsforce.distributed.settled import Settled
-from tsforce.distributed.survey import Survey, model_freq
+from tsforce.distributed.settled import Settled, looks_at_all, with_freq
+from tsforce.distributed.survey import Survey
 from tsforce.dynamics.forcing import OpenLoop
 from tsforce.dynamics.lags import LagLayout
 from tsforce.dynamics.models.families import Family
-from tsforce.errors import ArgumentError
 from tsforce.forecasting.adapters import check_model
 from tsforce.forecasting.arguments import windows_held_out
+from tsforce.forecasting.auto.auto_narx import AutoNARX
 from tsforce.forecasting.automatic import is_auto, prior_for
 from tsforce.forecasting.base import Forecaster
+from tsforce.forecasting.ensemble import Ensemble
 from tsforce.forecasting.learning import Asked, resolve
 from tsforce.forecasting.narx import NARXForecaster
 from tsforce.forecasting.settings import Settings, settings_for
 from tsforce.training.fit import LINEAR
 
-__all__ = ["settle"]
+__all__ = ["check_settles", "settle"]
 
 
 def settle(model: Forecaster, mode: Any, data: Partitions, found: Survey) -> Settled:
@@ -37,29 +39,45 @@ def settle(model: Forecaster, mode: Any, data: Partitions, found: Survey) -> Set
         If it would have to see all series at once.
     """
     if data.choices == "partition" or model._series_apart:
-        return Settled(_with_freq(model, found), mode)
-    if not isinstance(model, NARXForecaster):
-        raise looks_at_all(model.name, f"a {type(model).__name__} chooses by all series", "")
-    asked = resolve(model, check_model(model.model), mode, windows_held_out)
-    told = settings_for(model, found.panel, asked)
+        return Settled(with_freq(model, found), mode)
+    if isinstance(model, (AutoNARX, Ensemble)):
+        combine = settle_auto if isinstance(model, AutoNARX) else settle_ensemble
+        return combine(model, mode, data, found, settle, check_settles)
+    told, prior, apart = _looked_at(model, mode, found)
     template = _with_settings(model, told, found)
     if told.pooled:
-        _check_pooled(model, asked, told)
         if found.failed:
             raise failed_of(data, found.failed, "and one model learns from all series")
         return settle_pooled(template, mode, data, found)
-    layout = LagLayout(told.lags, told.channels, told.features)
-    prior = prior_for(model.prior, asked.kind, layout, told.transforms, pooled=False, ridge=asked.ridge)
-    if _is_apart(model, asked, told, prior):
+    if apart:
         return Settled(template, mode)
     return settle_local(template, mode, data, found, prior in ("auto", "pooled"))
 
 
-def _with_freq(model: Forecaster, found: Survey) -> Forecaster:
-    template = model.clone_unfitted()
-    if model_freq(model) == "infer" and "freq" in template.get_params(deep=False):
-        template.set_params(freq=found.clock.freq)
-    return template
+def check_settles(model: Forecaster, mode: Any, found: Survey) -> None:
+    """Raise what `settle` would, without a look at the data.
+
+    Raises
+    ------
+    ArgumentError
+        If a forecaster would have to see all series at once.
+    """
+    if not model._series_apart:
+        _looked_at(model, mode, found)
+
+
+def _looked_at(model: Forecaster, mode: Any, found: Survey) -> tuple[Settings, str | None, bool]:
+    """Return settings by the lengths of all series, the prior of maps of single ones, and whether these are apart."""
+    if not isinstance(model, NARXForecaster):
+        raise looks_at_all(model.name, f"a {type(model).__name__} chooses by all series", "")
+    asked = resolve(model, check_model(model.model), mode, windows_held_out)
+    told = settings_for(model, found.panel, asked)
+    if told.pooled:
+        _check_pooled(model, asked, told)
+        return told, None, False
+    layout = LagLayout(told.lags, told.channels, told.features)
+    prior = prior_for(model.prior, asked.kind, layout, told.transforms, pooled=False, ridge=asked.ridge)
+    return told, prior, _is_apart(model, asked, told, prior)
 
 
 def _with_settings(model: NARXForecaster, told: Settings, found: Survey) -> NARXForecaster:
@@ -109,11 +127,3 @@ def _check_pooled(model: NARXForecaster, asked: Asked, told: Settings) -> None:
         )
     if any(isinstance(t, Difference) and t.lag >= 2 for t in told.transforms) and is_auto(model.intercept):
         raise looks_at_all(model.name, "intercept='auto' looks at all series", "intercept=True or False, or ")
-
-
-def looks_at_all(name: str, why: str, instead: str) -> ArgumentError:
-    """Return the error of what cannot be learnt from partitions one at a time."""
-    return ArgumentError(
-        f"{name}: {why}, and partitions are seen one at a time. Use {instead}a choice in each partition by itself: "
-        f"fit(ParquetFolder('folder', choices='partition')), from tsforce.distributed."
-    )

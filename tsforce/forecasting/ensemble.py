@@ -133,15 +133,7 @@ class Ensemble(SideBySide):
             If no member can fit any series.
         """
         begin_fit(self, y)
-        named = self._named_members()
-        check_choice("combine", self.combine, ("median", "mean"))
-        self._check_weights(len(named))
-        if len({member.horizon for member in named.values() if member.horizon is not None}) > 1:
-            raise ArgumentError("members have different horizons; give all of them the same one.")
-        # The members share one reading of the frame, so they must agree on how to read it.
-        for attribute in ("id_col", "time_col", "target_col", "freq"):
-            if len({str(getattr(member, attribute)) for member in named.values()}) > 1:
-                raise ArgumentError(f"members differ in {attribute}; they read one frame and must agree on it.")
+        named = self._checked_members()
         panel = self.read(df)
         check_complete(self, panel)
         place = place_for(checkpoint, "Ensemble", {"members": named, "mode": mode}, panel)
@@ -154,8 +146,26 @@ class Ensemble(SideBySide):
                 fitted[name] = fit_within(copy, panel, mode, place and place.within(f"member-{number}"))
             except SeriesTooShortError as error:
                 failures.append(f"{name}: {error}")
+        return self._combined(panel, fitted, failures, mode)
+
+    def _checked_members(self) -> dict[str, Forecaster]:
+        """Return the members by name, once they go together."""
+        named = self._named_members()
+        check_choice("combine", self.combine, ("median", "mean"))
+        self._check_weights(len(named))
+        if len({member.horizon for member in named.values() if member.horizon is not None}) > 1:
+            raise ArgumentError("members have different horizons; give all of them the same one.")
+        # The members share one reading of the frame, so they must agree on how to read it.
+        for attribute in ("id_col", "time_col", "target_col", "freq"):
+            if len({str(getattr(member, attribute)) for member in named.values()}) > 1:
+                raise ArgumentError(f"members differ in {attribute}; they read one frame and must agree on it.")
+        return named
+
+    def _combined(self, panel: Panel, fitted: dict[str, Forecaster], failures: list[str], mode: Any) -> Self:
+        """Keep fitted members, by name, and which series each of them covers."""
+        named = self._named_members()
         if not fitted:
-            raise SeriesTooShortError(f"no member can fit any series. {failures[0]}")
+            raise SeriesTooShortError(" ".join(["no member can fit any series.", *failures[:1]]))
         fits = np.array([[i not in set(left_out(m)) for i in panel.id_list] for m in fitted.values()])
         # A member without weight adds nothing, so it covers nothing.
         heard = dict(zip(named, self._check_weights(len(named)) > 0, strict=True))

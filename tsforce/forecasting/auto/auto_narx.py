@@ -14,7 +14,6 @@ from tsforce.data.panel import FloatArray, IntArray, Panel, WindowIndex
 from tsforce.errors import (
     ContextWarning,
     DivergenceWarning,
-    InterruptionWarning,
     SeriesTooShortError,
     UnseenSeriesError,
     abbreviate,
@@ -22,23 +21,21 @@ from tsforce.errors import (
     warn,
 )
 from tsforce.forecasting.arguments import check_count, check_number
-from tsforce.forecasting.auto.asked_for import asked_candidates, own_forecasters
-from tsforce.forecasting.auto.candidate import Candidate, Wanted
-from tsforce.forecasting.auto.candidates import BUDGETS, candidates_by_name, candidates_for, seasons_for
-from tsforce.forecasting.auto.choice import heaviest, spread, weigh, weighted_middle
+from tsforce.forecasting.auto.asked_for import own_forecasters
+from tsforce.forecasting.auto.candidate import Wanted
+from tsforce.forecasting.auto.candidates import BUDGETS, seasons_for
+from tsforce.forecasting.auto.choice import spread, weighted_middle
 from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, Reasons, leaderboard, reasons_for
 from tsforce.forecasting.auto.moving_weights import MovesWeights
-from tsforce.forecasting.auto.together import heard_together
+from tsforce.forecasting.auto.on_trial import MOST_SERIES, choose
 from tsforce.forecasting.auto.trials import (
     Trial,
     TrialWindows,
     fit_quietly,
     is_constant,
-    kept_trial,
     learnt_from,
     rows_read,
-    run_trial,
 )
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.checkpointing import place_for
@@ -53,12 +50,8 @@ from tsforce.scoring.cutoffs import even_draw
 
 __all__ = ["AutoNARX"]
 
-# Rows up to which all series are tried, and each has weights of its own; beyond, so many series at most, and all of a
-# length have the same.
+# Rows up to which all series are tried, and each has weights of its own.
 _MOST_ROWS = {"fast": 500_000, "balanced": 1_000_000, "accurate": 4_000_000}
-_MOST_SERIES = {"fast": 1500, "balanced": 5000, "accurate": 20000}
-# Candidates that are heard at most then: each is learnt from all series.
-_MOST_HEARD = {"fast": 5, "balanced": 10, "accurate": 20}
 # Ranges of a series beyond what it has shown from which its forecast is called wild, as in the guard of roll-outs.
 _FAR_OUT = 10.0
 # And from which a member's is left to the others.
@@ -210,34 +203,21 @@ class AutoNARX(MovesWeights):
             With every fault of the frame.
         """
         begin_fit(self, y)
-        horizon = check_count("horizon", self.horizon)
-        check_choice("budget", self.budget, BUDGETS)
-        limit = self.time_limit
-        if limit is not None:
-            limit = check_number("time_limit", limit, auto=False, above_zero=True)
-        asked = own_forecasters(self)
-        clock = Clock(limit, self.name, verbose=self.verbose)
+        asked, clock = self._begun()
         panel = self.read(df)
         check_complete(self, panel)
         seasons = seasons_for(panel, self.season_length)
-        alone = len(panel.values) <= _MOST_ROWS[self.budget] or panel.n_series <= _MOST_SERIES[self.budget]
-        sample = even_draw(panel.n_series, panel.n_series if alone else _MOST_SERIES[self.budget])
-        windows = TrialWindows.of(panel if alone else panel.take(sample), horizon, seasons[0])
-        about = panel, windows.learnt.lengths, self._wanted(horizon, seasons)
-        candidates = asked_candidates(asked, candidates_for(*about), candidates_by_name(*about))
-        if mode is not None:
-            candidates = [candidate.trained(mode) for candidate in candidates]
-            self.mode_ = mode
-        clock.learning(len(panel.values) / len(windows.learnt.values), 0 if alone else _MOST_HEARD[self.budget])
+        alone = len(panel.values) <= _MOST_ROWS[self.budget] or panel.n_series <= MOST_SERIES[self.budget]
+        some = panel if alone else panel.take(even_draw(panel.n_series, MOST_SERIES[self.budget]))
         settings = {**self.get_params(deep=False), "mode": mode}
         place = place_for(checkpoint, type(self).__name__, settings, panel)
-        trials, untried = self._try(candidates, windows, horizon, clock, place)
-        weight = weigh(trials, windows, each=alone)
-        # How candidates that knew half of the rows compare says little of how they do with all.
-        if windows.nearly_all:
-            weight = heard_together(weight, trials, windows)
+        if mode is not None:
+            self.mode_ = mode
+        windows, trials, untried, weight = choose(
+            self._wanted(seasons), panel, some, asked, mode, clock, place, each=alone
+        )
         if not alone:
-            weight = spread(heaviest(weight, _MOST_HEARD[self.budget]), windows.panel.lengths, panel.lengths)
+            weight = spread(weight, windows.panel.lengths, panel.lengths)
         # Where nothing ever moved nothing can be judged, and any model would only add its rounding.
         still = is_constant(panel)
         weight[:, still], weight[0, still] = 0.0, 1.0
@@ -251,53 +231,22 @@ class AutoNARX(MovesWeights):
         end_fit(self, panel, seasons[0])
         return self
 
-    def _wanted(self, horizon: int, seasons: tuple[int, ...]) -> Wanted:
+    def _begun(self) -> tuple[list[str | tuple[str, Forecaster]] | None, Clock]:
+        """Return the candidates that are asked for, and a clock, the parameters checked."""
+        check_count("horizon", self.horizon)
+        check_choice("budget", self.budget, BUDGETS)
+        limit = self.time_limit
+        if limit is not None:
+            limit = check_number("time_limit", limit, auto=False, above_zero=True)
+        return own_forecasters(self), Clock(limit, self.name, verbose=self.verbose)
+
+    def _wanted(self, seasons: tuple[int, ...]) -> Wanted:
         shared = {name: getattr(self, name) for name in ("freq", "id_col", "time_col", "target_col")}
         narx = {
             name: getattr(self, name)
             for name in ("past_exog", "future_exog", "static", "calendar", "missing", "random_state")
         }
-        return Wanted(horizon, seasons, shared, narx, self.budget)
-
-    def _try(
-        self,
-        candidates: Sequence[Candidate],
-        windows: TrialWindows,
-        horizon: int,
-        clock: Clock,
-        place: Checkpoint | None,
-    ) -> tuple[list[Trial], dict[Candidate, str]]:
-        """Return the trials, and the candidates that were not tried with the reason."""
-        trials: list[Trial] = []
-        untried: dict[Candidate, str] = {}
-        try:
-            for number, candidate in enumerate(candidates):
-                if candidate.why_not:
-                    untried[candidate] = candidate.why_not
-                    continue
-                if candidate.work > 0 and not clock.allows(candidate.work):
-                    untried[candidate] = "no time was left"
-                    continue
-                clock.show(candidate.name, number + 1, len(candidates), sum(c.work for c in candidates[number:]))
-                own = place and place.within(f"trial-{number}")
-                trial = None if own is None else kept_trial(candidate, own)
-                if trial is None:
-                    trial = run_trial(candidate, windows, horizon, own)
-                else:
-                    clock.went_on(trial.seconds)
-                clock.took(candidate.work, trial.seconds)
-                trials.append(trial)
-        except KeyboardInterrupt:
-            if not trials:
-                raise
-            tried = {trial.candidate for trial in trials}
-            untried = {c: untried.get(c, "interrupted") for c in candidates if c not in tried}
-            warn(
-                f"interrupted after {len(trials)} of {len(candidates)} candidates: the best of those are learnt from "
-                f"all rows now. Once more stops that too, and leaves nothing.",
-                InterruptionWarning,
-            )
-        return trials, untried
+        return Wanted(self.horizon, seasons, shared, narx, self.budget)
 
     def _learn(
         self,
@@ -345,7 +294,11 @@ class AutoNARX(MovesWeights):
             earlier = before.members_.get(name) if isinstance(before, AutoNARX) else None
             earlier = member if many and isinstance(member, NARXForecaster) else earlier
             with contextlib.suppress(SeriesTooShortError):
-                copy.members_[name] = member._refitted(_those_of(member, panel), earlier)
+                known = _those_of(member, panel)
+                if known.n_series == 0:
+                    # One that has learnt from series of other partitions.
+                    continue
+                copy.members_[name] = member._refitted(known, earlier)
                 heard.append(place)
         # The weights of a series were chosen on the rows that clones are judged by; those of all know less of them.
         copy._weight_ = np.repeat(self._weight_[heard].mean(axis=1, keepdims=True), panel.n_series, axis=1)
