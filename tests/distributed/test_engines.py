@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.makers import make_frame
-from tsforce import Baseline, NARXForecaster
+from tsforce import AutoNARX, Baseline, Ensemble, NARXForecaster
 from tsforce.distributed import DaskFrame, RayDataset
 from tsforce.distributed.engines import at_work
 from tsforce.errors import ArgumentError, FrameError, MissingExtraError, PartitionWarning, SeriesTooShortError
@@ -86,6 +86,23 @@ def test_forecasts_are_those_of_one_frame_also_of_series_that_are_cut(engine, ma
     # The same partitions give the same bits wherever they are learnt.
     one = make().fit(in_parts(df, 4)).predict().to_pandas()
     np.testing.assert_array_equal(got.iloc[:, -1], one.iloc[:, -1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: AutoNARX(H, budget="fast"),
+        lambda: Ensemble([NARXForecaster(H, 5, scope="local"), Baseline("theta", horizon=H)]),
+    ],
+    ids=["auto", "ensemble"],
+)
+def test_combinations_say_on_an_engine_what_they_say_of_a_list_of_frames(engine, make):
+    parts = in_parts(frame(), 4)
+    got = engine.all_of(make().fit(engine.hold(parts)).predict())
+    expected = make().fit(parts).predict().to_pandas()
+    np.testing.assert_array_equal(got.iloc[:, -1], expected.iloc[:, -1])
+    assert got["unique_id"].tolist() == expected["unique_id"].tolist()
 
 
 def test_whole_number_ids_and_steps_come_back_as_they_went_in(engine):

@@ -246,7 +246,7 @@ class AutoNARX(MovesWeights):
             name: getattr(self, name)
             for name in ("past_exog", "future_exog", "static", "calendar", "missing", "random_state")
         }
-        return Wanted(self.horizon, seasons, shared, narx, self.budget)
+        return Wanted(check_count("horizon", self.horizon), seasons, shared, narx, self.budget)
 
     def _learn(
         self,
