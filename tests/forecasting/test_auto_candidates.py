@@ -127,6 +127,17 @@ def test_a_network_that_takes_too_long_is_left_out_and_told_unless_it_is_named(d
     assert named == "not tried: no time was left"
 
 
+def test_budgets_bear_more_and_more_models_for_all_series(monkeypatch):
+    monkeypatch.setattr(candidates, "_ROWS_FOR_NETWORKS", 100)
+    panel = Baseline("naive").read(make_frame((60, 70)))
+    found = {}
+    for budget in candidates.BUDGETS:
+        wanted = AutoNARX(H, budget=budget)._wanted(H, (7,))
+        found[budget] = {c.family for c in candidates.candidates_for(panel, panel.lengths, wanted)}
+    assert found["balanced"] - found["fast"] == {"mlp"}
+    assert found["accurate"] - found["balanced"] == {"gru", "direct"}
+
+
 def test_the_perceptron_takes_a_settled_number_of_steps_and_holds_nothing_out(df, monkeypatch):
     monkeypatch.setattr(candidates, "_STEPS", 3)
     member = auto("mlp").fit(df).members_["mlp"]

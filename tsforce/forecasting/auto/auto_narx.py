@@ -77,9 +77,9 @@ class AutoNARX(MovesWeights):
     freq : "infer", pandas alias or offset, or int
     budget : "fast", "balanced" or "accurate"
         How much is tried. "fast": reference methods, smoothing, linear maps. "balanced": linear maps by robust least
-        squares, and a perceptron where there are rows for it. "accurate": a recurrent network too. Of few long series
-        each has models that read lags of all seasons, the calendar and inputs of steps before, trees and a perceptron
-        among them, whatever the budget as long as rows allow.
+        squares, and a perceptron where there are rows for it. "accurate": a recurrent network and maps for each step
+        too. Of few long series each has models that read lags of all seasons, the calendar and inputs of steps before,
+        trees and a perceptron among them, whatever the budget as long as rows allow.
     time_limit : float, optional
         Seconds on the clock for the whole fit, about; what is left untried then says so in ``leaderboard_``.
     candidates : list or dict, optional

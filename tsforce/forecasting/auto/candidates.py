@@ -49,7 +49,7 @@ _SMOOTHING = {
 }
 # Of a fit and per row: by robust and by plain least squares; of one map for all; of a network.
 _LOCAL = ((0.03, 9e-6), (0.03, 2e-6))
-_POOLED, _TREES = (0.1, 1.7e-5), (0.5, 2e-4)
+_POOLED, _OF_A_STEP, _TREES = (0.1, 1.7e-5), (0.1, 2.5e-6), (0.5, 2e-4)
 # Of networks: of a step of the horizon in one training step, and what one weight adds to it in one window.
 _NETWORK = (8e-4, 1e-10)
 # Of a trial of a network at most, by budget: what takes more is tried where it is named.
@@ -183,6 +183,8 @@ def _pooled(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candida
         work = once + per_row * n_learnt + _BY_GRADIENT * _reads_more(panel, wanted)
         yield Candidate("linear for all", "linear for all", model, "curriculum", work, from_some=True)
     yield from _of_a_season_seen_once(panel, lengths, wanted)
+    if wanted.budget == "accurate":
+        yield _direct(panel, lengths, wanted)
     if wanted.budget == "fast" or n_rows < _ROWS_FOR_NETWORKS:
         return
     for name in ("mlp",) if wanted.budget == "balanced" else ("mlp", "gru"):
@@ -246,7 +248,7 @@ def candidates_by_name(panel: Panel, lengths: IntArray, wanted: Wanted) -> dict[
     return {
         **{name: partial(_network, name, lengths, wanted) for name in ("mlp", "gru")},
         **{name: partial(_regressor, name, make, lengths, wanted) for name, make in regressors.items()},
-        "direct": partial(_direct, lengths, wanted),
+        "direct": partial(_direct, panel, lengths, wanted),
     }
 
 
@@ -275,12 +277,12 @@ def _lightgbm(random_state: int) -> Any:
     return LGBMRegressor(random_state=random_state, verbose=-1)
 
 
-def _direct(lengths: IntArray, wanted: Wanted) -> Candidate:
-    """A linear map of each series for every step."""
-    narx = {**wanted.narx, "static": ()}
+def _direct(panel: Panel, lengths: IntArray, wanted: Wanted) -> Candidate:
+    """A linear map for every step, for all series."""
     model = NARXForecaster(
-        wanted.horizon, scope="local", strategy="direct", season_length=wanted.seasons[0], short_series="drop",
-        **wanted.shared, **narx,
+        wanted.horizon, scope="global", strategy="direct", season_length=wanted.seasons[0], short_series="drop",
+        **wanted.shared, **wanted.narx,
     )  # fmt: skip
-    once, per_row = _LOCAL[0]
-    return Candidate("direct", "direct", model, "open_loop", once + wanted.horizon * per_row * int(lengths.sum()))
+    once, per_row = _OF_A_STEP
+    work = once + wanted.horizon * per_row * int(lengths.sum())
+    return Candidate("direct", "direct", model, "open_loop", work, from_some=panel.n_series > 1)
