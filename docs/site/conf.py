@@ -6,7 +6,9 @@ so that the links between pages are those that also work where the repository is
 
 from __future__ import annotations
 
+import base64
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ project, author, copyright = "tsforce", "the tsforce developers", "the tsforce d
 version = release = tsforce.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
 root_doc = "README"
-include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/*.md", "build/api/*"]
+include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/*.md"]
+include_patterns += ["build/api/*", "build/notebooks/*"]
 exclude_patterns = ["**/node_modules"]
 templates_path = ["templates"]
 nitpicky = False
@@ -51,6 +54,7 @@ CONTENTS = {
     "In use": ["docs/persistence", "docs/export", "docs/adding-a-model"],
     "Coming from": ["docs/coming-from", "docs/matlab", "docs/sysidentpy"],
     "Measured": ["docs/benchmarks", "docs/peers", "benchmarks/README"],
+    "Notebooks": [f"build/notebooks/{file.stem}" for file in sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))],
     "Reference": ["build/api/index"],
     "Project": ["CHANGELOG", "CONTRIBUTING"],
 }  # fmt: skip
@@ -86,7 +90,6 @@ def _add_contents(app: Any, docname: str, source: list[str]) -> None:
 def _write_reference(app: Any) -> None:
     """Write a page for each public name: Sphinx reads what is there when it starts."""
     folder = ROOT / "build" / "api"
-    folder.mkdir(parents=True, exist_ok=True)
     pages, index = {}, ["# Reference\n"]
     for name, what in MODULES.items():
         module = importlib.import_module(name)
@@ -106,13 +109,41 @@ def _write_reference(app: Any) -> None:
         index.append(f"- [{name}]({name}-module.rst): {what.lower() if name != 'tsforce' else what}")
     index.append("\n```{toctree}\n:hidden:\n\n" + "\n".join(f"{name}-module" for name in MODULES) + "\n```\n")
     pages["index.md"] = "\n".join(index)
+    _write_all(folder, {page: text.encode() for page, text in pages.items()})
+
+
+def _write_all(folder: Path, files: dict[str, bytes]) -> None:
+    """Let a folder hold these files and no others; what is the same stays as it is, and is not read again."""
+    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
-        if old.name not in pages:
+        if old.name not in files:
             old.unlink()
-    for page, text in pages.items():
-        where = folder / page
-        if not where.exists() or where.read_text() != text:
-            where.write_text(text)
+    for name, content in files.items():
+        where = folder / name
+        if not where.exists() or where.read_bytes() != content:
+            where.write_bytes(content)
+
+
+def _write_notebooks(app: Any) -> None:
+    """Write each example notebook as a page: prose, code, and what the code has shown."""
+    files: dict[str, bytes] = {}
+    for path in (ROOT / "examples" / "notebooks").glob("*.ipynb"):
+        parts = []
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            text = "".join(cell["source"])
+            parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+            for out in cell.get("outputs", []):
+                data = out.get("data", {"text/plain": out.get("text", "")})
+                if "image/png" in data:
+                    name = f"{path.stem}-{len(files)}.png"
+                    files[name] = base64.b64decode(data["image/png"])
+                    parts.append(f"![What the code above draws]({name})")
+                elif "text/html" in data:
+                    parts.append(f"```{{raw}} html\n{''.join(data['text/html'])}\n```")
+                else:
+                    parts.append(f"```text\n{''.join(data['text/plain']).rstrip()}\n```")
+        files[f"{path.stem}.md"] = "\n\n".join(parts).encode()
+    _write_all(ROOT / "build" / "notebooks", files)
 
 
 def _stands_elsewhere(module: str, name: str) -> bool:
@@ -128,4 +159,5 @@ def setup(app: Any) -> None:
     """Connect what is made when Sphinx runs."""
     app.connect("autodoc-skip-member", _skip)
     app.connect("builder-inited", _write_reference, priority=100)
+    app.connect("builder-inited", _write_notebooks, priority=100)
     app.connect("source-read", _add_contents)

@@ -54,7 +54,7 @@ class Moment:
     first: int = 0
 
     def uniform(self, places: Iterable[int], windows: int, *shape: int, like: Tensor) -> Tensor:
-        """Return draws in [0, 1) for windows of a batch, from `first` on, (G, windows, *shape), where `like` is."""
+        """Return draws in [0, 1) for windows of a batch, from `first` on, (G, windows) and `shape`, where `like` is."""
         return uniform(self.keys.to(like.device), places, self.first + windows, *shape)[:, self.first :]
 
     def normal(self, places: Iterable[int], windows: int, *shape: int, like: Tensor) -> Tensor:
