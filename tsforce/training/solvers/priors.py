@@ -203,7 +203,7 @@ class Prior:
         channels, n_lags = len(self.layout.channels), len(self.layout.lags)
         own = [slice(c, n_lags * channels, channels) for c in range(channels)]
         return torch.stack(
-            [_share_left(gram, self._candidates, places, c) for c, places in enumerate(own)], dim=2
+            [_share_left(gram, self._candidates.to(gram.xy), places, c) for c, places in enumerate(own)], dim=2
         ).log()
 
     def anchor(self, gram: Gram) -> Anchor:
@@ -255,9 +255,9 @@ class Prior:
         if self.kind == "auto":
             logs = logs + (0.0 if self.common is None else _PANEL * self.common)
             logs[:, self._n_plain :] -= np.log(_SEASONAL_GAIN) * (gram.rows[:, None, None] + _PANEL)
-        best = logs.argmin(dim=1)
+        best, candidates = logs.argmin(dim=1), self._candidates.to(gram.xy)
         for c in range(channels):
-            found[:, c : len(self.layout.lags) * channels : channels, c] = self._candidates[best[:, c]]
+            found[:, c : len(self.layout.lags) * channels : channels, c] = candidates[best[:, c]]
         return found
 
     @property
@@ -377,5 +377,5 @@ def _sums_of_common(grams: Iterable[Gram], layout: LagLayout) -> dict[str, Tenso
 
 def _common(xx: Tensor, xy: Tensor, n: Tensor) -> Tensor:
     """Return the weights of one map for all series, each in units of its own, (D, C)."""
-    jitter = 1e-10 * n * torch.eye(len(xx), dtype=xx.dtype)
+    jitter = 1e-10 * n * torch.eye(len(xx), dtype=xx.dtype, device=xx.device)
     return torch.cholesky_solve(xy, torch.linalg.cholesky(xx + jitter))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import fields, replace
 from functools import partial
 
@@ -77,7 +78,8 @@ def select_terms(
     """
     if problem.device.type != "cpu":
         own = replace(problem, device=torch.device("cpu"))
-        there = None if chosen is None else chosen.to("cpu")
+        # A module moves by itself, and not a copy of it.
+        there = None if chosen is None else deepcopy(chosen).to("cpu")
         return select_terms(own, own.learn(learnt.stops), ridge, family, there).to(problem.device)
     if problem.layout.known_until:
         return _by_step_groups(problem, learnt, ridge, family, chosen)
