@@ -105,6 +105,17 @@ def test_a_model_that_nobody_named_is_chosen_by_the_data():
     assert f"auto: {len(model.leaderboard_)} candidates tried, season length 12; heard are {heard}: " in result.stderr
 
 
+def test_families_that_are_named_are_what_is_tried():
+    df = load("airpassengers")
+    df.to_csv("air.csv", index=False)
+    found = table(done("air.csv", "--horizon", "12", "--candidates", "theta,drift", "--candidates", "ces").stdout)
+    model = AutoNARX(12, candidates=["theta", "drift", "ces"]).fit(df)
+    same(found, model.predict().rename(columns={"AutoNARX": "auto"}))
+    assert "did you mean 'theta'" in failed("air.csv", *HORIZON, "--candidates", "thetas").lower()
+    told = failed("air.csv", *HORIZON, "--candidates", "theta", "--model", "narx", "--budget", "fast")
+    assert "--budget, --candidates: only --model auto has it" in told
+
+
 def test_who_says_how_a_model_learns_gets_the_one_that_can_be_told():
     df = load("airpassengers")
     df.to_csv("air.csv", index=False)

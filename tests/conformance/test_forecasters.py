@@ -60,6 +60,9 @@ INSTANCES = {
     ],
     "AutoNARX": [
         lambda: AutoNARX(H, season_length=7, budget="fast"),
+        lambda: AutoNARX(
+            H, season_length=7, candidates=["drift", {"map": NARXForecaster(H, 3, scope="local", mode="open_loop")}]
+        ),
     ],
     "Ensemble": [
         lambda: Ensemble([NARXForecaster(H, 3, scope="local", mode="open_loop"), Baseline("drift", horizon=H)])
@@ -323,4 +326,4 @@ def test_every_public_forecaster_is_covered():
 
 
 def test_the_number_of_checks_is_known():
-    assert (len(CHECKS), len(CASES)) == (27, 27 * 26)
+    assert (len(CHECKS), len(CASES)) == (27, 27 * 27)
