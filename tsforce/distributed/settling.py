@@ -103,7 +103,7 @@ def _is_apart(model: NARXForecaster, asked: Asked, told: Settings, prior: str) -
     chosen = asked.ridge is None and isinstance(asked.kind, Family)
     if not chosen and prior not in ("auto", "pooled") and (squares or not (seasonal and is_auto(model.intercept))):
         return True
-    summed = squares and asked.options.huber is None and model.strategy == "recursive" and model.missing == "raise"
+    summed = squares and model.strategy == "recursive" and model.missing == "raise"
     if not summed or model.past_exog:
         raise looks_at_all(
             model.name, "what is chosen by all series (ridge, prior, intercept) is summed up for least squares alone",

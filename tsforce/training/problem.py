@@ -258,7 +258,7 @@ class Problem:
     def shares_prior(self) -> bool:
         """Whether maps of single series are shrunk to what all series teach, one map for all steps."""
         looks = self.prior is not None and self.prior.looks_at_all
-        return looks and not self.pooled and not self.direct and self.huber is None and not self.layout.known_until
+        return looks and not self.pooled and not self.direct and not self.layout.known_until
 
     @property
     def rows_lost(self) -> int:
