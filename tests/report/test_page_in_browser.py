@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from tests.makers import make_frame
 from tsforce import AutoNARX, Baseline, NARXForecaster, compare
+from tsforce.report import report_bench
 
 pytest.importorskip("plotly", reason="no plotly: pip install 'tsforce[report]'")
 webdriver = pytest.importorskip("selenium.webdriver", reason="NO PAGE WAS SEEN IN A BROWSER: selenium is not installed")
@@ -182,4 +184,19 @@ def test_the_page_of_an_automatic_choice_says_why_for_the_series_that_is_chosen(
         assert cells[:2] == [first["candidate"], first["family"]]
         assert float(cells[3]) == pytest.approx(first["weight"], rel=1e-3)
     look_at(driver, "series")
+    assert driver.get_log("browser") == []
+
+
+def test_the_page_of_a_bench_draws_its_runs_without_a_series_to_browse(driver, tmp_path):
+    known = {"seed": None, "mode": "", "smape": 9.0, "mase": 1.0, "one_step": 0.5, "gap": 2.0, "status": "ok"}
+    known |= {"fit_cpu_s": 2.0, "predict_cpu_s": 0.5}
+    rows = pd.DataFrame([{**known, "model": EVIL, "owa": 1.0}, {**known, "model": "mlp", "owa": 0.9}])
+    show(driver, 390, dark=True)
+    driver.get(report_bench(rows, tmp_path / "bench.html", title=f"M3 {EVIL}").as_uri())
+    look_at(driver, "owa")
+    assert asked(driver, "document.getElementById('chart-owa').data.map((one) => one.x[0])") == [0.9, 1.0]
+    assert "img src" in by_id(driver, "chart-owa").text
+    look_at(driver, "cost")
+    assert asked(driver, "document.getElementById('chart-cost').data.map((one) => one.x[0])") == [2.5, 2.5]
+    assert asked(driver, "document.documentElement.scrollWidth") <= 390
     assert driver.get_log("browser") == []

@@ -16,6 +16,7 @@ from tsforce.cli.bench_options import data_option, names, names_option, out_opti
 from tsforce.cli.bench_running import command_line, exit_with
 from tsforce.cli.bench_sysid import sysid
 from tsforce.cli.options import levels
+from tsforce.cli.tables import check_report, notice
 
 __all__ = ["bench"]
 
@@ -35,6 +36,11 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 None,
                 "Folder for results.csv and manifest.json; finished rows in it are not made again. "
                 "[default: build/bench/<dataset>-<group>, with --level 95 <dataset>-<group>-level-95]",
+            ),
+            click.option(
+                "--report",
+                type=click.Path(path_type=Path),
+                help="A page for the browser, .html: who is best, and what that costs.",
             ),
         )
     ):
@@ -103,6 +109,7 @@ def _run(
     level: list[float] | None,
     threads: int,
     out: Path | None,
+    report: Path | None,
 ) -> None:
     from tsforce.bench import run, set_threads
     from tsforce.cli.model_names import entries, usual_names
@@ -110,8 +117,10 @@ def _run(
     from tsforce.datasets import load_competition
     from tsforce.forecasting.intervals import check_levels
     from tsforce.progress import Progress
-    from tsforce.report import leaderboard, show
+    from tsforce.report import leaderboard, report_bench, show
 
+    if report is not None:
+        check_report(report)
     asked = check_levels(level)
     set_threads(threads)
     loaded = load_competition(competition, group, data)
@@ -136,4 +145,6 @@ def _run(
     title = f"{competition} {group}: {count}; horizon {loaded.horizon}, m {loaded.season_length}, {threads} thread(s)"
     show(leaderboard(frame, title))
     click.echo(f"rows: {folder / 'results.csv'}")
+    if report is not None:
+        notice(f"{report_bench(frame, report, title=title)}: a page for the browser.")
     exit_with(frame)

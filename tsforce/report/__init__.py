@@ -1,5 +1,6 @@
 """What people look at: tables on the terminal, and pages for the browser."""
 
+from tsforce.report.bench_page import report_bench
 from tsforce.report.printed import (
     METRICS,
     chaos_table,
@@ -20,6 +21,7 @@ __all__ = [
     "intervals",
     "leaderboard",
     "path_scores",
+    "report_bench",
     "scores",
     "show",
     "sysid_table",

@@ -91,6 +91,41 @@
     draw("chart-coverage", traces, shape);
   }
 
+  // ---- runs of a bench
+
+  function drawBench(name, trace, x, y, more) {
+    if (!DATA.bench) return;
+    const { of, owa, cpu } = DATA.bench;
+    const traces = DATA.models.map((model, nth) => {
+      const own = of.map((_, at) => at).filter((at) => of[at] === model);
+      return {
+        ...trace(model, own.map((at) => owa[at]), own.map((at) => cpu[at])), name: plain(model), mode: "markers",
+        marker: marker(nth, 10), hovertemplate: "%{fullData.name}: OWA %{customdata[0]:.4f}, %{customdata[1]:.3g} CPU s<extra></extra>",
+        customdata: own.map((at) => [owa[at], cpu[at]]),
+      };
+    });
+    const shape = layout(x, y);
+    more(shape);
+    draw(name, traces, shape);
+  }
+
+  const naive2 = (ends) => [{ type: "line", ...ends, line: { color: colour("faint"), width: 1, dash: "dot" } }];
+
+  function drawOwa() {
+    drawBench("chart-owa", (model, owa) => ({ x: owa, y: owa.map(() => plain(model)) }), "OWA", "", (shape) => {
+      shape.showlegend = false;
+      shape.yaxis.autorange = "reversed";
+      shape.shapes = naive2({ yref: "paper", x0: 1, x1: 1, y0: 0, y1: 1 });
+    });
+  }
+
+  function drawCost() {
+    drawBench("chart-cost", (model, owa, cpu) => ({ x: cpu, y: owa }), "CPU seconds", "OWA", (shape) => {
+      shape.xaxis.type = "log";
+      shape.shapes = naive2({ xref: "paper", x0: 0, x1: 1, y0: 1, y1: 1 });
+    });
+  }
+
   // ---- series
 
   const list = byId("list"), search = byId("search"), order = byId("order"), sorter = byId("sorter");
@@ -265,6 +300,7 @@
   const pictures = {
     "chart-steps": drawSteps, "chart-gap": drawGap, "chart-cutoffs": drawCutoffs, "chart-coverage": drawCoverage,
     "chart-series": drawSeries, "chart-scatter": drawScatter,
+    "chart-owa": drawOwa, "chart-cost": drawCost,
   };
 
   function drawAll() {
@@ -277,14 +313,19 @@
     pictures[target.id]();
   }), { rootMargin: "400px" });
 
-  fillChoices();
-  search.addEventListener("input", fillList);
-  for (const select of [order, sorter]) select.addEventListener("change", fillList);
-  list.addEventListener("change", () => open(DATA.series[Number(list.value)]));
-  cutoffs.addEventListener("change", drawSeries);
-  if (fan) fan.addEventListener("change", drawSeries);
-  byId("series-numbers").closest("details").addEventListener("toggle", drawSeries);
-  for (const name of ["across", "upward"]) if (byId(name)) byId(name).addEventListener("change", drawScatter);
+  function beginSeries() {
+    fillChoices();
+    search.addEventListener("input", fillList);
+    for (const select of [order, sorter]) select.addEventListener("change", fillList);
+    list.addEventListener("change", () => open(DATA.series[Number(list.value)]));
+    cutoffs.addEventListener("change", drawSeries);
+    if (fan) fan.addEventListener("change", drawSeries);
+    byId("series-numbers").closest("details").addEventListener("toggle", drawSeries);
+    for (const name of ["across", "upward"]) if (byId(name)) byId(name).addEventListener("change", drawScatter);
+    fillList();
+    drawScatter();
+  }
+
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   matchMedia("print").addEventListener("change", drawAll);
   addEventListener("beforeprint", () => {
@@ -292,8 +333,7 @@
     drawAll();
   });
   addEventListener("load", drawAll);
-  fillList();
-  drawScatter();
+  if (DATA.series) beginSeries();
   document.querySelectorAll(".chart").forEach((room) => observer.observe(room));
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 })();
