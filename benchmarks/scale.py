@@ -96,8 +96,8 @@ def wire() -> None:
 
         told = 0
 
-        def series_of(self, pieces, id_col):
-            found = super().series_of(pieces, id_col)
+        def series_of(self, pieces, columns):
+            found = super().series_of(pieces, columns)
             self.told += len(pickle.dumps(found))
             return found
 

@@ -132,6 +132,28 @@ def test_scattered_series_and_missing_columns_are_refused_with_the_repair(engine
         Baseline("naive", horizon=2).fit(engine.hold([df.rename(columns={"y": "sold"})]))
 
 
+@pytest.mark.parametrize("column", ["unique_id", "ds", "y"])
+def test_a_column_that_is_missing_in_one_partition_is_told_with_the_partition(engine, column):
+    parts = [own for _, own in frame().groupby("unique_id")]
+    parts[2] = parts[2].drop(columns=column)
+    others = ", ".join(repr(name) for name in ("unique_id", "ds", "y") if name != column)
+    with pytest.raises(FrameError, match=f"^partition 2: column '{column}' is not there; it has {others}"):
+        Baseline("naive", horizon=2).fit(engine.hold(parts))
+
+
+def test_rows_in_any_order_within_a_partition_are_sorted(engine):
+    df = frame()
+    parts = [own.sample(frac=1, random_state=0) for _, own in df.groupby("unique_id")]
+    got = engine.all_of(Baseline("naive", horizon=2).fit(engine.hold(parts)).predict())
+    expected = Baseline("naive", horizon=2).fit(df).predict()
+    np.testing.assert_array_equal(got["naive"], expected["naive"])
+
+
+def test_partitions_none_of_which_has_rows_are_refused(engine):
+    with pytest.raises(FrameError, match=r"2 (partitions|blocks) has no rows; expected at least one row per series"):
+        Baseline("naive", horizon=2).fit(engine.hold([frame()[:0]] * 2))
+
+
 def test_a_partition_that_fails_is_told_in_fit_and_raises_when_its_forecasts_are_asked_for(engine):
     df = frame()
     parts = [own for _, own in df.groupby("unique_id")]

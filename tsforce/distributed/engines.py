@@ -14,7 +14,7 @@ from tsforce import __version__
 from tsforce.data.frame import forecast_columns
 from tsforce.data.panel import Columns, IntArray
 from tsforce.distributed.fitted import Forecasts
-from tsforce.distributed.partitions import Hashes, Part, Partitions, hashed, joined
+from tsforce.distributed.partitions import Hashes, Part, Partitions, hashed, joined, not_there, raise_faults
 from tsforce.errors import ArgumentError, MissingExtraError, TsforceError
 from tsforce.forecasting.intervals import Bounds, check_levels
 
@@ -65,10 +65,19 @@ class EnginePartitions(Partitions):
         """Return the number of the engine's partition."""
         return f"partition {piece}"
 
-    def series_of(self, pieces: Sequence[int], id_col: str) -> list[tuple[Hashes, IntArray]]:
-        """Return the series of each of some partitions, and how many rows of them are there."""
+    def series_of(self, pieces: Sequence[int], columns: Columns) -> list[tuple[Hashes, IntArray]]:
+        """Return the series of each of some partitions, and how many rows of them are there.
+
+        Raises
+        ------
+        FrameError
+            If a partition has not the columns that the engine says it has.
+        """
         held = self.pieces()
-        return self.gather([self.submit(partial(at_work, __version__, _series), held[i], id_col) for i in pieces])
+        tasks = [partial(at_work, __version__, partial(_series, columns, self.piece_name(i))) for i in pieces]
+        found = self.gather([self.submit(task, held[i]) for task, i in zip(tasks, pieces, strict=True)])
+        raise_faults([fault for fault in found if isinstance(fault, str)])
+        return found
 
     def read(self, pieces: Sequence[int], names: Sequence[str]) -> pd.DataFrame:
         """Return some columns of some partitions, here."""
@@ -136,8 +145,10 @@ def attempt(work: Callable[[Any], Any], frame: Any) -> Any:
         return error
 
 
-def _series(frame: pd.DataFrame, id_col: str) -> tuple[Hashes, IntArray]:
-    return hashed(frame[id_col])
+def _series(columns: Columns, name: str, frame: pd.DataFrame) -> tuple[Hashes, IntArray] | str:
+    """Return the series of a frame, or which columns it has not."""
+    missing = [column for column in dict.fromkeys(columns.named) if column not in frame.columns]
+    return not_there(name, missing, frame.columns) if missing else hashed(frame[columns.id])
 
 
 def _columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -142,7 +142,7 @@ class Partitions(ABC):
         """
         pieces = [i for i, rows in enumerate(self.sizes()) if rows]
         self._check_columns(pieces, columns)
-        found = self.series_of(pieces, columns.id)
+        found = self.series_of(pieces, columns)
         # Engines do not know which of their parts are empty before they look.
         some = [i for i, (_, counts) in enumerate(found) if len(counts)]
         if not some:
@@ -152,9 +152,9 @@ class Partitions(ABC):
             [pieces[i] for i in some], [found[i] for i in some], self.rows_at_once(), self._scattered
         )
 
-    def series_of(self, pieces: Sequence[int], id_col: str) -> list[tuple[Hashes, IntArray]]:
+    def series_of(self, pieces: Sequence[int], columns: Columns) -> list[tuple[Hashes, IntArray]]:
         """Return the series of each of some pieces, and how many rows of them are there."""
-        return [hashed(self.read([i], [id_col])[id_col]) for i in pieces]
+        return [hashed(self.read([i], [columns.id])[columns.id]) for i in pieces]
 
     def map(self, work: Callable[[pd.DataFrame], Any], some: Iterable[int]) -> Iterator[tuple[int, Any]]:
         """Yield for each of some partitions what is made of its frame, or the TsforceError that was raised instead."""
@@ -214,9 +214,7 @@ class Partitions(ABC):
                 continue
             told.add(name)
             if missing:
-                faults.append(
-                    f"{name}: column {abbreviate(missing)} is not there; it has {abbreviate(here, limit=12) or 'none'}."
-                )
+                faults.append(not_there(name, missing, here))
                 continue
             for column in (columns.id, columns.time):
                 if here[column] != first.get(column, here[column]):
@@ -224,10 +222,7 @@ class Partitions(ABC):
                         f"{name}: column {column!r} holds {here[column]}, and {first[column]} in "
                         f"{self.piece_name(pieces[0])}; expected one kind in all. Convert it and write the file anew."
                     )
-        if len(faults) > 5:
-            faults = [*faults[:5], f"and {len(faults) - 5} more of the same kind."]
-        if faults:
-            raise FrameError(faults)
+        raise_faults(faults)
 
     def _scattered(self, n_series: int, pieces: Sequence[int]) -> FrameError:
         assert self._columns is not None
@@ -349,6 +344,19 @@ def whole_series(
         # All of it may have begun before.
         if begun[number]
     ]
+
+
+def not_there(name: str, missing: Iterable[str], here: Iterable[Any]) -> str:
+    """Return that columns are missing in a piece, and which ones it has."""
+    return f"{name}: column {abbreviate(missing)} is not there; it has {abbreviate(here, limit=12) or 'none'}."
+
+
+def raise_faults(faults: list[str]) -> None:
+    """Raise a FrameError if there are any."""
+    if len(faults) > 5:
+        faults = [*faults[:5], f"and {len(faults) - 5} more of the same kind."]
+    if faults:
+        raise FrameError(faults)
 
 
 def _longest(split: Hashes, count: IntArray) -> int:
