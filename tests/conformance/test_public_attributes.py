@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 
 import numpy as np
 import pytest
@@ -146,6 +148,29 @@ def test_every_fitted_attribute_is_documented(name):
     doc = inspect.getdoc(getattr(tsforce, name))
     named = set(re.findall(r"\b\w+_\b", doc.split("Attributes\n")[1].split("Examples\n")[0]))
     assert ESTIMATORS[name][2] - named == set()
+
+
+def declared(cls):
+    """Return what a type checker sees on a class: annotations, properties, and what its methods set on self."""
+    names = set()
+    for one in cls.__mro__:
+        if one.__module__.startswith("tsforce"):
+            (body,) = ast.parse(textwrap.dedent(inspect.getsource(one))).body
+            names |= set(vars(one)) | set(inspect.get_annotations(one))
+            names |= {
+                node.attr
+                for node in ast.walk(body)
+                if isinstance(node, ast.Attribute)
+                and isinstance(node.ctx, ast.Store)
+                and ast.unparse(node.value) == "self"
+            }
+    return names
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_type_checkers_know_every_fitted_attribute(name):
+    assert ESTIMATORS[name][2] - declared(getattr(tsforce, name)) == set()
+    assert "learnt_nowhere_" not in declared(getattr(tsforce, name))
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

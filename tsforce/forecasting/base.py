@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -44,6 +44,9 @@ from tsforce.forecasting.reported import HasReport
 from tsforce.forecasting.saving import MOST_SHOWN, CanBeSaved, shown_series, with_inputs_ahead
 from tsforce.forecasting.with_level import with_level
 from tsforce.scoring.metrics import error_scale, mean_in_scales, sum_by
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Forecaster"]
 
@@ -96,6 +99,10 @@ class Forecaster(InNotebooks, HasReport, CanBeSaved, CanExport, ErrorPaths, Sees
     past_exog: Any = ()
     future_exog: Any = ()
     static: Any = ()
+    # What each fit leaves behind, for type checkers.
+    train_end_: pd.DataFrame
+    freq_: str
+    season_length_: int
 
     # ---- for subclasses to implement
 

@@ -14,6 +14,9 @@ from sklearn.base import BaseEstimator
 from tsforce.errors import ArgumentError, ArgumentTypeError, did_you_mean, warn
 from tsforce.training.losses import THRESHOLD
 
+if TYPE_CHECKING:
+    from tsforce.forecasting.history_frame import TrainingHistory
+
 __all__ = ["HasTraining", "Training", "takes_old_names", "training_of"]
 
 _PREFIX = "training__"
@@ -153,6 +156,9 @@ class HasTraining(BaseEstimator):
     """
 
     training: Any
+    # What each fit leaves behind, for type checkers.
+    history_: TrainingHistory
+    mode_: Any
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name; with `deep` those of ``model`` and ``training`` too: training__solver ..."""

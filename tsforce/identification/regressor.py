@@ -165,6 +165,9 @@ class NARXRegressor(InNotebooks, CanBeSaved, CanExport, RegressorMixin, HasTrain
     1.0
     """
 
+    n_features_in_: int
+    feature_names_in_: Any
+
     @takes_old_names
     def __init__(
         self,
