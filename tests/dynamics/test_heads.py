@@ -115,6 +115,21 @@ def test_the_score_of_counts_is_the_sum_over_them_in_model_units(mean, shape):
     np.testing.assert_allclose(7 * found, want, rtol=1e-2 if mean > 100 else 1e-4)
 
 
+def test_scores_of_counts_of_all_sizes_at_once_are_those_of_each_alone(rng):
+    # Laws that lie within 10 to 10,000 counts, which are summed together with those of about their width.
+    mean, shape = np.exp(rng.uniform(-2, 6, size=60)), np.exp(rng.uniform(-4, 0.5, size=60))
+    law = torch.from_numpy(np.stack([mean, shape], axis=-1))[:, None].requires_grad_()
+    y, unit = torch.from_numpy(rng.poisson(mean).astype(float))[:, None], torch.ones(60, 1).double()
+    head, other = NegativeBinomial(), law.detach().flip(0)
+    together = head.crps(law, y, TABLE, unit, other)
+    slope = torch.autograd.grad(together.sum(), law)[0]
+    for k in range(60):
+        one = law[k : k + 1].detach().requires_grad_()
+        alone = head.crps(one, y[k : k + 1], TABLE, unit[k : k + 1], other[k : k + 1])
+        assert together[k].item() == pytest.approx(alone.item(), rel=1e-12)
+        np.testing.assert_allclose(slope[k], torch.autograd.grad(alone.sum(), one)[0][0], rtol=1e-9, atol=1e-12)
+
+
 def test_the_score_of_counts_is_that_of_scoringrules():
     # crps_negbinom(y, 1 / shape, 1 / (1 + mean shape)) of scoringrules 0.10.0.
     y, mean, shape, want = np.array([

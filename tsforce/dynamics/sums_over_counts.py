@@ -9,8 +9,8 @@ from torch import Tensor
 
 __all__ = ["log_probability", "product_score"]
 
-# Stretches that the counts of a law are cut into, at least; up to so many counts, each is one.
-_STRETCHES = 96
+# Stretches that the counts of a law are cut into, as few as hold them one by one, or the most.
+_STRETCHES = (16, 32, 64, 96)
 # Spreads below and above the mean outside of which a law has nothing that counts.
 _BELOW, _ABOVE = 5.0, 8.0
 
@@ -47,15 +47,31 @@ def product_score(laws: Sequence[tuple[Tensor, Tensor]], count: Tensor) -> Tenso
     >>> round(product_score([law], torch.tensor(0.0)).item(), 4)
     0.3333
     """
-    ends = _ends(laws)
+    parts = torch.broadcast_tensors(count, *(part for law in laws for part in law))
+    shape, (seen, *each) = parts[0].shape, [part.flatten() for part in parts]
+    number, low = _range_of(list(zip(each[::2], each[1::2], strict=True)))
+    found = torch.zeros_like(seen + each[0])
+    most = number.new_tensor(_STRETCHES[:-1])
+    # Laws that lie within as many counts are summed together: most need few.
+    for k, stretches in enumerate(_STRETCHES):
+        own = torch.nonzero(torch.bucketize(number, most) == k)[:, 0]
+        if len(own):
+            some = [part[own] for part in each]
+            ends = _ends(low[own], number[own], stretches)
+            found = found.index_put((own,), _score(list(zip(some[::2], some[1::2], strict=True)), seen[own], ends))
+    return found.view(shape)
+
+
+def _score(laws: Sequence[tuple[Tensor, Tensor]], count: Tensor, ends: Tensor) -> Tensor:
+    """Return what `product_score` does, from the last counts of stretches (..., K + 1)."""
     low, high = ends[..., :-1], ends[..., 1:]
     # Counts up to the last one in a stretch that is less than what was observed are under it.
     last = torch.minimum(torch.maximum(count[..., None] - 1, low), high)
     share = (last - low) / (high - low)
     under: list[Tensor] = [torch.ones_like(last)] * 2
     over: list[Tensor] = [torch.ones_like(last)] * 2
-    for mean, shape in laws if len(laws) > 1 else [*laws, *laws]:
-        upto = _upto(ends, mean, shape)
+    uptos = [_upto(ends, mean, shape) for mean, shape in laws]
+    for upto in uptos if len(uptos) > 1 else uptos * 2:
         at = upto[..., :-1] + share * upto.diff(dim=-1)
         under = [under[0] * upto[..., :-1], under[1] * at]
         over = [over[0] * (1 - at), over[1] * (1 - upto[..., 1:])]
@@ -69,11 +85,8 @@ def _summed(number: Tensor, before: Tensor, at_end: Tensor) -> Tensor:
     return 0.5 * (number * (before + at_end) + at_end - before)
 
 
-def _ends(laws: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the last count of each stretch (..., K + 1), from before the first one on; no gradient.
-
-    Stretches get wider as a cube does: counts near 0, where laws may be steep, are single ones.
-    """
+def _range_of(laws: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return how many counts some laws lie within, and the first of them; no gradient."""
     with torch.no_grad():
         sides = []
         for mean, shape in laws:
@@ -81,10 +94,17 @@ def _ends(laws: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
             # Of a wide law the tail falls as exp(-count / (shape mean)).
             sides.append((mean - _BELOW * spread, mean + _ABOVE * torch.maximum(spread, shape * mean)))
         low = torch.stack([side[0] for side in sides]).amin(dim=0).floor().clamp(min=0)
-        number = (torch.stack([side[1] for side in sides]).amax(dim=0).ceil() - low).clamp(min=_STRETCHES)
-        place = torch.arange(_STRETCHES + 1, dtype=low.dtype, device=low.device)
-        along = torch.maximum(place, (number[..., None] * (place / _STRETCHES) ** 3).round())
-        return low[..., None] - 1 + along
+        return torch.stack([side[1] for side in sides]).amax(dim=0).ceil() - low, low
+
+
+def _ends(low: Tensor, number: Tensor, stretches: int) -> Tensor:
+    """Return the last count of each stretch (..., K + 1), from before the first one on.
+
+    Stretches get wider as a cube does: counts near 0, where laws may be steep, are single ones.
+    """
+    place = torch.arange(stretches + 1, dtype=low.dtype, device=low.device)
+    along = torch.maximum(place, (number.clamp(min=stretches)[..., None] * (place / stretches) ** 3).round())
+    return low[..., None] - 1 + along
 
 
 def _upto(ends: Tensor, mean: Tensor, shape: Tensor) -> Tensor:
