@@ -26,7 +26,7 @@ from tsforce.scoring.metrics import error_scale
 if TYPE_CHECKING:
     from tsforce.forecasting.base import Forecaster
 
-__all__ = ["MANY_ROWS", "calibrate", "forecasts_of", "laid_out", "truth_after"]
+__all__ = ["MANY_ROWS", "calibrate", "calibration_from", "forecasts_of", "laid_out", "truth_after"]
 
 # Cuts of a series at most, each with a clone of its own.
 _CUTS = 2
@@ -57,8 +57,7 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
     most = int(np.clip(most, _FEWEST_ORIGINS, _MOST_ORIGINS))
     stride = _through_the_season(np.maximum(-(-(panel.lengths - cuts[0]) // most), 1), season)
     judged: Forecaster | None = None
-    moves = running_moves(panel.values, panel.indptr, season)
-    found: list[tuple[Any, ...]] = []
+    found: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
     for number, (first, until) in enumerate(pairwise(cuts)):
         series = np.flatnonzero(until > first)
         # From the back, so that the last rows always count.
@@ -70,17 +69,38 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
             # What one clone has settled from many rows the next one need not.
             stays = number > 0 and np.median(cuts[number - 1]) >= MANY_ROWS
             judged = _clone(model, panel.head(first), judged if stays else None)
-            index = WindowIndex(who, rows)
-            yhat, at = forecasts_of(judged, panel, index, horizon), panel.indptr[who] + rows
-            made, led = truth_after(panel, index, horizon) - yhat, swings_of(yhat, panel.values[at], moves[0, at])
-            found.append((who, rows, np.full_like(who, number), made, led))
+            yhat = forecasts_of(judged, panel, WindowIndex(who, rows), horizon)
+            found.append((who, rows, np.full_like(who, number), yhat))
     series, rows, by = (np.concatenate([np.empty(0, dtype=np.int64), *(part[k] for part in found)]) for k in range(3))
+    yhat = np.concatenate([np.empty((0, horizon, panel.n_channels)), *(part[3] for part in found)])
+    return calibration_from(panel, WindowIndex(series, rows), yhat, by, season, stride)
+
+
+def calibration_from(
+    panel: Panel, index: WindowIndex, yhat: FloatArray, clone: Any, season: int, stride: IntArray
+) -> Calibration:
+    """Return what some forecasts got wrong.
+
+    Parameters
+    ----------
+    panel : Panel
+        With the truth.
+    index : WindowIndex, W cutoffs
+        Ascending in each series.
+    yhat : (W, H, C), original units
+    clone : int, or (W,) int64
+        Which clone made them.
+    season : int
+    stride : (S,) int64
+        Rows from one cutoff of each series to the next.
+    """
+    series, at, horizon = index.series, panel.indptr[index.series] + index.rows, yhat.shape[1]
     order = np.argsort(series, kind="stable")
     nth = np.empty_like(series)
     nth[order] = np.arange(len(series)) - np.searchsorted(series[order], series[order])
-    none = np.empty((0, horizon, panel.n_channels))
-    made, led = (np.concatenate([none, *(part[k] for part in found)]) for k in (3, 4))
-    errors, swings, cutoffs, clone, units = laid_out(panel, WindowIndex(series, rows), nth, made, led, by, moves)
+    moves = running_moves(panel.values, panel.indptr, season)
+    made, led = truth_after(panel, index, horizon) - yhat, swings_of(yhat, panel.values[at], moves[0, at])
+    errors, swings, cutoffs, by, units = laid_out(panel, index, nth, made, led, clone, moves)
     count = (~np.isnan(errors)).sum(axis=0)
     worth = np.empty(count.shape)
     for apart in np.unique(stride):
@@ -88,7 +108,7 @@ def calibrate(model: Forecaster, panel: Panel, horizon: int) -> Calibration:
         worth[alike] = count[alike] * independent_share(errors[:, alike], int(apart))
     floor, counts = respected(panel)
     return Calibration(
-        {name: i for i, name in enumerate(panel.id_list)}, errors, cutoffs, clone, units,
+        {name: i for i, name in enumerate(panel.id_list)}, errors, cutoffs, by, units,
         moves[:, panel.indptr[1:] - 1], worth, error_scale(panel.values, panel.indptr, season), floor, counts,
         panel.lengths, season, swings=swings,
     )  # fmt: skip

@@ -29,6 +29,7 @@ from tsforce.forecasting.auto.clock import Clock
 from tsforce.forecasting.auto.explanation import Explanation, Reasons, leaderboard, reasons_for
 from tsforce.forecasting.auto.moving_weights import MovesWeights
 from tsforce.forecasting.auto.on_trial import MOST_SERIES, choose
+from tsforce.forecasting.auto.trial_intervals import interval_scores
 from tsforce.forecasting.auto.trials import (
     Trial,
     TrialWindows,
@@ -39,6 +40,7 @@ from tsforce.forecasting.auto.trials import (
 )
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.checkpointing import place_for
+from tsforce.forecasting.intervals import check_levels
 from tsforce.forecasting.narx import NARXForecaster
 from tsforce.forecasting.parts import begin_fit, check_complete, check_fitted, end_fit
 from tsforce.forecasting.past_forecasts import MANY_ROWS
@@ -342,6 +344,45 @@ class AutoNARX(MovesWeights):
             )
         on_trial = self._windows_.panel.position.get(unique_id)
         return Explanation(unique_id, self._trials_, self._windows_, on_trial, self._shares_[:, place])
+
+    def interval_scores(self, level: Any = (80, 95)) -> Any:
+        """Return ``leaderboard_`` with how good intervals of each candidate alone would be, from its errors on trial.
+
+        Parameters
+        ----------
+        level : float or sequence of float
+            In percent.
+
+        Returns
+        -------
+        DataFrame
+            candidate, family, error, weight, and for each level coverage-80 (the share of truths within), width-80 and
+            msis-80 (the mean scaled interval score; both in seasonal-naive errors). Forecasts on trial of every other
+            series are bounded by the errors of the rest, and the other way round; of a single series those of every
+            other window. NaN where errors are too few for the level, or a candidate failed.
+
+        Raises
+        ------
+        NotFittedError
+            scikit-learn's, before `fit`.
+        ArgumentError
+            If a level is no number between 0 and 100.
+
+        Examples
+        --------
+        >>> from tsforce import AutoNARX
+        >>> from tsforce.datasets import load
+        >>> model = AutoNARX(horizon=12, budget="fast").fit(load("airpassengers"))
+        >>> model.interval_scores(80).filter(like="80").columns.tolist()
+        ['coverage-80', 'width-80', 'msis-80']
+        """
+        check_fitted(self)
+        check_rows_kept(self, "_trials_", "interval_scores")
+        asked = check_levels(level)
+        assert asked is not None
+        found = interval_scores(self._trials_, self._windows_, asked.levels, self.season_length_)
+        board = self.leaderboard_[["candidate", "family", "error", "weight"]]
+        return board.merge(found, how="left", on="candidate")
 
     def _reasons(self, ids: Sequence[Any]) -> Reasons | None:
         """Return what is heard for some series, and how it did on trial; None where that was not kept."""
