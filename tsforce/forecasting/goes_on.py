@@ -148,7 +148,7 @@ class GoesOn(DrawsPaths):
         panel = self._learnt_from_
         asked = resolve(self, check_model(self.model), self.mode_, windows_held_out)
         squares = head_of(self.head) is None and is_least_squares(asked.kind, asked.mode, self._kept_modes())
-        if not (squares and self._grows(asked, panel)):
+        if not (squares and self._grows(asked, bool(np.isnan(panel.values).any()))):
             raise ArgumentError(
                 f"learn=True: {_ON_MOMENTS} learn sample by sample; this model is none. Use stream(), and "
                 f"update(df) from time to time."
@@ -162,7 +162,8 @@ class GoesOn(DrawsPaths):
         kept = self._kept_modes()
         head = head_of(self.head)
         squares = head is None and is_least_squares(asked.kind, asked.mode, kept)
-        grows = squares and self._grows(asked, now.panel)
+        gaps = bool(np.isnan(now.panel.values).any())
+        grows = squares and self._grows(asked, gaps)
         if share < 1 and not grows:
             raise ArgumentError(
                 f"forget={share}: {_ON_MOMENTS} forget at a rate; this model is none. Leave it out, or fit on the "
@@ -187,7 +188,7 @@ class GoesOn(DrawsPaths):
             return self._fit_again(now, calibrations)
         change = _change(self._rolling_.model, model)
         rolling = replace(new.rolling, model=model)
-        whole = rolling.fill(now.panel) if np.isnan(now.panel.values).any() else now.panel
+        whole = rolling.fill(now.panel) if gaps else now.panel
         self.model_, self._rolling_, self._moments_ = model, rolling, moments
         self._has_grown(whole, now)
         self._calibrations_ = calibrations
@@ -223,11 +224,11 @@ class GoesOn(DrawsPaths):
 
     # ---- least squares on moments
 
-    def _grows(self, asked: Asked, panel: Panel) -> bool:
-        """Return whether the moments of the rows say all of the weights, and add up."""
+    def _grows(self, asked: Asked, gaps: bool) -> bool:
+        """Return whether the moments of the rows, of which some may be missing, say all of the weights, and add up."""
         model = self._rolling_.model
         plain = isinstance(model, Linear) and self.strategy == "recursive" and asked.options.huber is None
-        return plain and not model.layout.past_exog and not np.isnan(panel.values).any()
+        return plain and not model.layout.past_exog and not gaps
 
     def _grown_moments(self, now: Grown, new: _Rows, share: float) -> tuple[Growing, float]:
         """Return the moments with the new rows, and the one-step error at these before."""

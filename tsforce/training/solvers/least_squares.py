@@ -97,7 +97,7 @@ def _solved(
         raise NumericalError("least squares: sums of squares overflow; divide the target by a constant first.")
     xx, xy = gram.xx, gram.xy
     if intercept:
-        xx = torch.baddbmm(xx, (share * gram.x_sum)[:, :, None], mean[:, None, :], alpha=-1)
+        xx = torch.addcmul(xx, (share * gram.x_sum)[:, :, None], mean[:, None, :], value=-1)
         xy = xy - (share * mean)[:, :, None] * gram.y_sum[:, None, :]
     else:
         xx = xx.clone()
