@@ -45,8 +45,11 @@ def test_auto_says_the_same_whatever_the_number_and_order_of_partitions(most, mo
     for groups in (("45", "02", "1", "3"), ("5", "431", "20")):
         found = by_series(few().fit(parts_of(df, *groups)).predict().to_pandas())
         pd.testing.assert_frame_equal(found, expected, rtol=1e-9)
-    board = one.partitions_[0].leaderboard_
-    assert board["n_series"].max() <= min(most, 6)
+    part = one.partitions_[0]
+    assert part.leaderboard_["n_series"].max() <= min(most, 6)
+    said = part.explain("s0").frame
+    heard = said[said["weight"] > 0].set_index("candidate")["weight"]
+    np.testing.assert_allclose(heard[list(part.members_)[-1]], part._weight_[-1, 0])
 
 
 def test_members_are_those_of_one_frame_and_only_one_map_for_all_is_of_the_sample():

@@ -254,9 +254,15 @@ def test_what_is_asked_of_a_model_in_memory_is_refused_with_the_way_to_one():
         lambda: model.predict(history=df),
         lambda: model.predict_at(df, df["ds"].max()),
         lambda: model.score(df),
+        lambda: model.save("model.tsforce"),
     ):
         with pytest.raises(ArgumentError, match=r"model\.partitions_\[0\]"):
             call()
+    linear = NARXForecaster(2, 3, scope="local").fit([df])
+    with pytest.raises(ArgumentError, match=r"model\.partitions_\[0\]"):
+        linear.export("model.c")
+    with pytest.raises(ArgumentError, match="checkpoint= goes with a frame in memory"):
+        NARXForecaster(2, 3, scope="local").fit([df], checkpoint="kept")
     assert model.partitions_[1].predict()["unique_id"].tolist() == ["s1", "s1"]
     assert not hasattr(model.fit(df), "partitions_")
 

@@ -23,7 +23,7 @@ from tsforce.forecasting.auto.candidate import Candidate
 from tsforce.forecasting.auto.candidates import seasons_for
 from tsforce.forecasting.auto.choice import spread
 from tsforce.forecasting.auto.explanation import leaderboard
-from tsforce.forecasting.auto.on_trial import MOST_SERIES, choose
+from tsforce.forecasting.auto.on_trial import MOST_SERIES, Choice, choose
 from tsforce.forecasting.auto.trials import fit_quietly, is_constant, learnt_from
 from tsforce.forecasting.base import Forecaster
 from tsforce.forecasting.ensemble import Ensemble
@@ -168,6 +168,8 @@ class AutoOfParts(Combination):
     digest : str
         Of the series that it was chosen on.
     said : str
+    choice : Choice or None
+        What ``explain`` tells of; it stays where it was made.
     """
 
     weight: FloatArray | None = None
@@ -176,6 +178,13 @@ class AutoOfParts(Combination):
     seasons: tuple[int, ...] = ()
     digest: str = ""
     said: str = ""
+    choice: Choice | None = None
+
+    def of(self, k: int) -> AutoOfParts:
+        """Return what partition k has to know."""
+        found = replace(super().of(k), choice=None)
+        assert isinstance(found, AutoOfParts)
+        return found
 
     def fit(self, k: int, frame: Any) -> Forecaster:
         """Return the combination for the series of partition k."""
@@ -188,10 +197,12 @@ class AutoOfParts(Combination):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             auto.members_ = self._fitted(k, panel)
-        weight = spread(self.weight, self.lengths, panel.lengths)
-        still = is_constant(panel)
-        weight[:, still], weight[0, still] = 0.0, 1.0
+        weight = _shares(self.weight, self.lengths, panel)
         auto._weight_ = weight[[member.name in auto.members_ for member in self.members]]
+        if self.choice is not None:
+            windows, trials, _, shares = self.choice
+            auto._trials_, auto._windows_ = [replace(trial, settled=None) for trial in trials], windows
+            auto._shares_ = _shares(shares, windows.panel.lengths, panel)
         auto.leaderboard_, auto.season_lengths_ = self.board.copy(), self.seasons
         auto.short_series_ = []
         if self.mode is not None:
@@ -202,6 +213,14 @@ class AutoOfParts(Combination):
     def key(self, k: int) -> str:
         """Return what changes when the forecaster of the same rows does."""
         return f"{super().key(k)} {self.digest}"
+
+
+def _shares(weight: FloatArray, lengths: IntArray, panel: Panel) -> FloatArray:
+    """Return the weights of the series of a panel, from those of series of some lengths."""
+    found = spread(weight, lengths, panel.lengths)
+    still = is_constant(panel)
+    found[:, still], found[0, still] = 0.0, 1.0
+    return found
 
 
 def settle_auto(model: AutoNARX, mode: Any, data: Partitions, found: Survey, settle: Settle, check: Check) -> Settled:
@@ -225,9 +244,8 @@ def settle_auto(model: AutoNARX, mode: Any, data: Partitions, found: Survey, set
     check_complete(template, sample)
     seasons = seasons_for(sample, model.season_length)
     why_not = partial(_why_not, check, found)
-    windows, trials, untried, weight = choose(
-        template._wanted(seasons), sample, sample, asked, mode, clock, None, each=False, why_not=why_not
-    )
+    choice = choose(template._wanted(seasons), sample, sample, asked, mode, clock, None, each=False, why_not=why_not)
+    windows, trials, untried, weight = choice
     shares = weight.mean(axis=1)
     members, heard = [], []
     # The first one, which forecasts any series, stands in wherever no other can.
@@ -247,7 +265,7 @@ def settle_auto(model: AutoNARX, mode: Any, data: Partitions, found: Survey, set
     return AutoOfParts(
         template, mode, tuple(members), weight[heard][:, first], lengths.astype(np.int64),
         leaderboard(trials, untried, windows, shares), seasons, told.hexdigest(),
-        f"chosen on {sample.n_series} of {found.panel.n_series} series",
+        f"chosen on {sample.n_series} of {found.panel.n_series} series", choice,
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from tsforce.export.regressors import map_of
 from tsforce.forecasting.adapters import RegressorModel
 from tsforce.forecasting.narx import NARXForecaster
 from tsforce.forecasting.rolling import Rolling
+from tsforce.forecasting.saving import check_in_memory
 from tsforce.training.closed_loop import forecast_windows
 from tsforce.training.guard import Guard
 
@@ -237,6 +238,7 @@ def loop_of(model: Any, unique_id: Any = None) -> Loop:
     if not isinstance(model, NARXForecaster) and not regressor:
         parts = "Export members that are: model.members_[...].export(...)" if hasattr(model, "members_") else "Fit one"
         raise ArgumentTypeError(f"{type(model).__name__} cannot be exported: {_CAN}. {parts}.")
+    check_in_memory(model)
     check_is_fitted(model, "model_")
     rolling: Rolling = model._rolling_
     _check_parts(model, rolling)

@@ -47,6 +47,11 @@ def fits_partitions(fit: Callable[..., Any]) -> Callable[..., Any]:
         if not is_partitioned(df):
             return fit(self, df, *y, **given)
         check_no_y(y[0] if y else given.get("y"))
+        if given.get("checkpoint") is not None:
+            raise ArgumentError(
+                "checkpoint= goes with a frame in memory, and this is data in partitions: what predict().to_parquet() "
+                "writes goes on where it stopped by itself. Leave it out."
+            )
         forget(self)
         self.partitions_ = from_above("fit_partitions")(self, df, given.get("mode"))
         return self

@@ -18,7 +18,7 @@ from tsforce.data.later_rows import Grown, grown
 from tsforce.data.panel import FloatArray, IntArray, Panel
 from tsforce.errors import ArgumentError, ArgumentTypeError, HorizonWarning, warn
 from tsforce.forecasting.arguments import check_count
-from tsforce.forecasting.saving import check_rows_kept
+from tsforce.forecasting.saving import check_in_memory, check_rows_kept
 from tsforce.scoring.metrics import error_scale, grown_error_scale
 
 if TYPE_CHECKING:
@@ -151,11 +151,7 @@ def check_fitted(model: Forecaster) -> None:
     ArgumentError
         If it was fitted to partitions, and is no model in memory.
     """
-    if hasattr(model, "partitions_"):
-        raise ArgumentError(
-            f"this {type(model).__name__} was fitted to partitions, and only predict() goes on from all of them; ask "
-            f"that of one partition, such as model.partitions_[0], for anything else."
-        )
+    check_in_memory(model)
     if not model.is_fitted:
         raise NotFittedError(f"this {type(model).__name__} is not fitted; call fit(df) first.")
 

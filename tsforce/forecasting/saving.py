@@ -13,7 +13,15 @@ from tsforce.data.panel import FloatArray, Panel, WindowIndex
 from tsforce.errors import ArgumentError
 from tsforce.persistence.saved_file import save
 
-__all__ = ["MOST_SHOWN", "CanBeSaved", "check_context", "check_rows_kept", "shown_series", "with_inputs_ahead"]
+__all__ = [
+    "MOST_SHOWN",
+    "CanBeSaved",
+    "check_context",
+    "check_in_memory",
+    "check_rows_kept",
+    "shown_series",
+    "with_inputs_ahead",
+]
 
 # Of what is learnt from, all that no forecast reads: rows, and what was tried on them.
 _TRAINING_ROWS = frozenset({"_learnt_from_", "_moments_", "_trials_", "_windows_", "_shares_"})
@@ -62,6 +70,7 @@ class CanBeSaved:
         ...     tsforce.load(Path(folder) / "passengers.tsforce").predict()["seasonal_naive"].tolist()
         [417.0, 391.0]
         """
+        check_in_memory(self)
         check_is_fitted(self)
         nothing: frozenset[str] = frozenset()
         save(path, self, lambda held: _TRAINING_ROWS if isinstance(held, CanBeSaved) and not training_rows else nothing)
@@ -69,6 +78,21 @@ class CanBeSaved:
     def _shown(self) -> FloatArray:
         """Return some of the model's numbers, which a file holds and a loaded model has to come to."""
         raise NotImplementedError
+
+
+def check_in_memory(model: Any) -> None:
+    """Raise if a model was fitted to partitions.
+
+    Raises
+    ------
+    ArgumentError
+        With the way to one that is in memory.
+    """
+    if hasattr(model, "partitions_"):
+        raise ArgumentError(
+            f"this {type(model).__name__} was fitted to partitions, and only predict() goes on from all of them; ask "
+            f"that of one partition, such as model.partitions_[0], for anything else."
+        )
 
 
 def check_rows_kept(model: Any, name: str, call: str) -> None:
