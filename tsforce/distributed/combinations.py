@@ -182,9 +182,9 @@ class AutoOfParts(Combination):
 
     def of(self, k: int) -> AutoOfParts:
         """Return what partition k has to know."""
-        found = replace(super().of(k), choice=None)
+        found = super().of(k)
         assert isinstance(found, AutoOfParts)
-        return found
+        return replace(found, choice=None)
 
     def fit(self, k: int, frame: Any) -> Forecaster:
         """Return the combination for the series of partition k."""
