@@ -46,7 +46,9 @@ html_copy_source = False
 
 #: What stands in the contents, heading by heading.
 CONTENTS = {
-    "Start": ["docs/quickstart", "docs/auto", "docs/defaults", "docs/modes", "docs/errors", "docs/glossary"],
+    "Start": [
+        "docs/quickstart", "docs/auto", "docs/choosing", "docs/defaults", "docs/modes", "docs/errors", "docs/glossary",
+    ],
     "Forecasting": [
         "docs/inputs", "docs/targets", "docs/backtesting", "docs/intervals", "docs/paths", "docs/heads", "docs/scale",
     ],
