@@ -127,6 +127,25 @@ def test_a_network_that_takes_too_long_is_left_out_and_told_unless_it_is_named(d
     assert named == "not tried: no time was left"
 
 
+def test_a_map_for_all_that_reads_inputs_is_learnt_by_gradient_and_as_dear_as_the_horizon_is_long():
+    plain = make_frame((400, 400))
+    given = plain.assign(x=np.arange(800.0))
+
+    def one(horizon, df, **asked):
+        model = AutoNARX(horizon, **{"budget": "fast", "season_length": 7} | asked)
+        panel = model.read(df)
+        found = candidates.candidates_for(panel, panel.lengths, model._wanted((7,)))
+        return next(c for c in found if c.name == "linear for all")
+
+    near, far = (one(horizon, given, future_exog=["x"]) for horizon in (12, 60))
+    assert far.work - near.work == pytest.approx(48.0)
+    assert near.why_not == ""
+    assert far.why_not.startswith("about 60 seconds by gradient for horizon 60; candidates=['auto', 'linear for all']")
+    assert one(60, given, future_exog=["x"], budget="balanced").why_not == ""
+    assert one(60, plain).why_not == ""
+    assert one(60, plain).work < 1
+
+
 def test_budgets_bear_more_and_more_models_for_all_series(monkeypatch):
     monkeypatch.setattr(candidates, "_ROWS_FOR_NETWORKS", 100)
     panel = Baseline("naive").read(make_frame((60, 70)))

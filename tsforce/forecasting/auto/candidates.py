@@ -52,15 +52,16 @@ _LOCAL = ((0.03, 9e-6), (0.03, 2e-6))
 _POOLED, _OF_A_STEP, _TREES = (0.1, 1.7e-5), (0.1, 2.5e-6), (0.5, 2e-4)
 # Of networks: of a step of the horizon in one training step, and what one weight adds to it in one window.
 _NETWORK = (8e-4, 1e-10)
-# Of a trial of a network at most, by budget: what takes more is tried where it is named.
-_MOST_WORK = {"fast": 0.0, "balanced": 100.0, "accurate": 1000.0}
+# Of a trial by gradient at most, by budget: what takes more is tried where it is named.
+_MOST_WORK = {"fast": 40.0, "balanced": 100.0, "accurate": 1000.0}
 # Training steps of the perceptron and windows in each. All are taken: to choose their number on held-out windows takes
 # twice as many fits.
 _STEPS, _WINDOWS = 300, 256
 # Lags of a network at most.
 _MOST_LAGS = 256
-# What inputs, several targets or gaps add: to maps per series, and to one for all, which then is learnt by gradient.
-_MORE_TO_READ, _BY_GRADIENT = 0.1, 2.5
+# What inputs, several targets or gaps add: to maps per series, and, for each step of the horizon, to one for all, which
+# then is learnt by gradient.
+_MORE_TO_READ, _BY_GRADIENT = 0.1, 1.0
 
 
 def seasons_for(panel: Panel, season_length: Any) -> tuple[int, ...]:
@@ -180,8 +181,15 @@ def _pooled(panel: Panel, lengths: IntArray, wanted: Wanted) -> Iterator[Candida
             short_series="drop", **wanted.shared, **wanted.narx,
         )  # fmt: skip
         once, per_row = _POOLED
-        work = once + per_row * n_learnt + _BY_GRADIENT * _reads_more(panel, wanted)
-        yield Candidate("linear for all", "linear for all", model, "curriculum", work, from_some=True)
+        work, why_not = once + per_row * n_learnt, ""
+        if _reads_more(panel, wanted):
+            work += _BY_GRADIENT * wanted.horizon
+            if work > _MOST_WORK[wanted.budget]:
+                why_not = (
+                    f"about {work:.0f} seconds by gradient for horizon {wanted.horizon}; candidates=['auto', "
+                    f"'linear for all'] tries it all the same"
+                )
+        yield Candidate("linear for all", "linear for all", model, "curriculum", work, from_some=True, why_not=why_not)
     yield from _of_a_season_seen_once(panel, lengths, wanted)
     if wanted.budget == "accurate":
         yield _direct(panel, lengths, wanted)
