@@ -29,7 +29,7 @@ browser:
 
 # Into build/site, without a network; whatever Sphinx warns of is an error.
 docs: $(READY)
-	$(BIN)/sphinx-build -q -b html -W --keep-going -c docs/site . build/site
+	$(BIN)/sphinx-build -q -j 2 -b html -W --keep-going -c docs/site . build/site
 
 # Wheel and source archive, into dist/.
 dist: $(READY)
