@@ -531,3 +531,30 @@ def test_differences_and_log_together_are_undone_before_errors_are_taken():
     width = forecast["NARXForecaster-hi-80"] - forecast["NARXForecaster-lo-80"]
     # The noise has a deviation of 1 in these units, of .02 in logarithms.
     assert width.between(1, 12).all()
+
+
+def test_bounds_are_wider_at_the_places_in_the_season_that_err_more_wherever_a_history_begins():
+    rng = np.random.default_rng(3)
+    stamps = pd.date_range("2026-01-05", periods=24 * 40, freq="h")
+    by_day = stamps.hour >= 12
+    df = pd.concat(
+        pd.DataFrame(
+            {"unique_id": name, "ds": stamps, "y": 100 + rng.normal(size=len(stamps)) * np.where(by_day, 5, 1)}
+        )
+        for name in ("a", "b", "c")
+    )
+    model = Baseline("seasonal_naive", horizon=24, season_length=24).fit(df)
+    whole = model.predict(level=80)
+    wide = (whole["seasonal_naive-hi-80"] - whole["seasonal_naive-lo-80"]).to_numpy().reshape(3, 24)
+    night, day = wide[:, :12].mean(axis=1), wide[:, 12:].mean(axis=1)
+    # Of differences of two such values.
+    assert night == pytest.approx(2 * 1.2816 * np.sqrt(2) * 1, rel=0.2)
+    assert day == pytest.approx(2 * 1.2816 * np.sqrt(2) * 5, rel=0.2)
+    # The same from rows that begin elsewhere in a day, each series at another hour.
+    cut = {"a": 31, "b": 100, "c": 400}
+    later = pd.concat(own.iloc[cut[name] :] for name, own in df.groupby("unique_id"))
+    pd.testing.assert_frame_equal(model.predict(history=later, level=80), whole)
+    # Half a day later it is the other half of the steps.
+    half = model.predict_at(df, df["ds"].max() - pd.Timedelta(hours=12), level=80)
+    moved = (half["seasonal_naive-hi-80"] - half["seasonal_naive-lo-80"]).to_numpy().reshape(3, 24)
+    assert (moved[:, :12].mean(axis=1) > 3 * moved[:, 12:].mean(axis=1)).all()

@@ -99,7 +99,8 @@ def test_errors_that_grow_with_how_far_forecasts_lead_away_are_told_by_it():
     common = in_common_units(errors, clone, np.full((300, 3, 1), 40.0), rows, told, swings)
     # Half what errors tell, and the guess is that they do not.
     assert common.swing[0] == pytest.approx(300 / 310 * 0.8 / 2, abs=0.03)
-    size = common.expected(np.zeros((1, 1, N_TOLD)), np.array([np.log([0.5, 4.5, np.nan])]).reshape(1, 3, 1))
+    leads = np.log([0.5, 4.5, np.nan]).reshape(1, 3, 1)
+    size = common.expected(np.zeros((1, 1, N_TOLD)), leads, np.array([0]), np.array([0]))
     assert size[0, 1] / size[0, 0] == pytest.approx(9 ** common.swing[0])
     assert size[0, 2] == 1.0
 
@@ -178,3 +179,36 @@ def test_powers_are_half_what_sizes_say_and_half_a_guess_and_none_where_there_is
     assert past_errors._powers(opposite, told)[0] == pytest.approx(200 / 210 * 0.4 / 2, abs=1e-12)
     for nothing in (np.full((3, 2), np.nan), np.zeros((3, 2))):
         assert past_errors._powers(nothing, np.zeros((3, 2, 5))).tolist() == [0.0] * 5
+
+
+def by_place(size, season=4, n_series=3, n_cutoffs=400, steps=6, learnt=600):
+    """Errors of cutoffs at every row before the end, their size by the place of what they are errors at."""
+    rng = np.random.default_rng(7)
+    rows = np.repeat(learnt - steps - n_cutoffs + np.arange(n_cutoffs)[:, None], n_series, axis=1)
+    places = (rows[:, :, None] + 1 + np.arange(steps) - learnt) % season
+    errors = (rng.normal(size=places.shape) * size[np.arange(n_series)[:, None], places])[..., None]
+    told, worth = np.zeros((*rows.shape, 1, N_TOLD)), np.full((n_series, steps, 1), float(n_cutoffs))
+    return in_common_units(
+        errors, np.zeros_like(rows), worth, rows, told, np.zeros_like(errors), np.full(n_series, learnt), season
+    )
+
+
+def test_errors_are_larger_where_in_the_season_they_have_been_of_all_series_and_of_each():
+    size = np.array([[1.0, 1, 4, 1], [1.0, 1, 4, 1], [1.0, 1, 4, 8]])
+    common = by_place(size)
+    no_told, no_swing = np.zeros((1, 1, N_TOLD)), np.zeros((1, 6, 1))
+    for series in range(3):
+        expected = common.expected(no_told, no_swing, np.array([series]), np.array([0]))[0, :, 0]
+        np.testing.assert_allclose(expected[:4] / expected[0], size[series], rtol=0.3)
+        np.testing.assert_array_equal(expected[4:], expected[:2])
+        # A cutoff one row later begins one place further on.
+        later = common.expected(no_told, no_swing, np.array([series]), np.array([1]))[0, :, 0]
+        np.testing.assert_array_equal(later[:5], expected[1:])
+    # Nobody knows where in its season a series is that was not fitted.
+    np.testing.assert_array_equal(common.expected(no_told, no_swing, np.array([-1]), np.array([0])), 1.0)
+    assert np.abs(common.relative).mean(axis=(0, 1, 3)) == pytest.approx(np.ones(6), rel=0.1)
+
+
+def test_chance_makes_no_place_in_the_season_worse_than_others():
+    assert np.abs(by_place(np.ones((3, 4))).turns).max() < 0.05
+    assert not by_place(np.ones((3, 4)), season=1).turns.any()

@@ -131,6 +131,7 @@ class Calibration:
         yhat: FloatArray,
         levels: Sequence[float],
         *,
+        ends: IntArray | None = None,
         whole_path: bool = False,
         recent: bool = False,
         whole: bool = False,
@@ -143,6 +144,9 @@ class Calibration:
             As in `bounds_at`.
         levels : sequence of float
             In percent, ascending; the bounds of one never lie outside those of a higher one.
+        ends : (S,) int64, optional
+            The panel's row of each series that is the last one learnt from; where the panel begins as what was learnt
+            from does, it need not be said.
         whole_path, recent, whole : bool
             What `Intervals` calls ``over="path"``, ``scale="recent"`` and ``whole``.
 
@@ -157,7 +161,8 @@ class Calibration:
         # A context is shorter than what its series has shown in training.
         short = (place >= 0) & (index.rows + 1 < self.lengths[place])
         scales = np.where(short[:, None], self.last_units[:, place], scales[: len(self.last_units)])
-        unit = self._unit(scales, swings_of(yhat, panel.values[at], scales[0]), recent)
+        last = self.lengths[place] - 1 if ends is None else ends[index.series]
+        unit = self._unit(scales, swings_of(yhat, panel.values[at], scales[0]), place, index.rows - last, recent)
         floor, counts = self.floor[place], self.counts[place]
         fresh = np.flatnonzero(place < 0)
         if len(fresh):
@@ -249,19 +254,28 @@ class Calibration:
         if key not in self._found:
             errors = _over(self.errors, self.units[int(recent)][:, :, None])
             told = told_by(self.units, recent)
-            self._found[key] = in_common_units(errors, self.clone, self._worth, self.rows, told, self._swings())
+            self._found[key] = in_common_units(
+                errors, self.clone, self._worth, self.rows, told, self._swings(), self.lengths, self.season_length
+            )
         common: CommonErrors = self._found[key]
         return common
 
-    def _unit(self, moves: FloatArray, swings: FloatArray, recent: bool) -> FloatArray:
-        """Return what errors after some rows are measured by, (..., H, C), from the moves there, (5, ..., C)."""
-        size = self._common(recent).expected(told_by(moves, recent), swings)
+    def _unit(
+        self, moves: FloatArray, swings: FloatArray, series: IntArray, first: IntArray, recent: bool
+    ) -> FloatArray:
+        """Return what errors after some rows are measured by, (..., H, C), from the moves there, (5, ..., C).
+
+        `series` and `first` as in `CommonErrors.expected`.
+        """
+        size = self._common(recent).expected(told_by(moves, recent), swings, series, first)
         unit: FloatArray = moves[int(recent)][..., None, :] * size
         return unit
 
     def _past_units(self, recent: bool) -> FloatArray:
         """Return what the errors are measured by, (K, S, H, C)."""
-        return self._unit(self.units, self._swings(), recent)
+        return self._unit(
+            self.units, self._swings(), np.arange(len(self.lengths)), self.rows + 1 - self.lengths, recent
+        )
 
     def _swings(self) -> FloatArray:
         return np.full_like(self.errors, np.nan) if self.swings is None else self.swings

@@ -166,7 +166,8 @@ def bounds_at(
         If there are too few errors for a level: says the highest that there are enough for.
     """
     how = {"whole_path": asked.over == "path", "recent": asked.scale == "recent", "whole": asked.whole}
-    found = calibration_of(model, yhat.shape[1], rows).bounds(panel, index, yhat, asked.levels, **how)
+    ends = cutoff_rows(panel, model.train_end_)
+    found = calibration_of(model, yhat.shape[1], rows).bounds(panel, index, yhat, asked.levels, ends=ends, **how)
     return Bounds(asked, *found)
 
 
