@@ -26,9 +26,6 @@ _NEWTON_STEPS, _TINY = 12, 1e-9
 # Variance of the logarithm of a mean size of errors, times the number of independent ones: about twice that of normal
 # errors, so that a difference within it counts for nothing.
 _LOG_VARIANCE = 1.2
-# The same where those of all steps are counted: of a path, and of paths that overlap, they go together. Chosen on ends of
-# training rows of M3 monthly, M4 weekly and hourly, where 2.5 to 10 are alike.
-_LOG_VARIANCE_BY_PLACE = 5.0
 
 
 class CommonErrors(NamedTuple):
@@ -136,9 +133,8 @@ def in_common_units(
         _as_the_last_clone(z, by, m)
         step_spread = _to_common_size(z)
         first, whose = at + 1 - np.asarray(lengths), np.arange(z.shape[1])
-        places = _places(first, z.shape[2], season_length)
-        turns = _by_turn(z, places, m, season_length)
-        z /= np.exp(turns[whose[:, None], places])
+        turns = _by_turn(z, first, season_length)
+        z /= np.exp(turns[whose[:, None], _places(first, z.shape[2], season_length)])
         away = np.where(np.isnan(z), np.nan, swings)
         usual = np.nan_to_num(np.nanmean(away, axis=(0, 1)))
         level, powers, swing = np.zeros(m.shape[::2]), np.zeros((moved.shape[3], m.shape[2])), np.zeros(m.shape[2])
@@ -162,30 +158,36 @@ def _places(first: Any, steps: int, season: int) -> NDArray[np.int64]:
     return found
 
 
-def _by_turn(z: Floats, places: NDArray[np.int64], worth: Floats, season: int) -> Floats:
-    """Return how much larger errors (K, S, H, C) are at each place in the season, ``CommonErrors.turns``."""
+def _by_turn(z: Floats, first: NDArray[np.int64], season: int) -> Floats:
+    """Return how much larger errors (K, S, H, C) are at each place in the season, ``CommonErrors.turns``.
+
+    `first` (K, S) is as in ``CommonErrors.expected``.
+    """
     n_series, n_channels = z.shape[1], z.shape[3]
     found = np.zeros((n_series + 1, season, n_channels))
     if season == 1 or not z.size:
         return found
-    cell = np.arange(n_series)[:, None] * season + places
+    target = first[..., None] + np.arange(z.shape[2])
+    shape, cell = (n_series, season), np.arange(n_series)[:, None] * season + target % season
+    # What several cutoffs have forecast is one row: how often it has been forecast adds nothing.
+    span = int(target.max() - target.min()) + 1
+    row = np.arange(n_series)[:, None] * span + target - target.min()
     for channel in range(n_channels):
         size = np.abs(z[..., channel])
         known = ~np.isnan(size)
         total, count = (
-            np.bincount(cell[known], weights=weights, minlength=n_series * season).reshape(n_series, season)
+            np.bincount(cell[known], weights=weights, minlength=n_series * season).reshape(shape)
             for weights in (size[known], None)
         )
-        # Independent errors at a place, of those of all steps.
-        share = worth[..., channel].sum(axis=1) / np.maximum(count.sum(axis=1), 1)
-        independent = count * share[:, None]
-        of_all = _beyond_chance_by_place(total.sum(axis=0), count.sum(axis=0), independent.sum(axis=0))
-        own = _beyond_chance_by_place(total / np.exp(of_all), count, independent)
+        of_rows = cell[known][np.unique(row[known], return_index=True)[1]]
+        rows = np.bincount(of_rows, minlength=n_series * season).reshape(shape)
+        of_all = _beyond_chance_by_place(total.sum(axis=0), count.sum(axis=0), rows.sum(axis=0))
+        own = _beyond_chance_by_place(total / np.exp(of_all), count, rows)
         found[:-1, :, channel] = of_all + own
     return found
 
 
-def _beyond_chance_by_place(total: Floats, count: Floats, independent: Floats) -> Floats:
+def _beyond_chance_by_place(total: Floats, count: NDArray[np.int64], rows: NDArray[np.int64]) -> Floats:
     """Return logarithms of mean sizes over that of all places, (..., m), held to 0 by how much of them is chance.
 
     An empirical Bayes estimate: how far places differ is told by all of them together.
@@ -193,7 +195,7 @@ def _beyond_chance_by_place(total: Floats, count: Floats, independent: Floats) -
     mean = total.sum(axis=-1, keepdims=True) / count.sum(axis=-1, keepdims=True)
     ratio = _log(total / count) - _log(mean)
     there = np.isfinite(ratio)
-    chance = _LOG_VARIANCE_BY_PLACE / np.maximum(independent, _TINY)
+    chance = _LOG_VARIANCE / np.maximum(rows, 1)
     apart = np.mean((ratio**2 - chance)[there]) if there.any() else 0.0
     if not apart > 0:
         return np.zeros(ratio.shape)
