@@ -353,6 +353,7 @@ def test_a_rerun_makes_nothing_again_and_returns_the_same_rows(task, tmp_path, m
     assert made == ["mackeyglass own closed_loop seed 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["settings", "data", "errors", "limit"])
 def test_what_a_row_was_made_from_is_what_keeps_it(task, tmp_path, monkeypatch, what):
     run_chaos(task, {"own": linear()}, TWO, tmp_path)

@@ -70,6 +70,7 @@ def test_wrong_usage_is_told_before_anything_heavy_is_loaded(tmp_path, monkeypat
         assert message in told
 
 
+@pytest.mark.slow
 def test_a_forecast_loads_what_it_needs_and_no_more(tmp_path):
     path = tmp_path / "air.csv"
     path.write_text("ds,y\n" + "".join(f"{1950 + k},{k % 3}\n" for k in range(30)))

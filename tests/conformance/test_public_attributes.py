@@ -111,7 +111,7 @@ ESTIMATORS = {
     ),
     "AutoNARX": (
         lambda: AutoNARX(2, season_length=1, budget="fast"),
-        FORECASTER | SETTINGS | {"explain"},
+        FORECASTER | SETTINGS | {"explain", "interval_scores"},
         LEARNT | {"leaderboard_", "members_", "season_lengths_", "short_series_"},
     ),
     "NARXRegressor": (lambda: NARXRegressor(1, 1, mode="open_loop"), REGRESSOR, OF_A_REGRESSOR),

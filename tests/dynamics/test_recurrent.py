@@ -275,6 +275,7 @@ def build(cell, **settings):
     return NARXForecaster(**grouped(defaults | settings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["gru", "lstm", "encoder_decoder"])
 @pytest.mark.parametrize("mode", ["open_loop", "closed_loop", "curriculum", "auto"])
 def test_every_mode_gives_blind_reproducible_forecasts(cell, mode):

@@ -171,6 +171,7 @@ def test_for_a_map_of_the_lags_alone_this_is_the_roll_out_under_these_truths(df,
         np.testing.assert_allclose(got[name, cutoff], want[0, :, 0], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [0, RATIO])
 @pytest.mark.parametrize("name", MODELS)
 def test_no_truth_is_read_but_what_was_drawn_and_all_of_that_is(df, fitted, name, ratio):

@@ -152,6 +152,7 @@ EXOG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refit", [False, True])
 @pytest.mark.parametrize("name", EXOG)
 def test_inputs_after_each_cutoff_are_those_of_the_latest_vintage_up_to_it(name, refit):

@@ -205,6 +205,7 @@ def test_exposure_is_measured_of_means_of_all_values_too():
     assert np.isfinite(with_windows.exposure_summary()[["radius_max", "growth"]]).all(axis=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_forecasts_at_many_cutoffs_are_those_one_by_one_and_blind_after_them(name):
     df = frame()

@@ -23,6 +23,7 @@ def fitted():
     return AutoNARX(H, season_length=1, budget="fast").fit(df)
 
 
+@pytest.mark.slow
 def test_each_candidate_has_coverage_width_and_score_at_each_level(fitted):
     board = fitted.interval_scores([95, 80])
     assert board["candidate"].tolist() == fitted.leaderboard_["candidate"].tolist()

@@ -151,6 +151,7 @@ def test_outputs_and_inputs_keep_their_names_and_each_pair_its_tests():
 # ---- what the tests say of systems that are known
 
 
+@pytest.mark.slow
 def test_residuals_of_the_true_model_fail_about_as_often_as_the_level_says():
     """100 records of the system, each of three tests at 5 %: 5 are to fail of each."""
     failed = pd.Series(0, index=["own past", "input", "later input"])

@@ -44,6 +44,7 @@ def test_a_tensor_left_behind_is_found():
         torch.zeros(2, device=PRETENDED) + torch.ones(2)
 
 
+@pytest.mark.slow
 def test_a_perceptron_is_trained_and_rolled_out_on_its_device_alone():
     assert_the_same_there({"model": "mlp", "mode": "closed_loop", "scope": "global", "ridge": 1.0, "rows": (24, 20)})
 

@@ -278,6 +278,7 @@ def narx(lags=3, horizon=6, **settings):
     return NARXForecaster(horizon, lags, **{"scope": "local", "mode": "closed_loop", "ridge": 1.0} | settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "loss"), [("closed_loop", "mse"), ("curriculum", "auto"), ("curriculum", "huber"), ("auto", "auto")]
 )
