@@ -26,6 +26,8 @@ _NEWTON_STEPS, _TINY = 12, 1e-9
 # Variance of the logarithm of a mean size of errors, times the number of independent ones: about twice that of normal
 # errors, so that a difference within it counts for nothing.
 _LOG_VARIANCE = 1.2
+# Seasons in which a place has been forecast from which on it is told from what happened to happen there.
+_SEASONS = 3
 
 
 class CommonErrors(NamedTuple):
@@ -181,7 +183,8 @@ def _by_turn(z: Floats, first: NDArray[np.int64], season: int) -> Floats:
         )
         of_rows = cell[known][np.unique(row[known], return_index=True)[1]]
         rows = np.bincount(of_rows, minlength=n_series * season).reshape(shape)
-        of_all = _beyond_chance_by_place(total.sum(axis=0), count.sum(axis=0), rows.sum(axis=0))
+        # What shakes all series shakes them at the same rows: many series are no more of these than one.
+        of_all = _beyond_chance_by_place(total.sum(axis=0), count.sum(axis=0), rows.max(axis=0))
         own = _beyond_chance_by_place(total / np.exp(of_all), count, rows)
         found[:-1, :, channel] = of_all + own
     return found
@@ -194,7 +197,7 @@ def _beyond_chance_by_place(total: Floats, count: NDArray[np.int64], rows: NDArr
     """
     mean = total.sum(axis=-1, keepdims=True) / count.sum(axis=-1, keepdims=True)
     ratio = _log(total / count) - _log(mean)
-    there = np.isfinite(ratio)
+    there = np.isfinite(ratio) & (rows >= _SEASONS)
     chance = _LOG_VARIANCE / np.maximum(rows, 1)
     apart = np.mean((ratio**2 - chance)[there]) if there.any() else 0.0
     if not apart > 0:
