@@ -53,7 +53,7 @@ from tsforce.scoring.cutoffs import even_draw
 __all__ = ["AutoNARX"]
 
 # Rows up to which all series are tried, and each has weights of its own.
-_MOST_ROWS = {"fast": 500_000, "balanced": 1_000_000, "accurate": 4_000_000}
+_MOST_ROWS = {"fast": 500_000, "balanced": 500_000, "accurate": 4_000_000}
 # Ranges of a series beyond what it has shown from which its forecast is called wild, as in the guard of roll-outs.
 _FAR_OUT = 10.0
 # And from which a member's is left to the others.
