@@ -269,7 +269,7 @@ class BacktestResult(CanBeLookedAt):
         >>> both = [Baseline("naive"), Baseline("seasonal_naive")]
         >>> result = compare(both, load("airpassengers"), horizon=3, n_windows=4, level=80)
         >>> result.intervals()[["model", "level", "coverage"]].round(2).to_numpy().tolist()
-        [['naive', 80.0, 0.83], ['seasonal_naive', 80.0, 0.83]]
+        [['naive', 80.0, 0.75], ['seasonal_naive', 80.0, 0.83]]
         """
         rows = [row for name in self._models for row in interval_rows(name, self._terms(name))]
         if not rows:
